@@ -1,22 +1,104 @@
-PYTHON ?= python3.11
+# One visit on a fresh Debian 12:  make demo        Everything checked:  make test
+# Both do all their set-up themselves; the second time they find it done.
+
+PYTHON ?= $(shell command -v python3.11 || echo python3.11)
+PORT ?= 8080
+PYTEST_ARGS ?=
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+BIN := $(VENV)/bin
 STAMPS := .stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --no-deps --no-build-isolation --no-warn-script-location
+POT := web/locale/messages.pot
+CATALOGUES := $(wildcard web/locale/*/LC_MESSAGES/*.po)
+export PYTHON
 
-.PHONY: venv
-venv: $(STAMPS)/dev
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format venv lock upgrade messages bench clean
 
-$(STAMPS)/venv: requirements/build.lock
-	@mkdir -p $(STAMPS)
-	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) install --no-deps --require-hashes -r requirements/build.lock
+help: ## what can be made
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(STAMPS)/system-run $(STAMPS)/prod $(STAMPS)/messages ## a demo prison on http://127.0.0.1:8080 (PORT=, TLS=1)
+	@exec $(BIN)/visitserver demo --port $(PORT) $(if $(filter 1 yes true,$(TLS)),--tls)
+
+test: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/messages ## every test (PYTEST_ARGS="-k booking tests/unit")
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(STAMPS)/dev $(STAMPS)/npm ## ruff, mypy --strict, the import rules, tsc
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	node_modules/.bin/tsc --noEmit --project tsconfig.json
+
+format: $(STAMPS)/dev ## put the Python files in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+venv: $(STAMPS)/dev $(STAMPS)/npm ## the environment for development
+
+lock: $(STAMPS)/dev ## the lock files again after a change of pyproject.toml (docs/decisions/0002)
+	scripts/lock
+
+upgrade: $(STAMPS)/dev ## the lock files with the newest versions that the ranges allow
+	UPGRADE=1 scripts/lock
+
+messages: $(STAMPS)/prod ## collect the translatable strings, bring every catalogue up to date
+	$(BIN)/pybabel --quiet extract --mapping pyproject.toml --output $(POT) --project visitserver --no-location --sort-output .
+	@for catalogue in $(CATALOGUES); do \
+		locale=$$(basename $$(dirname $$(dirname $$catalogue))); \
+		$(BIN)/pybabel --quiet update --input-file $(POT) --output-dir web/locale --locale $$locale --no-fuzzy-matching || exit 1; \
+	done
+
+bench: $(STAMPS)/dev ## the benchmarks that there are (make bench-NAME runs tests/bench/NAME.py)
+	@ls tests/bench/*.py 2>/dev/null | sed -n 's,tests/bench/\([a-z_]*\)\.py,  make bench-\1,p' | grep -v -e bench-test_ -e bench-__ || true
+
+bench-%: $(STAMPS)/dev tests/bench/%.py
+	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
+
+clean: ## take away the environment and everything that was made, except var/
+	rm -rf $(VENV) $(STAMPS) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+# Set-up, each step once. A stamp is older than what it was made from: the step is done again.
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/system-run: scripts/system-packages | $(STAMPS)
+	@scripts/system-packages run
 	@touch $@
 
-$(STAMPS)/prod: $(STAMPS)/venv requirements.lock pyproject.toml
-	$(PIP) install --no-deps --require-hashes --no-build-isolation -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
+$(STAMPS)/system-test: scripts/system-packages | $(STAMPS)
+	@scripts/system-packages test
 	@touch $@
 
-$(STAMPS)/dev: $(STAMPS)/prod requirements-dev.lock
-	$(PIP) install --no-deps --require-hashes --no-build-isolation -r requirements-dev.lock
+# setuptools first, with its hash: face_recognition_models and this project are built with it and nothing else
+$(STAMPS)/python: requirements/build.lock | $(STAMPS) $(STAMPS)/system-run
+	@echo "Making $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --require-hashes --requirement requirements/build.lock
+	@touch $@
+
+$(STAMPS)/locked: requirements.lock $(STAMPS)/python
+	@echo "Installing requirements.lock"
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(STAMPS)/prod: pyproject.toml $(STAMPS)/locked
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.lock $(STAMPS)/prod | $(STAMPS)/system-test
+	@echo "Installing requirements-dev.lock"
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(STAMPS)/npm: package-lock.json package.json | $(STAMPS)/system-test
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/messages: $(CATALOGUES) $(STAMPS)/locked
+	@for catalogue in $(CATALOGUES); do $(BIN)/pybabel --quiet compile --input-file $$catalogue --output-file $${catalogue%.po}.mo || exit 1; done
 	@touch $@

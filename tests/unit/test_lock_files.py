@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -21,7 +22,7 @@ def pins(lock: str) -> dict[str, str]:
     return {canonicalize_name(match["name"]): match["version"] for match in PIN.finditer(text)}
 
 
-def project() -> dict[str, object]:
+def project() -> dict[str, Any]:
     """Give the parsed pyproject.toml."""
     return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 
@@ -39,7 +40,7 @@ def test_every_pin_has_a_hash_and_no_host_is_named(lock: str) -> None:
 
 def test_lock_satisfies_what_the_project_asks_for() -> None:
     locked = pins("requirements.lock")
-    for line in project()["project"]["dependencies"]:  # type: ignore[index]
+    for line in project()["project"]["dependencies"]:
         requirement = Requirement(line)
         version = locked.get(canonicalize_name(requirement.name))
         assert version, f"{requirement.name} is not in requirements.lock: run make lock"
