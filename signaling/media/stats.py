@@ -1,0 +1,88 @@
+"""Counters. Each counts packets (or bytes where its name says so) since its owner was made, and only ever grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+@dataclass(slots=True)
+class _Counters:
+    def snapshot(self) -> Self:
+        """A copy that no longer changes."""
+        return type(self)(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    def add(self, other: Self) -> None:
+        """Add another's numbers to these."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+@dataclass(slots=True)
+class RoomCounters(_Counters):
+    """One room's packets.
+
+    `received` counts authenticated RTP packets of publishers; each is then dropped by the gate or by a mute, or goes
+    to the legs. `forwarded` counts packets given to a leg: sent to a participant (`forwarded_participants`) or an
+    officer (`forwarded_officers`), or handed to another leg such as the recorder (`forwarded_legs`).
+    """
+
+    received: int = 0
+    received_bytes: int = 0
+    received_rtcp: int = 0
+    forwarded: int = 0
+    forwarded_bytes: int = 0
+    forwarded_participants: int = 0
+    forwarded_officers: int = 0
+    forwarded_legs: int = 0
+    retransmitted: int = 0
+    dropped_gate: int = 0
+    dropped_muted: int = 0
+    dropped_unknown_track: int = 0
+    dropped_malformed: int = 0
+    dropped_srtp: int = 0
+    dropped_oversize: int = 0
+    dropped_before_keyframe: int = 0
+    dropped_send: int = 0
+    leg_errors: int = 0
+    legs_removed: int = 0
+    listener_errors: int = 0
+    pli_sent: int = 0
+    pli_received: int = 0
+    nack_sent: int = 0
+    nack_received: int = 0
+    sender_reports: int = 0
+    receiver_reports: int = 0
+    remb_sent: int = 0
+    ice_restarts: int = 0
+
+
+@dataclass(slots=True)
+class EndpointCounters(_Counters):
+    """One socket's datagrams. All but `media`, `dtls` and `stun_checks` changed nothing."""
+
+    datagrams: int = 0
+    media: int = 0
+    dtls: int = 0
+    stun_checks: int = 0
+    empty: int = 0
+    oversized: int = 0
+    unknown_source: int = 0
+    unknown_protocol: int = 0
+    stun_malformed: int = 0
+    stun_unauthenticated: int = 0
+    stun_address_conflict: int = 0
+    stun_errors_sent: int = 0
+    stun_suppressed: int = 0
+    send_failed: int = 0
+    receive_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStats:
+    """A whole node's numbers: open rooms and live sessions now, and the sums over all rooms there have been."""
+
+    rooms: int
+    sessions: int
+    endpoint: EndpointCounters
+    total: RoomCounters
