@@ -1,0 +1,147 @@
+"""Signaling's errors: one hierarchy, each with a stable `code` and the HTTP status that says the same (RFC 9110).
+
+An error crosses process borders as `{"code", "detail"}` (`to_payload`, `error_from_payload`), so a caller sees the same
+class whether the room is in its own process or on another node.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SignalingError(Exception):
+    """Base of all. `code` is stable and for programs; `detail` is for people and carries no personal data."""
+
+    code: ClassVar[str] = "signaling_error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str = "", *, code: str | None = None) -> None:
+        super().__init__(detail or code or type(self).code)
+        self.detail = detail
+        self._code = code or type(self).code
+
+    @property
+    def stable_code(self) -> str:
+        """The code of this very error; a class may know several (see `TicketError`)."""
+        return self._code
+
+    def to_payload(self) -> dict[str, Any]:
+        """The error as JSON for the bus and the control channel."""
+        return {"code": self._code, "detail": self.detail}
+
+
+class TicketError(SignalingError):
+    """A ticket, warrant or charter is not good for what it was shown for.
+
+    Codes: `expired`, `not_yet`, `bad_signature`, `wrong_type`, `wrong_call`, `malformed`, `privileged_call`.
+    """
+
+    code = "bad_ticket"
+    status = 401
+
+
+class PrivilegedCallError(TicketError):
+    """Somebody asked for a monitor or a recorder on a privileged call. There is no way to grant that."""
+
+    code = "privileged_call"
+    status = 403
+
+    def __init__(self, detail: str = "a privileged call has no monitor and no recorder") -> None:
+        super().__init__(detail)
+
+
+class UnknownCall(SignalingError):
+    """No room is open for this call (on this node)."""
+
+    code = "unknown_call"
+    status = 404
+
+
+class UnknownParticipant(SignalingError):
+    """The call has no such participant."""
+
+    code = "unknown_participant"
+    status = 404
+
+
+class UnknownSession(SignalingError):
+    """No media session has this identifier, or it is not the asker's."""
+
+    code = "unknown_session"
+    status = 404
+
+
+class WrongState(SignalingError):
+    """The call's state does not allow what was asked."""
+
+    code = "wrong_state"
+    status = 409
+
+
+class CharterConflict(SignalingError):
+    """The call is already open under another charter; a charter is fixed per call."""
+
+    code = "charter_conflict"
+    status = 409
+
+
+class RecorderRequired(WrongState):
+    """The call must be recorded and is not: it stays held until a recorder is attached."""
+
+    code = "recorder_required"
+
+
+class NotChartered(SignalingError):
+    """The call's charter does not provide for this."""
+
+    code = "not_chartered"
+    status = 403
+
+
+class InvalidRequest(SignalingError):
+    """The request cannot be understood or leaves out what it must say."""
+
+    code = "invalid"
+    status = 400
+
+
+class RateLimited(SignalingError):
+    """Too much in too short a time."""
+
+    code = "rate_limited"
+    status = 429
+
+
+class Unavailable(SignalingError):
+    """No node can take the call, the node is draining, or it did not answer in time."""
+
+    code = "unavailable"
+    status = 503
+
+
+class BusTimeout(Unavailable):
+    """A request on the bus was not answered in time. Whether it was carried out is not known."""
+
+    code = "timeout"
+    status = 504
+
+
+def _classes(base: type[SignalingError]) -> list[type[SignalingError]]:
+    return [base, *(found for child in base.__subclasses__() for found in _classes(child))]
+
+
+def error_from_payload(payload: dict[str, Any]) -> SignalingError:
+    """The error that `to_payload` described; an unknown code gives a plain `SignalingError` with that code."""
+    code = str(payload.get("code", SignalingError.code))
+    detail = str(payload.get("detail", ""))
+    if code == PrivilegedCallError.code:
+        return PrivilegedCallError(detail)
+    if code in TICKET_CODES:
+        return TicketError(detail, code=code)
+    for known in _classes(SignalingError):
+        if known.code == code:
+            return known(detail)
+    return SignalingError(detail, code=code)
+
+
+TICKET_CODES = frozenset({"expired", "not_yet", "bad_signature", "wrong_type", "wrong_call", "malformed"})
