@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,33 @@ class Actor:
     kind: ActorKind
     id: str
     prison_id: str | None = None
+    roles: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_staff(self) -> bool:
+        return self.kind is ActorKind.STAFF
+
+    @property
+    def is_family(self) -> bool:
+        return self.kind is ActorKind.FAMILY
+
+    @property
+    def is_prisoner(self) -> bool:
+        return self.kind is ActorKind.PRISONER
+
+    @property
+    def is_system(self) -> bool:
+        return self.kind is ActorKind.SYSTEM
+
+    @property
+    def reference(self) -> str:
+        """`kind:id`, as stored with what the actor did."""
+        return f"{self.kind}:{self.id}"
+
+
+def system_actor(component: str) -> Actor:
+    """The actor of a component that acts by itself: a worker, an import, a nightly job."""
+    return Actor(ActorKind.SYSTEM, component)
 
 
 SYSTEM: Final = Actor(ActorKind.SYSTEM, "system")

@@ -1,0 +1,215 @@
+"""Stations, session templates, slots, bookings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+
+from visitserver.domain.allowance import CreditType
+from visitserver.domain.calls import CallKind
+from visitserver.domain.errors import Conflict
+
+
+class StationKind(StrEnum):
+    """Where a prisoner sits for a call."""
+
+    TERMINAL = "terminal"
+    BOOTH = "booth"
+    ROOM = "room"
+
+
+@dataclass(eq=False)
+class Station:
+    """A terminal, booth or room from which a prisoner joins."""
+
+    id: str
+    prison_id: str
+    name: str
+    kind: StationKind = StationKind.TERMINAL
+    wing_id: str | None = None
+    active: bool = True
+
+
+class SupervisionLevel(StrEnum):
+    """How a call is watched. LIVE takes an officer's seat."""
+
+    NONE = "none"
+    SAMPLE = "sample"
+    LIVE = "live"
+
+
+@dataclass(eq=False)
+class SessionTemplate:
+    """When calls can take place: on `weekdays` (Monday is 0), from `starts_at` to `ends_at`, local time of the prison.
+
+    The session is cut into slots of `duration_minutes` with the buffer between them. It recurs every `every_weeks`
+    weeks counted from the week of `valid_from`, until `valid_to` (included). A template is never edited once bookings
+    stand on it: `version` grows, `supersedes` names the row before, which is end-dated.
+    """
+
+    id: str
+    prison_id: str
+    name: str
+    weekdays: tuple[int, ...]
+    starts_at: time
+    ends_at: time
+    duration_minutes: int
+    capacity: int
+    station_ids: tuple[str, ...]
+    valid_from: date
+    valid_to: date | None = None
+    every_weeks: int = 1
+    capacity_supervised: int | None = None
+    kinds: frozenset[CallKind] = frozenset({CallKind.SOCIAL})
+    supervision: SupervisionLevel = SupervisionLevel.SAMPLE
+    credit_type: CreditType | None = CreditType.STANDARD
+    public: bool = True
+    include_wings: frozenset[str] = field(default_factory=frozenset)
+    exclude_wings: frozenset[str] = field(default_factory=frozenset)
+    version: int = 1
+    supersedes: str | None = None
+    created_by: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One time of one template, computed, never stored. `starts_at` and `ends_at` are UTC; `day` is the prison's."""
+
+    template_id: str
+    template_version: int
+    prison_id: str
+    starts_at: datetime
+    ends_at: datetime
+    day: date
+    capacity: int
+    station_ids: tuple[str, ...]
+    kinds: frozenset[CallKind]
+    supervision: SupervisionLevel
+    credit_type: CreditType | None
+    public: bool
+
+    @property
+    def key(self) -> str:
+        """Names the slot in URLs and rows: `<template id>@<start, UTC, minutes>`."""
+        return f"{self.template_id}@{self.starts_at:%Y%m%dT%H%MZ}"
+
+    @property
+    def duration(self) -> timedelta:
+        return self.ends_at - self.starts_at
+
+
+class BookingState(StrEnum):
+    """A booking's life. HELD lasts minutes; a flag is an overlay, not a state."""
+
+    HELD = "held"
+    REQUESTED = "requested"
+    BOOKED = "booked"
+    REJECTED = "rejected"
+    AUTO_REJECTED = "auto_rejected"
+    WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    COMPLETED = "completed"
+    NO_SHOW = "no_show"
+    FAILED = "failed"
+
+
+OPEN_STATES = frozenset({BookingState.HELD, BookingState.REQUESTED, BookingState.BOOKED})
+
+_NEXT: dict[BookingState, frozenset[BookingState]] = {
+    BookingState.HELD: frozenset(
+        {BookingState.REQUESTED, BookingState.BOOKED, BookingState.EXPIRED, BookingState.WITHDRAWN}
+    ),
+    BookingState.REQUESTED: frozenset(
+        {
+            BookingState.BOOKED,
+            BookingState.REJECTED,
+            BookingState.AUTO_REJECTED,
+            BookingState.WITHDRAWN,
+            BookingState.CANCELLED,
+        }
+    ),
+    BookingState.BOOKED: frozenset(
+        {BookingState.CANCELLED, BookingState.COMPLETED, BookingState.NO_SHOW, BookingState.FAILED}
+    ),
+}
+
+
+@dataclass(eq=False)
+class BookingParticipant:
+    """A caller of a booking. Exactly one is the lead."""
+
+    booking_id: str
+    contact_id: str
+    relationship_id: str
+    lead: bool = False
+
+
+@dataclass(eq=False)
+class Booking:
+    """A call that is held for somebody, asked for, or booked. Times are UTC.
+
+    `id` is also the hold's id while the state is HELD. `revision` counts what people must be told of (the SEQUENCE of
+    a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
+    """
+
+    id: str
+    prison_id: str
+    prisoner_id: str
+    kind: CallKind
+    state: BookingState
+    template_id: str
+    slot_key: str
+    starts_at: datetime
+    ends_at: datetime
+    supervision: SupervisionLevel
+    created_at: datetime
+    created_by: str
+    station_id: str
+    participants: list[BookingParticipant] = field(default_factory=list)
+    credit_type: CreditType | None = None
+    hold_expires_at: datetime | None = None
+    hold_extended: bool = False
+    charged: bool = False
+    outcome: str | None = None
+    reason: str | None = None
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+    revision: int = 0
+
+    @property
+    def privileged(self) -> bool:
+        return self.kind.privileged
+
+    @property
+    def lead(self) -> BookingParticipant:
+        return next(participant for participant in self.participants if participant.lead)
+
+    @property
+    def contact_ids(self) -> tuple[str, ...]:
+        """The lead first, then the others by id."""
+        ordered = sorted(self.participants, key=lambda participant: (not participant.lead, participant.contact_id))
+        return tuple(participant.contact_id for participant in ordered)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still takes its place."""
+        return self.state in OPEN_STATES
+
+    def move(self, state: BookingState) -> None:
+        """Go to `state`; Conflict when the present state does not lead there."""
+        if state not in _NEXT.get(self.state, frozenset()):
+            raise Conflict(f"A booking that is {self.state} cannot become {state}.", code="booking_state")
+        self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A place kept for a few minutes. `id` becomes the booking's id when it is confirmed."""
+
+    id: str
+    slot: Slot
+    expires_at: datetime
+    may_extend: bool
