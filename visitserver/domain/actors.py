@@ -19,7 +19,7 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. `id` is the contact's id (family), the prisoner's id, the staff account's id, or a job's name (system).
+    """Who acts. `id` is the Contact's id (family), the Prisoner's, the Staff's, or a job's name (system).
 
     `prison_id` is None for families, who belong to no prison. No names: an actor is written into audit rows.
     """

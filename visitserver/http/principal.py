@@ -29,6 +29,7 @@ class Principal:
     account_id: str = ""
     contact_id: str | None = None
     prisoner_id: str | None = None
+    staff_id: str | None = None
     roles: frozenset[Role] = field(default_factory=frozenset)
     prison_id: str | None = None
     station_id: str | None = None

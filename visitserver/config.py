@@ -1,0 +1,256 @@
+"""The settings: a TOML file, then the environment (VISITSERVER_…), then secrets files. An unknown key is an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Network = IPv4Network | IPv6Network
+ENV_PREFIX = "VISITSERVER_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ServerSettings(_Section):
+    """The HTTP side."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8080, ge=0, le=65535)
+    """TCP port; 0 takes a free one."""
+    public_url: str | None = None
+    """How browsers reach the server, e.g. https://visits.example.org. Links in mails start with it."""
+    tls_certificate: Path | None = None
+    """PEM chain. With it the server speaks HTTPS by itself."""
+    tls_key: Path | None = None
+    """PEM key of `tls_certificate`."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose X-Forwarded-For and X-Forwarded-Proto are believed. Empty: nobody's."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that are answered (without port). Empty: any."""
+    metrics_networks: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+    """Networks from which /metrics and the details of /readyz may be read."""
+    web_directory: Path | None = None
+    """Folder with templates/, static/ and locale/; by default the one beside the package."""
+    shutdown_seconds: float = Field(10.0, ge=0, le=600)
+    """How long requests in progress may take at a stop."""
+    rate_limits: bool = True
+    """Off only in load tests."""
+    log_format: Literal["json", "console"] = "json"
+    """Machine lines or human ones."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lines below this are left out."""
+
+
+class DatabaseSettings(_Section):
+    """Where what must last is kept."""
+
+    url: SecretStr = SecretStr("sqlite+aiosqlite:///var/visitserver.sqlite3")
+    """SQLAlchemy URL: sqlite+aiosqlite:///… or postgresql+asyncpg://…"""
+    pool_size: int = Field(10, ge=1, le=200)
+    """Connections held open (PostgreSQL)."""
+    statement_seconds: float = Field(15.0, gt=0, le=600)
+    """A statement that takes longer is ended."""
+
+
+class MediaSettings(_Section):
+    """The media endpoint: one UDP port."""
+
+    udp_host: str = "0.0.0.0"  # noqa: S104  families reach it from outside
+    """Address to bind."""
+    udp_port: int = Field(8189, ge=0, le=65535)
+    """UDP port; 0 takes a free one."""
+    advertised: tuple[str, ...] = ()
+    """IP addresses that are offered to browsers as ICE candidates. Empty: the bound address, or the machine's own."""
+
+
+class RecorderSettings(_Section):
+    """The evidence."""
+
+    directory: Path = Path("var/recordings")
+    """Folder of sealed and open recordings."""
+    key_file: Path = Path("var/keys/recorder.json")
+    """Key-encryption keys (made at first start in the demo; supplied by operations otherwise)."""
+    signing_key_file: Path = Path("var/keys/recorder-signing.pem")
+    """Ed25519 key that signs manifests."""
+    retention_days: int = Field(90, ge=1, le=36500)
+    """Days after which a recording without a legal hold is deleted."""
+
+
+class IdentitySettings(_Section):
+    """Documents and faces."""
+
+    enabled: bool = True
+    """Without it every identity check is attended by an officer."""
+    directory: Path = Path("var/identity")
+    """Folder of encrypted images."""
+    key_file: Path = Path("var/keys/identity.key")
+    """Master key that wraps the key of each person."""
+    image_days: int = Field(30, ge=1, le=365)
+    """Days that document images and selfies are kept after the decision."""
+    worker_seconds: float = Field(20.0, gt=0, le=120)
+    """Limit for one job of the worker process."""
+
+
+class MailSettings(_Section):
+    """Outgoing mail. Without a host nothing is sent and addresses are not confirmed."""
+
+    host: str | None = None
+    """SMTP server."""
+    port: int = Field(587, ge=1, le=65535)
+    """SMTP port."""
+    username: str | None = None
+    """SMTP user, if the server wants one."""
+    password: SecretStr | None = None
+    """SMTP password: put it into a secrets file."""
+    sender: str = "visits@localhost"
+    """From address."""
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    """Transport security towards the SMTP server."""
+
+
+class PolicySettings(_Section):
+    """Rules about accounts. Contact rules are versioned data in the database, not settings."""
+
+    family_idle_minutes: int = Field(120, ge=1, le=1440)
+    """Minutes without a request after which a family member's session ends."""
+    family_session_minutes: int = Field(720, ge=1, le=10080)
+    """Minutes after sign-in at which it ends in any case."""
+    terminal_idle_minutes: int = Field(75, ge=1, le=1440)
+    """The same for prisoners. Longer than the longest call, during which the page asks nothing of the server."""
+    terminal_session_minutes: int = Field(240, ge=1, le=1440)
+    """The same for prisoners."""
+    staff_idle_minutes: int = Field(60, ge=1, le=1440)
+    """The same for staff."""
+    staff_session_minutes: int = Field(600, ge=1, le=1440)
+    """The same for staff."""
+    pin_attempts: int = Field(5, ge=3, le=20)
+    """Wrong PINs in a row after which a prisoner's sign-in is locked until staff unlock it."""
+    enrolment_code_minutes: int = Field(15, ge=1, le=1440)
+    """How long a station's one-time enrolment code is good for."""
+    confirm_email: bool = True
+    """Family accounts can sign in only after following the link in a mail. Needs mail.host."""
+    minimum_age: int = Field(18, ge=0, le=30)
+    """Age in years from which somebody may have a family account (rule 2 of contact-rights.md)."""
+
+
+class Settings(BaseSettings):
+    """All settings. Build with `load_settings`."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__")
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    media: MediaSettings = MediaSettings()
+    recorder: RecorderSettings = RecorderSettings()
+    identity: IdentitySettings = IdentitySettings()
+    mail: MailSettings = MailSettings()
+    policy: PolicySettings = PolicySettings()
+
+    @property
+    def confirms_email(self) -> bool:
+        """Whether a new family account waits for its mail to be answered."""
+        return self.policy.confirm_email and self.mail.host is not None
+
+
+class UnknownSetting(ValueError):
+    """A key that no setting has: most often a spelling mistake, which must not pass in silence."""
+
+
+def _known_names(model: type[BaseModel], prefix: str = "") -> set[str]:
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        names.add(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names |= _known_names(field.annotation, f"{prefix}{name}__")
+    return names
+
+
+def _refuse_unknown(names: Iterable[str], where: str) -> None:
+    unknown = sorted(set(names) - _known_names(Settings))
+    if unknown:
+        raise UnknownSetting(f"unknown settings in {where}: {', '.join(unknown)}")
+
+
+def load_settings(
+    config_file: Path | None = None,
+    secrets_directory: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read the settings; later sources win: TOML file, environment, secrets files, `overrides` (command line).
+
+    A secrets file is named like the environment variable without its prefix, in lower case (`database__url`,
+    `mail__password`) and holds the value alone. Raises UnknownSetting, pydantic.ValidationError, or
+    FileNotFoundError for a missing `config_file`.
+    """
+    if config_file is not None and not config_file.is_file():
+        raise FileNotFoundError(config_file)
+    environment = os.environ if environ is None else environ
+    own = {key[len(ENV_PREFIX) :].lower() for key in environment if key.upper().startswith(ENV_PREFIX)}
+    _refuse_unknown(own - {"config", "secrets"}, "the environment")
+    if secrets_directory is not None:
+        _refuse_unknown((entry.name.lower() for entry in secrets_directory.iterdir() if entry.is_file()), "secrets")
+
+    class _Sources(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources: list[PydanticBaseSettingsSource] = [init_settings]
+            if secrets_directory is not None:
+                sources.append(_NestedSecrets(settings_cls, secrets_directory))
+            sources.append(_Environment(settings_cls, environment))
+            if config_file is not None:
+                sources.append(TomlConfigSettingsSource(settings_cls, config_file))
+            return tuple(sources)
+
+    return _Sources(**dict(overrides or {}))
+
+
+class _Environment(EnvSettingsSource):
+    """The environment given to `load_settings`, without the two variables that say where the files are."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {key.lower(): value for key, value in self._environ.items()}
+
+
+class _NestedSecrets(EnvSettingsSource):
+    """One file per secret; its name is read as an environment variable's is."""
+
+    def __init__(self, settings_cls: type[BaseSettings], directory: Path) -> None:
+        self._directory = directory
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return {
+            f"{ENV_PREFIX}{entry.name}".lower(): entry.read_text("utf-8").strip()
+            for entry in sorted(self._directory.iterdir())
+            if entry.is_file()
+        }
+
+
+__all__ = ["Settings", "UnknownSetting", "load_settings"]

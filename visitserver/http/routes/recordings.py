@@ -1,0 +1,7 @@
+"""Recordings: list, reasoned opening, playback."""
+
+from __future__ import annotations
+
+from visitserver.http.registry import RouteTable
+
+routes = RouteTable("staff")

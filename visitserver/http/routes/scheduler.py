@@ -1,0 +1,7 @@
+"""The scheduling desk."""
+
+from __future__ import annotations
+
+from visitserver.http.registry import RouteTable
+
+routes = RouteTable("staff")
