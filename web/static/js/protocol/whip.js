@@ -1,0 +1,68 @@
+// A party of a call (RFC 9725): sends its own voice and picture, receives the others, all in one connection.
+
+import { MediaPeer } from "./peer.js";
+
+/**
+ * @typedef {object} WhipOptions
+ * @property {MediaStream} stream own voice and picture; either may be missing
+ * @property {number} [moreSlots] receive-only pairs besides the first (which shares the m-lines of the own tracks)
+ */
+
+export class WhipClient extends MediaPeer {
+  /** @param {import("./peer.js").PeerOptions & WhipOptions} options */
+  constructor(options) {
+    super(options);
+    this._stream = options.stream;
+    this._moreSlots = options.moreSlots ?? 0;
+    /** @type {Map<string, RTCRtpSender>} */
+    this._senders = new Map();
+  }
+
+  /**
+   * @override
+   * @param {RTCPeerConnection} connection
+   */
+  prepare(connection) {
+    this._senders.clear();
+    for (const kind of /** @type {const} */ (["audio", "video"])) {
+      const track = this._stream.getTracks().find((one) => one.kind === kind);
+      const transceiver = connection.addTransceiver(track ?? kind, {
+        direction: "sendrecv",
+        streams: [this._stream],
+        sendEncodings: [kind === "audio" ? { priority: "high", networkPriority: "high" } : { maxBitrate: 1_200_000 }],
+      });
+      prefer(transceiver, kind);
+      this._senders.set(kind, transceiver.sender);
+    }
+    for (let slot = 0; slot < this._moreSlots; slot += 1) {
+      for (const kind of /** @type {const} */ (["audio", "video"])) {
+        prefer(connection.addTransceiver(kind, { direction: "recvonly" }), kind);
+      }
+    }
+  }
+
+  /**
+   * Send another track (a new camera, or nothing) with no new offer.
+   * @param {"audio" | "video"} kind
+   * @param {MediaStreamTrack | null} track
+   */
+  async replace(kind, track) {
+    for (const old of this._stream.getTracks()) if (old.kind === kind && old !== track) this._stream.removeTrack(old);
+    if (track !== null) this._stream.addTrack(track);
+    await this._senders.get(kind)?.replaceTrack(track);
+  }
+}
+
+/**
+ * Offer what the relay forwards and nothing else: Opus, VP8 and its retransmission.
+ * @param {RTCRtpTransceiver} transceiver
+ * @param {"audio" | "video"} kind
+ */
+export function prefer(transceiver, kind) {
+  const wanted = kind === "audio" ? ["audio/opus"] : ["video/vp8", "video/rtx"];
+  const codecs = globalThis.RTCRtpReceiver?.getCapabilities?.(kind)?.codecs ?? [];
+  const chosen = codecs.filter((codec) => wanted.includes(codec.mimeType.toLowerCase()));
+  if (chosen.length > 0 && typeof transceiver.setCodecPreferences === "function") {
+    transceiver.setCodecPreferences(chosen);
+  }
+}
