@@ -12,22 +12,17 @@ from typing import Any, ClassVar
 class SignalingError(Exception):
     """Base of all. `code` is stable and for programs; `detail` is for people and carries no personal data."""
 
-    code: ClassVar[str] = "signaling_error"
+    code: str = "signaling_error"
     status: ClassVar[int] = 500
 
     def __init__(self, detail: str = "", *, code: str | None = None) -> None:
         super().__init__(detail or code or type(self).code)
         self.detail = detail
-        self._code = code or type(self).code
-
-    @property
-    def stable_code(self) -> str:
-        """The code of this very error; a class may know several (see `TicketError`)."""
-        return self._code
+        self.code = code or type(self).code
 
     def to_payload(self) -> dict[str, Any]:
         """The error as JSON for the bus and the control channel."""
-        return {"code": self._code, "detail": self.detail}
+        return {"code": self.code, "detail": self.detail}
 
 
 class TicketError(SignalingError):

@@ -1,0 +1,396 @@
+"""What may happen to a call and what follows from it: facts go in, events come out. Pure: no clock, no I/O.
+
+Every method takes the present time, records events and returns them; `tick` records what time alone brings about. READY
+when everybody needed is there, LIVE from the scheduled start, HELD while an officer or a missing recorder holds it,
+RECONNECTING while a side is away, WAITING_MONITOR while a required officer is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from signaling.calls import (
+    BEFORE_LIVE,
+    FINAL,
+    IN_PROGRESS,
+    SYSTEM,
+    Actor,
+    ActorKind,
+    CallEvent,
+    CallState,
+    EventType,
+    Phase,
+    Recorder,
+    apply,
+    replay,
+)
+from signaling.capabilities import CallCharter, RecordingPolicy, Supervision
+from signaling.errors import InvalidRequest, RecorderRequired, UnknownParticipant, WrongState
+from signaling.ids import parse_call_id
+from signaling.media.leg import Kind, Side
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """The waits of a call. Defaults are the design's."""
+
+    monitor_grace: timedelta = timedelta(seconds=15)
+    reconnect_limit: timedelta = timedelta(seconds=120)
+    no_show_after: timedelta = timedelta(minutes=15)  # after the scheduled start
+    notices: tuple[int, ...] = (10, 5, 2, 1)  # minutes before the scheduled end
+
+
+class CallMachine:
+    """One call under its charter. `history` are the events of an earlier life on another node."""
+
+    def __init__(
+        self, charter: CallCharter, *, rules: CallRules | None = None, history: Sequence[CallEvent] = ()
+    ) -> None:
+        self.charter = charter
+        self.rules = rules or CallRules()
+        self.state: CallState = replay(history)
+        self.events: list[CallEvent] = list(history)
+
+    # --- facts -------------------------------------------------------------------------------------------------
+
+    def open(self, now: datetime) -> list[CallEvent]:
+        """The room is there. With a history this is a reopening: connections are gone, the clock stands."""
+        if self.state.phase in FINAL:
+            raise WrongState("the call is over")
+        mark = len(self.events)
+        if mark == 0:
+            self._record(now, EventType.OPENED, SYSTEM, "due")
+        else:
+            self._record(now, EventType.REOPENED, SYSTEM, "node_changed")
+        return self._settled(mark, now)
+
+    def joined(self, now: datetime, participant_id: str, side: Side, identity_check_id: str) -> list[CallEvent]:
+        """Somebody showed a good join ticket for the first time, or came back."""
+        self._require_open()
+        known = self.state.people.get(participant_id)
+        if known is not None and known.present:
+            return []
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "side": side.value, "identity_check_id": identity_check_id}
+        self._record(now, EventType.JOINED, _participant(participant_id), "ticket", data)
+        return self._settled(mark, now)
+
+    def left(self, now: datetime, participant_id: str, cause: str) -> list[CallEvent]:
+        """The participant's control channel is gone. Media may go on: it has its own life."""
+        known = self.state.people.get(participant_id)
+        if known is None or not known.present or not self.is_open:
+            return []
+        mark = len(self.events)
+        self._record(now, EventType.LEFT, _participant(participant_id), cause, {"participant_id": participant_id})
+        return self._settled(mark, now)
+
+    def replaced(self, now: datetime, participant_id: str, what: str) -> list[CallEvent]:
+        """A second connection (`what`: channel or media) took the place of the participant's first."""
+        self._require_open()
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "what": what}
+        self._record(now, EventType.REPLACED, _participant(participant_id), "second_connection", data)
+        return self._settled(mark, now)
+
+    def connected(self, now: datetime, participant_id: str) -> list[CallEvent]:
+        """The participant's media is with the relay."""
+        known = self.state.people.get(participant_id)
+        if known is None or known.connected or not self.is_open:
+            return []
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "side": known.side.value}
+        self._record(now, EventType.CONNECTED, _participant(participant_id), "media", data)
+        return self._settled(mark, now)
+
+    def disconnected(self, now: datetime, participant_id: str, cause: str) -> list[CallEvent]:
+        """The participant's media is gone; `cause` says whether he hung up or was lost."""
+        known = self.state.people.get(participant_id)
+        if known is None or not known.connected or not self.is_open:
+            return []
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "side": known.side.value}
+        self._record(now, EventType.DISCONNECTED, _participant(participant_id), cause, data)
+        return self._settled(mark, now)
+
+    def monitor_joined(self, now: datetime, session_id: str, officer_id: str, ground: str) -> list[CallEvent]:
+        """An officer's leg is connected."""
+        if session_id in self.state.monitors or not self.is_open:
+            return []
+        mark = len(self.events)
+        data = {"session_id": session_id, "officer_id": officer_id, "ground": ground}
+        self._record(now, EventType.MONITOR_JOINED, Actor(ActorKind.STAFF, officer_id), "warrant", data)
+        return self._settled(mark, now)
+
+    def monitor_left(self, now: datetime, session_id: str, cause: str, *, gone_since: datetime) -> list[CallEvent]:
+        """An officer's leg is gone, in truth since `gone_since` (silence is noticed late); the 15 s start there."""
+        officer_id = self.state.monitors.get(session_id)
+        if officer_id is None or not self.is_open:
+            return []
+        mark = len(self.events)
+        data = {"session_id": session_id, "officer_id": officer_id, "since": gone_since.isoformat()}
+        self._record(now, EventType.MONITOR_LEFT, Actor(ActorKind.STAFF, officer_id), cause, data)
+        return self._settled(mark, now)
+
+    def recorder_attached(self, now: datetime, recording_id: str, policy_version: str) -> list[CallEvent]:
+        """The recorder leg is in the room and writing."""
+        self._require_open()
+        mark = len(self.events)
+        data = {"recording_id": recording_id, "policy_version": policy_version}
+        self._record(now, EventType.RECORDER_ATTACHED, SYSTEM, "warrant", data)
+        return self._settled(mark, now)
+
+    def recorder_failed(self, now: datetime, cause: str) -> list[CallEvent]:
+        """The recorder leg stopped writing. Where recording is required, this holds the call."""
+        if self.state.recorder is not Recorder.ATTACHED or self.state.phase in FINAL:
+            return []
+        mark = len(self.events)
+        self._record(now, EventType.RECORDER_FAILED, SYSTEM, cause)
+        return self._settled(mark, now)
+
+    def recorder_sealed(self, now: datetime, data: Mapping[str, Any]) -> list[CallEvent]:
+        """The recording is sealed; `data` is its summary."""
+        mark = len(self.events)
+        self._record(now, EventType.RECORDER_SEALED, SYSTEM, "call_over", data)
+        return self.events[mark:]
+
+    # --- interventions -----------------------------------------------------------------------------------------
+
+    def hold(self, now: datetime, actor: Actor, reason: str, words: str = "") -> list[CallEvent]:
+        """An officer pauses the call. `reason` is for the record, `words` are shown to the participants."""
+        _require_staff(actor, reason)
+        if self.state.phase not in IN_PROGRESS:
+            raise WrongState(f"a call that is {self.state.phase} cannot be held")
+        if self.state.held_by_officer:
+            return []
+        mark = len(self.events)
+        self._record(now, EventType.HOLD_PLACED, actor, "officer", {"reason": reason, "words": words})
+        return self._settled(mark, now, actor, words)
+
+    def resume(self, now: datetime, actor: Actor, reason: str) -> list[CallEvent]:
+        """An officer lifts his hold. WrongState if there is none; RecorderRequired if only the recorder is missing."""
+        _require_staff(actor, reason)
+        if not self.state.held_by_officer:
+            if self.state.phase is Phase.HELD:
+                raise RecorderRequired("the call must be recorded and has no recorder")
+            raise WrongState("the call is not held")
+        mark = len(self.events)
+        self._record(now, EventType.HOLD_LIFTED, actor, "officer", {"reason": reason})
+        return self._settled(mark, now, actor)
+
+    def mute(
+        self, now: datetime, participant_id: str, kind: Kind, muted: bool, actor: Actor, reason: str
+    ) -> list[CallEvent]:
+        """An officer mutes or unmutes a participant's audio or video in the relay."""
+        _require_staff(actor, reason)
+        self._require_open()
+        if participant_id not in self.state.people:
+            raise UnknownParticipant("the call has no such participant")
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "kind": kind.value, "muted": muted, "reason": reason}
+        self._record(now, EventType.MUTED, actor, "officer", data)
+        return self._settled(mark, now)
+
+    def bookmark(self, now: datetime, actor: Actor, note: str) -> list[CallEvent]:
+        """An officer marks this moment of the call."""
+        self._require_open()
+        mark = len(self.events)
+        self._record(now, EventType.BOOKMARK, actor, "officer", {"note": note})
+        return self._settled(mark, now)
+
+    def say(self, now: datetime, actor: Actor, text: str) -> list[CallEvent]:
+        """An officer writes to the participants."""
+        _require_staff(actor, text)
+        self._require_open()
+        mark = len(self.events)
+        self._record(now, EventType.SAID, actor, "officer", {"text": text})
+        return self._settled(mark, now)
+
+    def terminate(self, now: datetime, actor: Actor, reason: str, words: str) -> list[CallEvent]:
+        """A person ends the call for a reason. InvalidRequest without either: no program's judgement ends a call."""
+        _require_staff(actor, reason)
+        self._require_open()
+        return self._end(now, Phase.TERMINATED, "officer", actor, {"reason": reason, "words": words})
+
+    def fail(self, now: datetime, cause: str) -> list[CallEvent]:
+        """The machinery cannot carry the call on. This is for breakage, never for judgement."""
+        self._require_open()
+        return self._end(now, Phase.FAILED, cause, SYSTEM)
+
+    # --- time --------------------------------------------------------------------------------------------------
+
+    def tick(self, now: datetime) -> list[CallEvent]:
+        """What time has brought about by `now`."""
+        return self._settled(len(self.events), now)
+
+    def finish(self, now: datetime) -> list[CallEvent]:
+        """The recording is sealed and the connections are closed: ENDING becomes its outcome."""
+        if self.state.phase is not Phase.ENDING or self.state.outcome is None:
+            raise WrongState("the call is not ending")
+        mark = len(self.events)
+        ending = next(event for event in reversed(self.events) if event.type is EventType.ENDING)
+        self._record(now, EventType(self.state.outcome.value), ending.actor, ending.cause, ending.data)
+        return self.events[mark:]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can still happen besides the end itself."""
+        return self.state.phase is not Phase.ENDING and self.state.phase not in FINAL
+
+    # --- consequences ------------------------------------------------------------------------------------------
+
+    def _settled(self, mark: int, now: datetime, actor: Actor = SYSTEM, words: str = "") -> list[CallEvent]:
+        """Record every transition that follows from what is known by `now`; the events since `mark`."""
+        while self.is_open and self._step(now, actor, words):
+            pass
+        return self.events[mark:]
+
+    def _step(self, now: datetime, actor: Actor, words: str) -> bool:
+        phase = self.state.phase
+        if self._time_is_over(now):
+            return True
+        self._give_notice(now)
+        if phase is Phase.SCHEDULED:
+            if now < self.charter.lobby_opens_at:
+                return False
+            self._record(now, EventType.LOBBY_OPENED, SYSTEM, "schedule")
+            return True
+        if phase in BEFORE_LIVE:
+            return self._step_before_live(now)
+        target, cause, data = self._target(now)
+        if target is phase:
+            return False
+        self._record(now, EventType(target.value), actor, cause, {**data, "words": words} if words else data)
+        return True
+
+    def _step_before_live(self, now: datetime) -> bool:
+        missing = self._missing()
+        if self.state.phase is Phase.LOBBY_OPEN:
+            if missing:
+                return False
+            self._record(now, EventType.READY, SYSTEM, "all_present")
+            return True
+        if missing:
+            self._record(now, EventType.NOT_READY, SYSTEM, missing[0], {"missing": missing})
+            return True
+        if now < self.charter.starts_at:
+            return False
+        self._record(now, EventType.LIVE, SYSTEM, "schedule")
+        return True
+
+    def _target(self, now: datetime) -> tuple[Phase, str, dict[str, Any]]:
+        """The phase a call in progress belongs in, with its cause. An officer's hold goes before everything else."""
+        if self.state.held_by_officer:
+            return Phase.HELD, "officer", {}
+        if self._recorder_missing:
+            return Phase.HELD, "recorder_missing", {}
+        gone = self._gone_sides()
+        if gone:
+            return Phase.RECONNECTING, "side_gone", {"sides": gone}
+        since = self.state.monitor_gone_since
+        if self._monitor_missing and (
+            self.state.phase is Phase.WAITING_MONITOR or since is None or now - since >= self.rules.monitor_grace
+        ):
+            return Phase.WAITING_MONITOR, "monitor_gone", {}
+        return Phase.LIVE, "all_present", {}
+
+    def _time_is_over(self, now: datetime) -> bool:
+        phase, charter = self.state.phase, self.charter
+        at_end = now >= charter.ends_at
+        if phase in IN_PROGRESS:
+            if at_end:
+                self._end(now, Phase.ENDED, "time_over", SYSTEM)
+                return True
+            since, gone = self.state.phase_since, self._gone_sides()
+            waited = phase is Phase.RECONNECTING and since is not None and now - since >= self.rules.reconnect_limit
+            if waited and gone:
+                self._end(now, Phase.ENDED, "side_gone", SYSTEM, {"sides": gone})
+                return True
+            return False
+        never_came = sorted(set(charter.sides) - self.state.arrived)
+        if never_came and (at_end or now >= charter.starts_at + self.rules.no_show_after):
+            self._end(now, Phase.NO_SHOW, "no_show", SYSTEM, {"sides": never_came})
+            return True
+        if at_end:
+            missing = self._missing()
+            self._end(now, Phase.FAILED, missing[0] if missing else "never_live", SYSTEM, {"missing": missing})
+            return True
+        return False
+
+    def _give_notice(self, now: datetime) -> None:
+        """Say once, when it comes, how many minutes are left; a call shorter than a notice does not get it."""
+        if self.state.phase not in IN_PROGRESS:
+            return
+        left = self.charter.ends_at - now
+        whole = self.charter.ends_at - self.charter.starts_at
+        reached = [
+            minutes
+            for minutes in self.rules.notices
+            if left <= timedelta(minutes=minutes) < whole and minutes not in self.state.noticed
+        ]
+        due = [minutes for minutes in reached if minutes < min(self.state.noticed, default=1 << 30)]
+        if due:
+            self._record(now, EventType.NOTICE, SYSTEM, "schedule", {"minutes": min(due)})
+
+    def _missing(self) -> list[str]:
+        """Why the call cannot be live, as causes, most telling first; empty when it can."""
+        missing = [f"{side}_missing" for side in self._gone_sides()]
+        if self._recorder_missing:
+            missing.append("recorder_missing")
+        if self._monitor_missing:
+            missing.append("monitor_missing")
+        return missing
+
+    def _gone_sides(self) -> list[str]:
+        return sorted(side.value for side in set(self.charter.sides) - self.state.connected_sides)
+
+    @property
+    def _recorder_missing(self) -> bool:
+        return self.charter.recording is RecordingPolicy.REQUIRED and self.state.recorder is not Recorder.ATTACHED
+
+    @property
+    def _monitor_missing(self) -> bool:
+        return self.charter.supervision is Supervision.LIVE and not self.state.monitors
+
+    def _end(
+        self, now: datetime, outcome: Phase, cause: str, actor: Actor, data: Mapping[str, Any] | None = None
+    ) -> list[CallEvent]:
+        mark = len(self.events)
+        seconds = round(self.state.connected_seconds(now), 3)
+        ending = {**(data or {}), "outcome": outcome.value, "connected_seconds": seconds}
+        self._record(now, EventType.ENDING, actor, cause, ending)
+        return self.events[mark:]
+
+    def _record(
+        self, now: datetime, type: EventType, actor: Actor, cause: str, data: Mapping[str, Any] | None = None
+    ) -> None:
+        # A clock that was set back must not break the order of the record.
+        at = max(now, self.state.last_at) if self.state.last_at is not None else now
+        event = CallEvent(
+            call_id=parse_call_id(self.charter.call_id),
+            sequence=self.state.sequence + 1,
+            at=at,
+            type=type,
+            actor=actor,
+            cause=cause,
+            data=dict(data or {}),
+        )
+        self.state = apply(self.state, event)
+        self.events.append(event)
+
+    def _require_open(self) -> None:
+        if not self.is_open:
+            raise WrongState("the call is over")
+
+
+def _participant(participant_id: str) -> Actor:
+    return Actor(ActorKind.PARTICIPANT, participant_id)
+
+
+def _require_staff(actor: Actor, reason: str) -> None:
+    if actor.kind is not ActorKind.STAFF or not actor.actor_id:
+        raise InvalidRequest("an intervention names the member of staff who makes it")
+    if not reason.strip():
+        raise InvalidRequest("an intervention gives its reason")

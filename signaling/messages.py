@@ -1,0 +1,248 @@
+"""The control channel's messages (docs/channel.md). What does not fit these models is not understood.
+
+A participant's messages carry no event sequence and nothing else that an officer's coming or going would move.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from signaling.calls import Phase
+from signaling.capabilities import RecordingPolicy, Supervision
+from signaling.errors import InvalidRequest
+from signaling.media.leg import Kind, Side
+
+MAX_MESSAGE_BYTES = 16_384
+_SHORT = Field(max_length=64)
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- from the client -------------------------------------------------------------------------------------------
+
+
+class Hello(_Message):
+    """The first message. An officer adds `call_id`: his warrant may be good for several."""
+
+    type: Literal["hello"] = "hello"
+    ticket: str = Field(max_length=8192)
+    call_id: str | None = Field(default=None, max_length=64)
+
+
+class Ping(_Message):
+    """Answered with the same `t`, so that the client can measure the round trip."""
+
+    type: Literal["ping"] = "ping"
+    t: float = Field(default=0.0, allow_inf_nan=False)
+
+
+class Device(_Message):
+    """The state of the participant's microphone and camera."""
+
+    type: Literal["device"] = "device"
+    microphone: Literal["on", "off", "missing"]
+    camera: Literal["on", "off", "missing"]
+
+
+class Quality(_Message):
+    """What the client measured over the last seconds."""
+
+    type: Literal["quality"] = "quality"
+    rtt_ms: float | None = Field(default=None, ge=0, le=60_000)
+    loss: float | None = Field(default=None, ge=0, le=1)  # of packets, both kinds together
+    kbit_in: float | None = Field(default=None, ge=0, le=1_000_000)
+    kbit_out: float | None = Field(default=None, ge=0, le=1_000_000)
+    width: int | None = Field(default=None, ge=0, le=16_384)
+    height: int | None = Field(default=None, ge=0, le=16_384)
+
+
+ClientMessage = Annotated[Hello | Ping | Device | Quality, Field(discriminator="type")]
+_CLIENT: TypeAdapter[Hello | Ping | Device | Quality] = TypeAdapter(ClientMessage)
+
+
+def parse_client_message(text: str | bytes) -> Hello | Ping | Device | Quality:
+    """The client's message. InvalidRequest, with where it is wrong but not with what was sent, otherwise."""
+    try:
+        return _CLIENT.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "message"
+        raise InvalidRequest(f"{where[:80]}: {first['msg'][:200]}") from None
+
+
+# --- to the client ---------------------------------------------------------------------------------------------
+
+
+class ParticipantInfo(_Message):
+    """A participant as the others see him."""
+
+    participant_id: str
+    side: Side
+    name: str
+    connected: bool
+    microphone: str | None = None
+    camera: str | None = None
+
+
+class SlotView(_Message):
+    """Who is shown in one of this client's receive slots. `mid` is the m-line of its own offer (RFC 5888)."""
+
+    mid: str
+    kind: Kind
+    index: int
+    participant_id: str | None
+    side: Side | None
+    name: str | None
+
+
+class MutedView(_Message):
+    """A participant's audio or video that an officer has muted."""
+
+    participant_id: str
+    kind: Kind
+
+
+class State(_Message):
+    """The call's state. `by` says who changed it; `cause` is a code, `words` an officer's own words or empty."""
+
+    type: Literal["state"] = "state"
+    state: Phase
+    by: Literal["staff", "participant", "system"]
+    cause: str
+    words: str = ""
+    waiting_for: tuple[Side, ...] = ()
+    connected_seconds: float
+    ends_at: datetime
+
+
+class Welcome(_Message):
+    """The answer to hello: everything there is to know at this moment."""
+
+    type: Literal["welcome"] = "welcome"
+    call_id: str
+    role: Literal["participant", "officer"]
+    participant_id: str | None
+    state: State
+    slots: tuple[SlotView, ...]
+    participants: tuple[ParticipantInfo, ...]
+    muted: tuple[MutedView, ...]
+    starts_at: datetime
+    ends_at: datetime
+    server_time: datetime
+    notices: tuple[int, ...]  # minutes before the end at which there will be a notice
+    recording: RecordingPolicy
+    supervision: Supervision
+    watching: bool | None  # None: policy does not say who is watching
+
+
+class Slots(_Message):
+    """Who is in which slot now."""
+
+    type: Literal["slots"] = "slots"
+    slots: tuple[SlotView, ...]
+
+
+class Participants(_Message):
+    """Who is in the call now."""
+
+    type: Literal["participants"] = "participants"
+    participants: tuple[ParticipantInfo, ...]
+
+
+class Notice(_Message):
+    """Minutes left until the scheduled end."""
+
+    type: Literal["notice"] = "notice"
+    minutes: int
+
+
+class OfficerMessage(_Message):
+    """An officer's text to the participants."""
+
+    type: Literal["message"] = "message"
+    text: str
+
+
+class Muted(_Message):
+    """An officer muted or unmuted a participant."""
+
+    type: Literal["muted"] = "muted"
+    participant_id: str
+    kind: Kind
+    muted: bool
+
+
+class Talking(_Message):
+    """A participant speaks (`level` in -dBov, 0 loudest) or has stopped (127), RFC 6464."""
+
+    type: Literal["talking"] = "talking"
+    participant_id: str
+    level: int
+
+
+class Watching(_Message):
+    """Whether an officer is watching; only where the charter has the banner."""
+
+    type: Literal["watching"] = "watching"
+    watching: bool
+
+
+class Ended(_Message):
+    """The call is over. `cause` is a code, `words` an officer's own words or empty."""
+
+    type: Literal["ended"] = "ended"
+    outcome: Phase
+    cause: str
+    words: str = ""
+    connected_seconds: float
+
+
+class Replaced(_Message):
+    """Another connection of the same participant took this one's place; this one is closed."""
+
+    type: Literal["replaced"] = "replaced"
+
+
+class Error(_Message):
+    """Something the client sent was refused. The codes are those of the HTTP interface."""
+
+    type: Literal["error"] = "error"
+    code: str
+    detail: str
+
+
+class Pong(_Message):
+    """The answer to ping."""
+
+    type: Literal["pong"] = "pong"
+    t: float
+
+
+class Event(_Message):
+    """Officers only: an event of the call, as it is recorded."""
+
+    type: Literal["event"] = "event"
+    event: dict[str, Any]
+
+
+ServerMessage = (
+    Welcome
+    | State
+    | Slots
+    | Participants
+    | Notice
+    | OfficerMessage
+    | Muted
+    | Talking
+    | Watching
+    | Ended
+    | Replaced
+    | Error
+    | Pong
+    | Event
+)
