@@ -1,0 +1,29 @@
+"""The gate of a room: the one place that says whether a participant's media goes anywhere at all."""
+
+from __future__ import annotations
+
+from signaling.media.leg import Kind
+
+
+class Gate:
+    """Closed at first. Every track of the room asks it for every packet, so there is no second opinion to forget."""
+
+    __slots__ = ("_muted", "open")
+
+    def __init__(self) -> None:
+        self.open = False
+        self._muted: set[tuple[str, Kind]] = set()
+
+    def set_muted(self, participant_id: str, kind: Kind, muted: bool) -> bool:
+        """Mute or unmute; says whether that changed anything. A mute lasts through a participant's rejoins."""
+        key = (participant_id, kind)
+        changed = (key in self._muted) != muted
+        if muted:
+            self._muted.add(key)
+        else:
+            self._muted.discard(key)
+        return changed
+
+    def is_muted(self, participant_id: str, kind: Kind) -> bool:
+        """Whether nothing of this kind is passed on from the participant, gate open or not."""
+        return (participant_id, kind) in self._muted

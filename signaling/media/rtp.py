@@ -1,0 +1,134 @@
+"""RTP packets as bytes: a header is read once per packet, and no more of it than a relay needs (RFC 3550, RFC 8285)."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+HEADER = struct.Struct("!BBHLL")
+HEADER_LENGTH = HEADER.size
+VERSION = 0x80
+PADDING = 0x20
+EXTENSION = 0x10
+MARKER = 0x80
+MAX_PACKET = 1500
+ONE_BYTE_PROFILE = 0xBEDE
+
+NO_LEVEL = -1
+
+
+class MalformedPacket(ValueError):
+    """The bytes are not an RTP packet (RFC 3550 section 5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionIds:
+    """The identifiers (1 to 14, RFC 8285) that one m-line has negotiated; 0 where an extension was not."""
+
+    mid: int = 0
+    audio_level: int = 0
+    abs_send_time: int = 0
+
+
+class RtpView:
+    """One received packet, parsed once and then read by every leg. Nobody changes it after `Track` has filled it in.
+
+    `index` is the extended sequence number (RFC 3550 appendix A.1), which never wraps; `padding` is the header's
+    padding bit; `level` is the audio level byte (RFC 6464) or NO_LEVEL; `send_time` the publisher's abs-send-time
+    (24 bits, 6.18 seconds) or None; `keyframe` says that a VP8 keyframe starts here; `departure` is the abs-send-time
+    that every leg's copy carries, made from `arrival` because a packet is passed on at once.
+    """
+
+    __slots__ = (
+        "arrival",
+        "departure",
+        "index",
+        "keyframe",
+        "level",
+        "marker",
+        "packet",
+        "padding",
+        "payload",
+        "payload_type",
+        "send_time",
+        "sequence",
+        "ssrc",
+        "timestamp",
+    )
+
+    packet: bytes
+    payload: bytes
+    arrival: float
+    departure: bytes
+    padding: int
+    marker: int
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    level: int
+    send_time: int | None
+    keyframe: bool
+    index: int
+
+
+def parse(packet: bytes, ids: ExtensionIds, arrival: float) -> RtpView:
+    """Read `packet`; raises MalformedPacket. `index`, `keyframe` and `departure` are still to be filled in."""
+    size = len(packet)
+    if size < HEADER_LENGTH:
+        raise MalformedPacket("shorter than a header")
+    view = RtpView()
+    first, second, view.sequence, view.timestamp, view.ssrc = HEADER.unpack_from(packet)
+    if first & 0xC0 != VERSION:
+        raise MalformedPacket("not version 2")
+    offset = HEADER_LENGTH + 4 * (first & 0x0F)
+    view.level = NO_LEVEL
+    view.send_time = None
+    if first & EXTENSION:
+        start = offset + 4
+        if start > size:
+            raise MalformedPacket("header extension cut off")
+        offset = start + 4 * (packet[offset + 2] << 8 | packet[offset + 3])
+        if offset > size:
+            raise MalformedPacket("header extension cut off")
+        if packet[start - 4] == 0xBE and packet[start - 3] == 0xDE:
+            _read_one_byte_extensions(view, packet, start, offset, ids)
+    if offset > size:
+        raise MalformedPacket("contributing sources cut off")
+    view.padding = first & PADDING
+    if view.padding and not 0 < packet[-1] <= size - offset:
+        raise MalformedPacket("padding longer than the payload")
+    view.marker = second & MARKER
+    view.payload_type = second & 0x7F
+    view.packet = packet
+    view.payload = packet[offset:]
+    view.arrival = arrival
+    return view
+
+
+def _read_one_byte_extensions(view: RtpView, packet: bytes, position: int, end: int, ids: ExtensionIds) -> None:
+    """RFC 8285 section 4.2. An element that runs over the block's end is ignored with all that follow."""
+    level_id = ids.audio_level
+    time_id = ids.abs_send_time
+    while position < end:
+        head = packet[position]
+        if head == 0:
+            position += 1
+            continue
+        identifier = head >> 4
+        if identifier == 15:  # "stop processing", section 4.2
+            return
+        position += 1
+        following = position + (head & 0x0F) + 1
+        if following > end:
+            return
+        if identifier == time_id and following - position == 3:
+            view.send_time = int.from_bytes(packet[position:following], "big")
+        elif identifier == level_id and following - position == 1:
+            view.level = packet[position]
+        position = following
+
+
+def abs_send_time(seconds: float) -> bytes:
+    """`seconds` of any steady clock as abs-send-time: 24 bits, 6.18 fixed point, wrapping every 64 s."""
+    return (int(seconds * 262144) & 0xFFFFFF).to_bytes(3, "big")
