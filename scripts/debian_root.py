@@ -51,7 +51,7 @@ def new_root(work: Path, suite: str, name: str, machine_config: bool) -> Path:
 
 
 def lend_machine_config(root: Path) -> None:
-    """Copy this machine's apt sources, apt settings for its mirror, local CA certificates and pip.conf into the root."""
+    """Copy this machine's apt sources and settings, local CA certificates and pip.conf into the root."""
     for pattern in ("sources.list.d/debian.sources", "apt.conf.d/99*"):
         for source in Path("/etc/apt").glob(pattern):
             target = root / "etc/apt" / source.relative_to("/etc/apt")
