@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from visitserver.domain.access import Role
+from visitserver.domain.people import Staff
 
 
 class AccountKind(StrEnum):
@@ -66,6 +67,14 @@ class Account:
     def usable(self) -> bool:
         """Whether a session of this account counts."""
         return self.status is AccountStatus.ACTIVE and self.locked_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class StaffAccount:
+    """A member of staff together with how they sign in."""
+
+    account: Account
+    staff: Staff
 
 
 @dataclass(frozen=True, slots=True)
