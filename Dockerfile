@@ -42,7 +42,8 @@ COPY --from=build /opt/visitserver /opt/visitserver
 COPY --from=build /app /app
 
 ENV PATH=/opt/visitserver/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    VISITSERVER_SERVER__HOST=0.0.0.0
 WORKDIR /var/lib/visitserver
 USER visitserver
 RUN python -c "import aiohttp, aiortc, av, cv2, dlib, onnxruntime, rapidocr_onnxruntime, sqlalchemy, visitserver"

@@ -15,7 +15,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format venv lock upgrade messages bench clean
+.PHONY: help demo test lint format venv lock upgrade messages example-config bench clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -51,6 +51,9 @@ messages: $(STAMPS)/prod ## collect the translatable strings, bring every catalo
 		locale=$$(basename $$(dirname $$(dirname $$catalogue))); \
 		$(BIN)/pybabel --quiet update --input-file $(POT) --output-dir web/locale --locale $$locale --no-fuzzy-matching || exit 1; \
 	done
+
+example-config: $(STAMPS)/prod ## configs/visitserver.example.toml again after a change of visitserver/config.py
+	$(BIN)/python scripts/example-config > configs/visitserver.example.toml
 
 bench: $(STAMPS)/dev ## the benchmarks that there are (make bench-NAME runs tests/bench/NAME.py)
 	@ls tests/bench/*.py 2>/dev/null | sed -n 's,tests/bench/\([a-z_]*\)\.py,  make bench-\1,p' | grep -v -e bench-test_ -e bench-__ || true
