@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class DomainError(Exception):
-    """An expected failure. `code` is stable lower-case text with underscores; `detail` is a sentence without personal data."""
+    """An expected failure. `code` is stable text (lower case, underscores), `detail` a sentence."""
 
     default_code: ClassVar[str] = "domain_error"
 

@@ -83,7 +83,7 @@ class Relationship:
         self.state, self.decided_by, self.decided_at, self.reason = state, by, at, reason
 
     def request_again(self, *, relation: str, statement: str | None, at: datetime) -> None:
-        """The contact asks anew, after a refusal, an end or their own withdrawal. Conflict while one is open or in force."""
+        """The contact asks anew after a refusal, an end or their own withdrawal; else Conflict."""
         if self.state in (RelationshipState.REQUESTED, RelationshipState.APPROVED) and self.withdrawn_at is None:
             raise Conflict("This request has been made already.", code="relationship_exists")
         self.state = RelationshipState.REQUESTED

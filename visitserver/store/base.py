@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import JSON, DateTime, Dialect, MetaData, String, Text
+from sqlalchemy import DDL, JSON, DateTime, Dialect, MetaData, String, Table, Text, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
@@ -26,6 +27,13 @@ mapper_registry = registry(metadata=metadata)
 
 ID_LENGTH = 40
 """Longest identifier: an 8-letter prefix, an underscore, 26 characters."""
+
+
+def after_create(table: Table, statements: Iterable[tuple[str, str]]) -> None:
+    """Run each (dialect, statement) after `table` is created on that dialect: triggers and such."""
+    for dialect, statement in statements:
+        ddl = DDL(statement)  # type: ignore[no-untyped-call]
+        event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
 
 
 def Id() -> String:  # noqa: N802 - reads as a column type

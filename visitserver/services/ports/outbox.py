@@ -1,0 +1,36 @@
+"""What services need of the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from visitserver.domain.outbox import OutboxMessage, OutboxState
+from visitserver.domain.paging import Page, PageRequest
+
+
+class Outbox(Protocol):
+    """Messages that leave after commit."""
+
+    def add(
+        self,
+        topic: str,
+        payload: Mapping[str, Any],
+        *,
+        due_at: datetime | None = None,
+        dedupe_key: str | None = None,
+        request_id: str | None = None,
+    ) -> str:
+        """Write a message in this transaction; gives its id. It is due at once unless `due_at` says later."""
+        ...
+
+    async def get(self, message_id: str) -> OutboxMessage: ...
+
+    async def claim(self, at: datetime, *, lease: timedelta, limit: int) -> Sequence[OutboxMessage]:
+        """Take up to `limit` due messages for this worker until `at + lease`. Two workers never get the same one."""
+        ...
+
+    async def messages(self, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:
+        """Newest first."""
+        ...

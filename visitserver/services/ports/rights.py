@@ -1,0 +1,51 @@
+"""What services need of the store about rights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Protocol
+
+from visitserver.domain.decisions import DecisionRecord
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.rights import NonAssociation, Relationship, RelationshipKind, RelationshipState, Restriction
+
+
+class Rights(Protocol):
+    """Relationships, restrictions, kept decisions. `get_…` raises NotFound; `find_…` gives None."""
+
+    def add(self, right: Relationship | Restriction | NonAssociation | DecisionRecord) -> None: ...
+
+    async def get_relationship(self, relationship_id: str) -> Relationship: ...
+
+    async def find_relationship(
+        self, prisoner_id: str, contact_id: str, kind: RelationshipKind
+    ) -> Relationship | None: ...
+
+    async def relationships_of_contact(self, contact_id: str, page: PageRequest) -> Page[Relationship]:
+        """Newest request first."""
+        ...
+
+    async def relationships_of_prisoner(self, prisoner_id: str, page: PageRequest) -> Page[Relationship]:
+        """Newest request first."""
+        ...
+
+    async def review_queue(self, prison_id: str, state: RelationshipState, page: PageRequest) -> Page[Relationship]:
+        """Those of prisoners at the prison, oldest request first, without the withdrawn."""
+        ...
+
+    async def get_restriction(self, restriction_id: str) -> Restriction: ...
+
+    async def restrictions_touching(
+        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], day: date
+    ) -> Sequence[Restriction]:
+        """Every restriction in force on `day` (the prison's) that touches one of these."""
+        ...
+
+    async def restrictions_of(self, subject_id: str, page: PageRequest) -> Page[Restriction]:
+        """All restrictions (past ones too) on a contact, a relationship or a prisoner, newest first."""
+        ...
+
+    async def decisions_of_booking(self, booking_id: str) -> Sequence[DecisionRecord]:
+        """Oldest first."""
+        ...

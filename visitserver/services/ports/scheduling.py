@@ -1,0 +1,85 @@
+"""What services need of the store about stations, templates, bookings and occupancy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Protocol
+
+from visitserver.domain.occupancy import Resource, ResourceKind, Span
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.scheduling import Booking, BookingState, SessionTemplate, Station
+
+
+@dataclass(frozen=True, slots=True)
+class BookingFilter:
+    """Which bookings: all conditions that are set. `starts_from` is included, `starts_before` is not (UTC)."""
+
+    prison_id: str | None = None
+    prisoner_id: str | None = None
+    contact_id: str | None = None
+    template_id: str | None = None
+    states: frozenset[BookingState] = field(default_factory=frozenset)
+    starts_from: datetime | None = None
+    starts_before: datetime | None = None
+
+
+class Scheduling(Protocol):
+    """Stations, templates, bookings, occupancy. `get_…` raises NotFound."""
+
+    def add(self, item: Station | SessionTemplate | Booking) -> None: ...
+
+    async def get_station(self, station_id: str) -> Station: ...
+
+    async def stations(self, prison_id: str) -> Sequence[Station]:
+        """By name, the inactive ones too."""
+        ...
+
+    async def get_template(self, template_id: str) -> SessionTemplate: ...
+
+    async def templates(self, prison_id: str, *, first: date, last: date) -> Sequence[SessionTemplate]:
+        """Those valid on some day from `first` to `last`."""
+        ...
+
+    async def get_booking(self, booking_id: str) -> Booking: ...
+
+    async def bookings(self, wanted: BookingFilter, page: PageRequest) -> Page[Booking]:
+        """In order of start, then id."""
+        ...
+
+    async def bookings_due(self, *, starts_from: datetime, starts_before: datetime, limit: int) -> Sequence[Booking]:
+        """BOOKED ones of all prisons that start in the interval, in order of start: what calls are opened from."""
+        ...
+
+    async def has_open_bookings(self, template_id: str, *, after: datetime) -> bool:
+        """Whether any booking still stands on the template that starts at or after that moment."""
+        ...
+
+    async def lapsed_holds(self, at: datetime, limit: int) -> Sequence[Booking]:
+        """HELD bookings whose hold ended at or before `at`, oldest first."""
+        ...
+
+    async def taken(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
+        """Which of the resources are occupied during some part of `span`."""
+        ...
+
+    async def occupied(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[tuple[str, int]]:
+        """(resource, cell) of every occupied cell of these resources within `span`."""
+        ...
+
+    async def places_taken(self, template_ids: Sequence[str], span: Span) -> dict[str, int]:
+        """How many bookings stand (held ones too) on each slot of the templates that starts within `span`, by key."""
+        ...
+
+    async def occupy(self, booking_id: str, resource: Resource, span: Span) -> bool:
+        """Take every cell, or none. False when somebody has one of them; waits for whoever is about to decide."""
+        ...
+
+    async def release(self, booking_id: str) -> None:
+        """Give back everything the booking occupies. Doing it twice changes nothing."""
+        ...
+
+    async def holders(self, resource: Resource, span: Span) -> set[str]:
+        """The bookings that occupy some cell of the resource within `span`."""
+        ...

@@ -1,0 +1,51 @@
+"""The ledger, kept in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from visitserver.domain.allowance import LedgerEvent
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.store.paging import fetch_page
+from visitserver.store.tables.allowance import ledger_events
+from visitserver.store.tables.people import prisoners
+
+
+class SqlAllowance:
+    """The port services/ports/allowance.py."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def append(self, events: Sequence[LedgerEvent]) -> None:
+        self._session.add_all(events)
+
+    async def events_of(self, prisoner_id: str) -> Sequence[LedgerEvent]:
+        return (
+            await self._session.scalars(
+                select(LedgerEvent).where(ledger_events.c.prisoner_id == prisoner_id).order_by(ledger_events.c.sequence)
+            )
+        ).all()
+
+    async def has_event(self, event_key: str) -> bool:
+        found = await self._session.scalar(select(ledger_events.c.id).where(ledger_events.c.event_key == event_key))
+        return found is not None
+
+    async def history(self, prisoner_id: str, page: PageRequest) -> Page[LedgerEvent]:
+        return await fetch_page(
+            self._session,
+            select(LedgerEvent).where(ledger_events.c.prisoner_id == prisoner_id),
+            [ledger_events.c.sequence],
+            page,
+            lambda row: (row.sequence,),
+            descending=True,
+        )
+
+    async def prisoners_to_accrue(self, after: str | None, limit: int) -> Sequence[str]:
+        statement = select(prisoners.c.id).where(prisoners.c.prison_id.is_not(None))
+        if after is not None:
+            statement = statement.where(prisoners.c.id > after)
+        return (await self._session.scalars(statement.order_by(prisoners.c.id).limit(limit))).all()

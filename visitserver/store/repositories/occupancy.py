@@ -1,0 +1,82 @@
+"""Occupancy, kept in SQL: the primary key decides who comes first, never a count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from visitserver.domain.occupancy import Resource, ResourceKind, Span
+from visitserver.store.tables.scheduling import occupancy, occupancy_spans
+
+
+async def taken(session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
+    """Which of the resources are occupied during some part of `span`."""
+    return {resource for resource, _ in await occupied(session, kind, ids, span)}
+
+
+async def occupied(session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[tuple[str, int]]:
+    """(resource, cell) of every occupied cell of these resources within `span`."""
+    rows = await session.execute(
+        select(occupancy.c.resource, occupancy.c.cell).where(
+            occupancy.c.kind == kind.value,
+            occupancy.c.resource.in_(ids),
+            occupancy.c.cell >= span.cells.start,
+            occupancy.c.cell < span.cells.stop,
+        )
+    )
+    return {(row.resource, row.cell) for row in rows}
+
+
+async def holders(session: AsyncSession, resource: Resource, span: Span) -> set[str]:
+    """The bookings that occupy some cell of the resource within `span`."""
+    rows = await session.scalars(
+        select(occupancy.c.booking_id)
+        .where(
+            occupancy.c.kind == resource.kind.value,
+            occupancy.c.resource == resource.id,
+            occupancy.c.cell >= span.cells.start,
+            occupancy.c.cell < span.cells.stop,
+        )
+        .distinct()
+    )
+    return set(rows)
+
+
+async def occupy(session: AsyncSession, booking_id: str, resource: Resource, span: Span) -> bool:
+    """Take every cell of `span`, or none; False when another booking has one of them.
+
+    A transaction that is about to take the same cell is waited for. The savepoint makes a failed attempt vanish at
+    once, so that nobody waits for cells that this transaction gave up.
+    """
+    rows = [
+        {"kind": resource.kind.value, "resource": resource.id, "cell": cell, "booking_id": booking_id}
+        for cell in span.cells
+    ]
+    dialect = session.get_bind().dialect.name
+    make: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    attempt = await session.begin_nested()
+    result = await session.execute(make(occupancy).values(rows).on_conflict_do_nothing())
+    if cast("CursorResult[Any]", result).rowcount != len(rows):
+        await attempt.rollback()
+        return False
+    await session.execute(
+        insert(occupancy_spans).values(
+            booking_id=booking_id,
+            kind=resource.kind.value,
+            resource=resource.id,
+            starts_at=span.starts_at,
+            ends_at=span.ends_at,
+        )
+    )
+    await attempt.commit()
+    return True
+
+
+async def release(session: AsyncSession, booking_id: str) -> None:
+    """Give back everything the booking occupies."""
+    await session.execute(delete(occupancy).where(occupancy.c.booking_id == booking_id))
+    await session.execute(delete(occupancy_spans).where(occupancy_spans.c.booking_id == booking_id))

@@ -1,0 +1,85 @@
+"""The outbox, kept in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from signaling.ids import new_id
+from visitserver.domain.clock import Clock
+from visitserver.domain.errors import NotFound
+from visitserver.domain.outbox import OutboxMessage, OutboxState
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.store.paging import fetch_page
+from visitserver.store.tables.outbox import outbox
+
+
+class SqlOutbox:
+    """The port services/ports/outbox.py."""
+
+    def __init__(self, session: AsyncSession, clock: Clock) -> None:
+        self._session = session
+        self._clock = clock
+
+    def add(
+        self,
+        topic: str,
+        payload: Mapping[str, Any],
+        *,
+        due_at: datetime | None = None,
+        dedupe_key: str | None = None,
+        request_id: str | None = None,
+    ) -> str:
+        now = self._clock()
+        message = OutboxMessage(
+            id=new_id("msg"),
+            topic=topic,
+            created_at=now,
+            due_at=due_at or now,
+            payload=dict(payload),
+            dedupe_key=dedupe_key,
+            request_id=request_id,
+        )
+        self._session.add(message)
+        return message.id
+
+    async def get(self, message_id: str) -> OutboxMessage:
+        found = await self._session.get(OutboxMessage, message_id)
+        if found is None:
+            raise NotFound("There is no such message.")
+        return found
+
+    async def claim(self, at: datetime, *, lease: timedelta, limit: int) -> Sequence[OutboxMessage]:
+        rows = (
+            await self._session.scalars(
+                select(OutboxMessage)
+                .where(
+                    outbox.c.state == OutboxState.PENDING,
+                    outbox.c.due_at <= at,
+                    or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= at),
+                )
+                .order_by(outbox.c.due_at, outbox.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+        for row in rows:
+            row.claimed_until = at + lease
+        return rows
+
+    async def messages(self, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:
+        statement = select(OutboxMessage)
+        if state is not None:
+            statement = statement.where(outbox.c.state == state)
+        return await fetch_page(
+            self._session,
+            statement,
+            [outbox.c.created_at, outbox.c.id],
+            page,
+            lambda row: (row.created_at, row.id),
+            descending=True,
+        )

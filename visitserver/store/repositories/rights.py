@@ -1,0 +1,130 @@
+"""Rights, kept in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TypeVar
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from visitserver.domain.decisions import DecisionRecord
+from visitserver.domain.errors import NotFound
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.rights import NonAssociation, Relationship, RelationshipKind, RelationshipState, Restriction
+from visitserver.store.paging import fetch_page
+from visitserver.store.tables.people import prisoners
+from visitserver.store.tables.rights import decisions, relationships, restrictions
+
+T = TypeVar("T")
+
+
+class SqlRights:
+    """The port services/ports/rights.py."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, right: Relationship | Restriction | NonAssociation | DecisionRecord) -> None:
+        self._session.add(right)
+
+    async def get_relationship(self, relationship_id: str) -> Relationship:
+        return await self._get(Relationship, relationship_id)
+
+    async def find_relationship(self, prisoner_id: str, contact_id: str, kind: RelationshipKind) -> Relationship | None:
+        return await self._session.scalar(
+            select(Relationship).where(
+                relationships.c.prisoner_id == prisoner_id,
+                relationships.c.contact_id == contact_id,
+                relationships.c.kind == kind,
+            )
+        )
+
+    async def relationships_of_contact(self, contact_id: str, page: PageRequest) -> Page[Relationship]:
+        return await fetch_page(
+            self._session,
+            select(Relationship).where(relationships.c.contact_id == contact_id),
+            [relationships.c.requested_at, relationships.c.id],
+            page,
+            lambda row: (row.requested_at, row.id),
+            descending=True,
+        )
+
+    async def relationships_of_prisoner(self, prisoner_id: str, page: PageRequest) -> Page[Relationship]:
+        return await fetch_page(
+            self._session,
+            select(Relationship).where(relationships.c.prisoner_id == prisoner_id),
+            [relationships.c.requested_at, relationships.c.id],
+            page,
+            lambda row: (row.requested_at, row.id),
+            descending=True,
+        )
+
+    async def review_queue(self, prison_id: str, state: RelationshipState, page: PageRequest) -> Page[Relationship]:
+        return await fetch_page(
+            self._session,
+            select(Relationship)
+            .join(prisoners, prisoners.c.id == relationships.c.prisoner_id)
+            .where(
+                prisoners.c.prison_id == prison_id,
+                relationships.c.state == state,
+                relationships.c.withdrawn_at.is_(None),
+            ),
+            [relationships.c.requested_at, relationships.c.id],
+            page,
+            lambda row: (row.requested_at, row.id),
+        )
+
+    async def get_restriction(self, restriction_id: str) -> Restriction:
+        return await self._get(Restriction, restriction_id)
+
+    async def restrictions_touching(
+        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], day: date
+    ) -> Sequence[Restriction]:
+        rows = await self._session.scalars(
+            select(Restriction)
+            .where(
+                or_(
+                    restrictions.c.prisoner_id == prisoner_id,
+                    restrictions.c.contact_id.in_(contact_ids),
+                    restrictions.c.relationship_id.in_(relationship_ids),
+                ),
+                restrictions.c.lifted_at.is_(None),
+                restrictions.c.starts_on <= day,
+                or_(restrictions.c.ends_on.is_(None), restrictions.c.ends_on >= day),
+            )
+            .order_by(restrictions.c.id)
+        )
+        return rows.all()
+
+    async def restrictions_of(self, subject_id: str, page: PageRequest) -> Page[Restriction]:
+        return await fetch_page(
+            self._session,
+            select(Restriction).where(
+                or_(
+                    restrictions.c.prisoner_id == subject_id,
+                    restrictions.c.contact_id == subject_id,
+                    restrictions.c.relationship_id == subject_id,
+                )
+            ),
+            [restrictions.c.created_at, restrictions.c.id],
+            page,
+            lambda row: (row.created_at, row.id),
+            descending=True,
+        )
+
+    async def decisions_of_booking(self, booking_id: str) -> Sequence[DecisionRecord]:
+        return (
+            await self._session.scalars(
+                select(DecisionRecord)
+                .where(decisions.c.booking_id == booking_id)
+                .order_by(decisions.c.at, decisions.c.id)
+            )
+        ).all()
+
+    async def _get(self, entity: type[T], key: str) -> T:
+        found = await self._session.get(entity, key)
+        if found is None:
+            raise NotFound(f"There is no such {entity.__name__.lower()}.")
+        return found
