@@ -151,7 +151,9 @@ class CallMachine:
         return self._settled(mark, now)
 
     def recorder_sealed(self, now: datetime, data: Mapping[str, Any]) -> list[CallEvent]:
-        """The recording is sealed; `data` is its summary."""
+        """The recording is sealed; `data` is its summary. Nothing is recorded of a call that is over already."""
+        if self.state.phase in FINAL:
+            return []
         mark = len(self.events)
         self._record(now, EventType.RECORDER_SEALED, SYSTEM, "call_over", data)
         return self.events[mark:]

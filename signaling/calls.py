@@ -89,6 +89,13 @@ _PHASE_AFTER: Mapping[EventType, Phase] = {
     EventType.NO_SHOW: Phase.NO_SHOW,
     EventType.FAILED: Phase.FAILED,
 }
+
+
+def phase_after(event: EventType) -> Phase | None:
+    """The phase that an event of this type begins; None for one that begins none."""
+    return _PHASE_AFTER.get(event)
+
+
 _OPEN = frozenset({Phase.SCHEDULED}) | BEFORE_LIVE | IN_PROGRESS
 _MAY_FOLLOW: Mapping[Phase, frozenset[Phase]] = {
     Phase.LOBBY_OPEN: frozenset({Phase.SCHEDULED, Phase.READY}),
@@ -290,7 +297,7 @@ def _with_fact(state: CallState, event: CallEvent) -> CallState:
             return replace(state, recorder=Recorder.ATTACHED)
         case EventType.RECORDER_FAILED:
             return replace(state, recorder=Recorder.FAILED)
-        case EventType.RECORDER_SEALED:
+        case EventType.RECORDER_SEALED if state.phase is Phase.ENDING:
             return replace(state, recorder=Recorder.SEALED)
         case EventType.HOLD_PLACED:
             return replace(state, held_by_officer=True)

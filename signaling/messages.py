@@ -10,13 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from signaling.calls import Phase
+from signaling.calls import ActorKind, Phase
 from signaling.capabilities import RecordingPolicy, Supervision
 from signaling.errors import InvalidRequest
 from signaling.media.leg import Kind, Side
 
 MAX_MESSAGE_BYTES = 16_384
-_SHORT = Field(max_length=64)
 
 
 class _Message(BaseModel):
@@ -112,7 +111,7 @@ class State(_Message):
 
     type: Literal["state"] = "state"
     state: Phase
-    by: Literal["staff", "participant", "system"]
+    by: ActorKind
     cause: str
     words: str = ""
     waiting_for: tuple[Side, ...] = ()

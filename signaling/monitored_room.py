@@ -1,0 +1,248 @@
+"""A room that officers may watch and that may be recorded: the only type with a way to do either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signaling.call_machine import CallRules
+from signaling.calls import CallEvent, EventType
+from signaling.capabilities import CallCharter, MonitorWarrant, RecordingPolicy, RecordingWarrant
+from signaling.errors import NotChartered, TicketError, WrongState
+from signaling.ids import OrdinaryCallId
+from signaling.media.listener import PeerLost
+from signaling.media.router import OrdinaryMediaRoom
+from signaling.media.session import Answer, SlotInfo
+from signaling.messages import Event, ServerMessage, Slots, Watching
+from signaling.recorder_leg import RecorderLeg
+from signaling.room import PublishEvent, Room
+from signaling.seats import CALL_OVER_CODE, Channel
+from signaling.tickets import Clock, PrivilegedCallError, Verified
+from signaling.views import welcome_message
+
+SEAL_TIMEOUT = 30.0  # seconds; a recorder that does not seal by then has failed
+WARRANT_EXPIRED_CODE = 4003
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    officer_id: str
+    ground: str
+    expires_at: datetime
+
+
+class OrdinaryRoom(Room):
+    """An ordinary call's room. TypeError for any other call.
+
+    `consent_timeout` is how long media waits before it calls a silent peer lost (RFC 7675): a vanished officer counts
+    as gone since that long before.
+    """
+
+    def __init__(
+        self,
+        charter: CallCharter,
+        media: OrdinaryMediaRoom,
+        *,
+        clock: Clock,
+        publish_event: PublishEvent,
+        rules: CallRules | None = None,
+        history: Sequence[CallEvent] = (),
+        consent_timeout: timedelta = timedelta(0),
+    ) -> None:
+        if not isinstance(charter.call_id, OrdinaryCallId):
+            raise TypeError("an ordinary room is for an ordinary call")
+        super().__init__(charter, media, clock=clock, publish_event=publish_event, rules=rules, history=history)
+        self._ordinary_media = media
+        self._consent_timeout = consent_timeout
+        self._watches: dict[str, _Watch] = {}
+        self._observers: dict[Channel, _Watch] = {}
+        self._recorder: RecorderLeg | None = None
+        self._sealing: set[asyncio.Task[None]] = set()
+        self._watched = False
+
+    # --- officers ----------------------------------------------------------------------------------------------
+
+    async def add_monitor(self, warrant: Verified[MonitorWarrant], offer: str) -> Answer:
+        """Answer an officer's receive-only offer. Participants can observe nothing of it."""
+        watch = self._watch(warrant)
+        answer = await self._ordinary_media.subscribe(watch.officer_id, offer)
+        if not self.machine.is_open:
+            await self._media.close_session(answer.session_id)
+            raise WrongState("the call is over")
+        self._watches[answer.session_id] = watch
+        return answer
+
+    def attach_observer(self, warrant: Verified[MonitorWarrant], channel: Channel) -> None:
+        """An officer's control channel: he hears every event. It is not a watch: no picture goes over it."""
+        watch = self._watch(warrant)
+        self._observers[channel] = watch
+        session_id = next((name for name, other in self._watches.items() if other.officer_id == watch.officer_id), None)
+        channel.send(
+            welcome_message(
+                self.machine, self._seats, self._clock(), participant_id=None, slots=self._slots(session_id)
+            )
+        )
+
+    def detach_channel(self, channel: Channel, cause: str) -> None:
+        """A participant's or an officer's channel is gone."""
+        if self._observers.pop(channel, None) is None:
+            super().detach_channel(channel, cause)
+
+    def peer_connected(self, participant_id: str, session_id: str) -> None:
+        """A participant's or an officer's session is with the relay."""
+        watch = self._watches.get(session_id)
+        if watch is None:
+            super().peer_connected(participant_id, session_id)
+        else:
+            self._commit(self.machine.monitor_joined(self._clock(), session_id, watch.officer_id, watch.ground))
+
+    def peer_lost(self, participant_id: str, session_id: str, why: PeerLost) -> None:
+        """A participant's or an officer's session is over."""
+        if self._watches.pop(session_id, None) is None:
+            super().peer_lost(participant_id, session_id, why)
+            return
+        now = self._clock()
+        gone_since = now - self._consent_timeout if why is PeerLost.CONSENT_EXPIRED else now
+        self._commit(self.machine.monitor_left(now, session_id, why.value, gone_since=gone_since))
+
+    def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
+        """Another participant is in a slot of a participant's or an officer's session."""
+        watch = self._watches.get(session_id)
+        if watch is None:
+            super().slots_changed(session_id, slots)
+            return
+        message = Slots(slots=tuple(self._seats.slot_view(slot) for slot in slots))
+        for channel, observer in tuple(self._observers.items()):
+            if observer.officer_id == watch.officer_id:
+                channel.send(message)
+
+    def tick(self) -> None:
+        """See what time has brought about; a watch whose warrant has expired is over."""
+        now = self._clock()
+        for session_id, watch in tuple(self._watches.items()):
+            if now >= watch.expires_at:
+                self._log.info("monitor warrant expired")
+                self._start(self._close_quietly(session_id))
+        for channel, watch in tuple(self._observers.items()):
+            if now >= watch.expires_at:
+                del self._observers[channel]
+                channel.close(WARRANT_EXPIRED_CODE, "warrant expired")
+        super().tick()
+
+    # --- the recorder ------------------------------------------------------------------------------------------
+
+    def add_recorder(self, warrant: Verified[RecordingWarrant], leg: RecorderLeg) -> None:
+        """Let `leg` record the call. TicketError for another call's warrant, NotChartered when the charter has none.
+
+        The leg hears what has happened so far, so that its timeline is whole.
+        """
+        self.may_record(warrant)
+        self._recorder = leg
+        leg.failed = lambda cause: self._recorder_failed(leg, cause)
+        for event in tuple(self.machine.events):
+            self._tell_recorder(event)
+        self._ordinary_media.add_leg(leg)
+        body = warrant.body
+        self._commit(self.machine.recorder_attached(self._clock(), body.recording_id, body.policy_version))
+
+    def may_record(self, warrant: Verified[RecordingWarrant]) -> None:
+        """Whether the warrant would be taken now; the errors of `add_recorder` otherwise."""
+        if warrant.body.call_id != self.charter.call_id:
+            raise TicketError("the warrant is for another call", code="wrong_call")
+        if self.charter.recording is not RecordingPolicy.REQUIRED:
+            raise NotChartered("the call's charter provides for no recording")
+        if self._recorder is not None:
+            raise WrongState("the call is being recorded already", code="recorder_attached")
+        if not self.machine.is_open:
+            raise WrongState("the call is over")
+
+    def _recorder_failed(self, leg: RecorderLeg, cause: str) -> None:
+        if self._recorder is not leg:
+            return
+        self._recorder = None
+        self._commit(self.machine.recorder_failed(self._clock(), cause))
+        self._ordinary_media.remove_leg(leg.leg_id)
+        self._sealing.add(self._start(self._seal_leg(leg, "recorder_failed")))
+
+    async def _seal(self) -> None:
+        if self._sealing:
+            await asyncio.wait(self._sealing)
+        leg, self._recorder = self._recorder, None
+        if leg is not None:
+            self._ordinary_media.remove_leg(leg.leg_id)
+            await self._seal_leg(leg, "call_over")
+
+    async def _seal_leg(self, leg: RecorderLeg, reason: str) -> None:
+        now = self._clock
+        try:
+            async with asyncio.timeout(SEAL_TIMEOUT):
+                summary = await leg.seal(reason)
+        except Exception as error:
+            # Whatever goes wrong in the recorder, the call must reach its end; the event is what people act on.
+            self._log.exception("recording could not be sealed", error=type(error).__name__)
+            self._commit(self.machine.recorder_failed(now(), "seal_failed"))
+            return
+        sealed = {
+            "recording_id": summary.recording_id,
+            "segments": summary.segments,
+            "bytes": summary.bytes,
+            "duration_ms": summary.duration_ms,
+            "head_sha256": summary.head_sha256,
+        }
+        self._commit(self.machine.recorder_sealed(now(), sealed))
+
+    # --- carrying out ------------------------------------------------------------------------------------------
+
+    def _watch(self, warrant: Verified[MonitorWarrant]) -> _Watch:
+        if not isinstance(self.charter.call_id, OrdinaryCallId):
+            raise PrivilegedCallError()
+        if self.charter.call_id not in warrant.body.call_ids:
+            raise TicketError("the warrant is for other calls", code="wrong_call")
+        if not self.machine.is_open:
+            raise WrongState("the call is over")
+        return _Watch(warrant.body.officer_id, warrant.body.ground, warrant.expires_at)
+
+    def _owner_of(self, session_id: str) -> str | None:
+        watch = self._watches.get(session_id)
+        return super()._owner_of(session_id) if watch is None else watch.officer_id
+
+    def _deliver(self, event: CallEvent) -> None:
+        self._tell_recorder(event)
+        super()._deliver(event)
+        for channel in tuple(self._observers):
+            channel.send(Event(event=event.to_json()))
+        if event.type in (EventType.MONITOR_JOINED, EventType.MONITOR_LEFT):
+            self._say_who_watches()
+
+    def _tell_recorder(self, event: CallEvent) -> None:
+        leg = self._recorder
+        if leg is None:
+            return
+        try:
+            leg.on_event(event)
+        except Exception:
+            # A leg must not raise. One that does is no longer to be trusted with the evidence.
+            self._log.exception("the recorder failed on an event")
+            self._recorder_failed(leg, "leg_error")
+
+    def _say_who_watches(self) -> None:
+        watched = bool(self.machine.state.monitors)
+        if self.charter.watch_banner and watched != self._watched:
+            self._watched = watched
+            self._tell_participants(Watching(watching=watched))
+
+    def _tell_everybody(self, message: ServerMessage) -> None:
+        super()._tell_everybody(message)
+        for channel in tuple(self._observers):
+            channel.send(message)
+
+    def _sessions(self) -> list[str]:
+        return [*super()._sessions(), *self._watches]
+
+    def _close_channels(self) -> None:
+        super()._close_channels()
+        for channel in tuple(self._observers):
+            channel.close(CALL_OVER_CODE, "call over")
+        self._observers.clear()

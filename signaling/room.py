@@ -1,0 +1,377 @@
+"""One call's live membership: the machine decides, the room carries it out in media, channels and legs.
+
+Privilege is in the type. `Room` and `PrivilegedRoom` know participants and nobody else; only `OrdinaryRoom`
+(monitored_room.py) can take an officer or a recorder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from signaling.call_machine import CallMachine, CallRules
+from signaling.calls import Actor, CallEvent, EventType, Phase
+from signaling.capabilities import CallCharter, JoinTicket
+from signaling.errors import SignalingError, TicketError, UnknownSession, WrongState
+from signaling.ids import PrivilegedCallId
+from signaling.media.leg import Kind, TrackInfo
+from signaling.media.listener import PeerLost
+from signaling.media.router import MediaRoom, PrivilegedMediaRoom
+from signaling.media.session import Answer, PatchAnswer, SlotInfo
+from signaling.messages import Device, Quality, Replaced, ServerMessage, Slots, SlotView, Talking
+from signaling.seats import CALL_OVER_CODE, REPLACED_CODE, Channel, Seat, Seats
+from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
+from signaling.tickets import Clock, Verified
+from signaling.views import participant_message, participants_message, welcome_message
+
+log = structlog.get_logger(__name__)
+
+PublishEvent = Callable[[CallEvent], None]
+_CLOSED_BY_CLIENT = frozenset({PeerLost.CLOSED, PeerLost.DTLS_CLOSED})
+
+
+class Room:
+    """What ordinary and privileged rooms have in common. All methods are called on the event loop's thread.
+
+    `publish_event` gets every event once, in order, and returns at once. `media` is the call's media room; its gate is
+    open while the call is LIVE and at no other time.
+    """
+
+    def __init__(
+        self,
+        charter: CallCharter,
+        media: MediaRoom,
+        *,
+        clock: Clock,
+        publish_event: PublishEvent,
+        rules: CallRules | None = None,
+        history: Sequence[CallEvent] = (),
+    ) -> None:
+        self.charter = charter
+        self.machine = CallMachine(charter, rules=rules, history=history)
+        self.over = asyncio.Event()
+        """Set when the call has its outcome, everything is sealed and every connection is closed."""
+        self._media = media
+        self._clock = clock
+        self._publish_event = publish_event
+        self._seats = Seats()
+        self._undelivered: deque[CallEvent] = deque()
+        self._delivering = False
+        self._finishing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._log = log.bind(call_id=str(charter.call_id))
+        media.listener = self
+
+    @property
+    def phase(self) -> Phase:
+        """The call's phase."""
+        return self.machine.state.phase
+
+    def open(self) -> None:
+        """Begin, or go on with the history's call. WrongState when that is over."""
+        events = self.machine.open(self._clock())
+        for participant_id, kind in self.machine.state.muted:
+            self._media.set_muted(participant_id, kind, True)
+        self._commit(events)
+        if self.phase is Phase.ENDING:
+            self._finish_soon()
+
+    def tick(self) -> None:
+        """See what time has brought about; called a few times a second."""
+        self._commit(self.machine.tick(self._clock()))
+
+    # --- participants ------------------------------------------------------------------------------------------
+
+    async def publish(self, ticket: Verified[JoinTicket], offer: str) -> Answer:
+        """Answer a participant's offer. WrongState before the lobby opens and after the end; media's errors."""
+        seat = self._take_seat(ticket)
+        answer = await self._media.publish(ticket.body.participant_id, ticket.body.side, offer)
+        if not self.machine.is_open:
+            await self._media.close_session(answer.session_id)
+            raise WrongState("the call is over")
+        seat.session_id = answer.session_id
+        return answer
+
+    async def patch_session(self, owner: str, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
+        """Trickle or ICE restart on a session of `owner` (participant or officer). UnknownSession if it is not his."""
+        self._require_owner(owner, session_id)
+        return await self._media.patch(session_id, etag, fragment)
+
+    async def close_session(self, owner: str, session_id: str) -> None:
+        """End a session of `owner`. UnknownSession if it is not his."""
+        self._require_owner(owner, session_id)
+        await self._media.close_session(session_id)
+
+    def attach_channel(self, ticket: Verified[JoinTicket], channel: Channel) -> None:
+        """A participant's control channel. An older one of the same person is told and closed."""
+        seat = self._take_seat(ticket)
+        older, seat.channel = seat.channel, channel
+        participant_id = ticket.body.participant_id
+        if older is not None:
+            older.send(Replaced())
+            older.close(REPLACED_CODE, "replaced")
+        slots = self._slots(seat.session_id)
+        channel.send(
+            welcome_message(self.machine, self._seats, self._clock(), participant_id=participant_id, slots=slots)
+        )
+        if older is not None:
+            self._commit(self.machine.replaced(self._clock(), participant_id, "channel"))
+
+    def detach_channel(self, channel: Channel, cause: str) -> None:
+        """The channel is gone. Nothing happens if it had been replaced."""
+        seat = self._seats.of_channel(channel)
+        if seat is not None:
+            seat.channel = None
+            self._commit(self.machine.left(self._clock(), seat.ticket.participant_id, cause))
+
+    def report(self, channel: Channel, report: Device | Quality) -> None:
+        """What a participant's client says of its devices (told to the others) or of its network (for officers)."""
+        seat = self._seats.of_channel(channel)
+        if seat is None:
+            return
+        if isinstance(report, Quality):
+            seat.quality = report
+        elif seat.device != report:
+            seat.device = report
+            self._tell_everybody(participants_message(self.machine, self._seats))
+
+    # --- interventions -----------------------------------------------------------------------------------------
+
+    def hold(self, actor: Actor, reason: str, words: str = "") -> None:
+        """Pause the call; see `CallMachine.hold`."""
+        self._commit(self.machine.hold(self._clock(), actor, reason, words))
+
+    def resume(self, actor: Actor, reason: str) -> None:
+        """Lift an officer's hold; see `CallMachine.resume`."""
+        self._commit(self.machine.resume(self._clock(), actor, reason))
+
+    def mute(self, participant_id: str, kind: Kind, muted: bool, actor: Actor, reason: str) -> None:
+        """Mute or unmute a participant in the relay; see `CallMachine.mute`."""
+        events = self.machine.mute(self._clock(), participant_id, kind, muted, actor, reason)
+        self._media.set_muted(participant_id, kind, muted)
+        self._commit(events)
+
+    def terminate(self, actor: Actor, reason: str, words: str) -> None:
+        """A person ends the call; see `CallMachine.terminate`."""
+        self._commit(self.machine.terminate(self._clock(), actor, reason, words))
+
+    def bookmark(self, actor: Actor, note: str) -> None:
+        """Mark this moment; see `CallMachine.bookmark`."""
+        self._commit(self.machine.bookmark(self._clock(), actor, note))
+
+    def say(self, actor: Actor, text: str) -> None:
+        """Write to the participants; see `CallMachine.say`."""
+        self._commit(self.machine.say(self._clock(), actor, text))
+
+    def fail(self, cause: str) -> None:
+        """The machinery cannot carry the call on; nothing happens if it is over."""
+        if self.machine.is_open:
+            self._commit(self.machine.fail(self._clock(), cause))
+
+    # --- what media says (MediaRoomListener) -------------------------------------------------------------------
+
+    def peer_connected(self, participant_id: str, session_id: str) -> None:
+        """A session's media is with the relay."""
+        seat = self._seats.get(participant_id)
+        if seat is not None and session_id == seat.session_id:
+            seat.live_session = session_id
+            self._commit(self.machine.connected(self._clock(), participant_id))
+
+    def peer_lost(self, participant_id: str, session_id: str, why: PeerLost) -> None:
+        """A session is over. A session that had been replaced by a connected one takes nobody away."""
+        seat = self._seats.get(participant_id)
+        if seat is None:
+            return
+        if seat.session_id == session_id:
+            seat.session_id = None
+        if seat.live_session == session_id:
+            seat.live_session = None
+            cause = "hung_up" if why in _CLOSED_BY_CLIENT else why.value
+            self._commit(self.machine.disconnected(self._clock(), participant_id, cause))
+        if seat.session_id is None and seat.channel is None:
+            self._commit(self.machine.left(self._clock(), participant_id, why.value))
+
+    def track_started(self, track: TrackInfo) -> None:
+        """Nothing to do: slots say what is shown."""
+
+    def track_ended(self, track: TrackInfo) -> None:
+        """Nothing to do: slots say what is shown."""
+
+    def talking(self, participant_id: str, level: int) -> None:
+        """Somebody speaks or has stopped."""
+        self._tell_everybody(Talking(participant_id=participant_id, level=level))
+
+    def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
+        """Another participant is in a slot of a session now: its owner is told."""
+        seat = self._seats.of_session(session_id)
+        if seat is not None and seat.channel is not None:
+            seat.channel.send(Slots(slots=tuple(self._seats.slot_view(slot) for slot in slots)))
+
+    # --- views -------------------------------------------------------------------------------------------------
+
+    def snapshot(self, node_id: str) -> RoomSnapshot:
+        """The room at this moment."""
+        state, charter, counters = self.machine.state, self.charter, self._media.counters()
+        return RoomSnapshot(
+            call_id=str(charter.call_id),
+            node_id=node_id,
+            privileged=charter.privileged,
+            phase=state.phase,
+            phase_since=state.phase_since,
+            cause=state.cause,
+            starts_at=charter.starts_at,
+            ends_at=charter.ends_at,
+            connected_seconds=state.connected_seconds(self._clock()),
+            held_by_officer=state.held_by_officer,
+            recording=charter.recording,
+            recorder=state.recorder,
+            supervision=charter.supervision,
+            officers=tuple(sorted(set(state.monitors.values()))),
+            participants=tuple(self._participant(seat) for seat in self._seats),
+            last_sequence=state.sequence,
+            packets_received=counters.received,
+            packets_forwarded=counters.forwarded,
+            packets_dropped_gate=counters.dropped_gate,
+        )
+
+    def _participant(self, seat: Seat) -> ParticipantSnapshot:
+        participant_id = seat.ticket.participant_id
+        person = self.machine.state.people.get(participant_id)
+        return ParticipantSnapshot(
+            participant_id=participant_id,
+            side=seat.ticket.side,
+            name=seat.ticket.name,
+            present=person is not None and person.present,
+            connected=person is not None and person.connected,
+            muted=tuple(kind for kind in Kind if (participant_id, kind) in self.machine.state.muted),
+            microphone=seat.device.microphone if seat.device else None,
+            camera=seat.device.camera if seat.device else None,
+            quality=seat.quality,
+        )
+
+    # --- carrying out ------------------------------------------------------------------------------------------
+
+    def _take_seat(self, ticket: Verified[JoinTicket]) -> Seat:
+        body = ticket.body
+        if body.call_id != self.charter.call_id:
+            raise TicketError("the ticket is for another call", code="wrong_call")
+        if self.phase is Phase.SCHEDULED:
+            raise WrongState("the waiting room is not open yet", code="lobby_closed")
+        events = self.machine.joined(self._clock(), body.participant_id, body.side, body.identity_check_id)
+        seat = self._seats.take(body)
+        self._commit(events)
+        return seat
+
+    def _slots(self, session_id: str | None) -> list[SlotView]:
+        if session_id is None:
+            return []
+        try:
+            return [self._seats.slot_view(slot) for slot in self._media.slots(session_id)]
+        except UnknownSession:
+            return []
+
+    def _require_owner(self, owner: str, session_id: str) -> None:
+        if self._owner_of(session_id) != owner:
+            raise UnknownSession("no such session")
+
+    def _owner_of(self, session_id: str) -> str | None:
+        seat = self._seats.of_session(session_id)
+        return None if seat is None else seat.ticket.participant_id
+
+    def _commit(self, events: Sequence[CallEvent]) -> None:
+        """Carry out events that the machine has recorded, in their order, even when one of them brings about another.
+
+        The gate closes before anybody is told, and opens after everybody was.
+        """
+        if not events:
+            return
+        if self.phase is not Phase.LIVE:
+            self._media.set_gate(False)
+        self._undelivered.extend(events)
+        if self._delivering:
+            return
+        self._delivering = True
+        try:
+            while self._undelivered:
+                self._deliver(self._undelivered.popleft())
+        finally:
+            self._delivering = False
+        self._media.set_gate(self.phase is Phase.LIVE)
+
+    def _deliver(self, event: CallEvent) -> None:
+        self._log.info("call event", sequence=event.sequence, type=event.type.value, cause=event.cause)
+        self._publish_event(event)
+        message = participant_message(event, self.machine, self._seats, self._clock())
+        if message is not None:
+            self._tell_participants(message)
+        if event.type is EventType.ENDING:
+            self._finish_soon()
+
+    def _tell_participants(self, message: ServerMessage) -> None:
+        for seat in self._seats:
+            if seat.channel is not None:
+                seat.channel.send(message)
+
+    def _tell_everybody(self, message: ServerMessage) -> None:
+        self._tell_participants(message)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def _finish_soon(self) -> None:
+        if not self._finishing:
+            self._finishing = True
+            self._start(self._finish())
+
+    async def _finish(self) -> None:
+        for session_id in self._sessions():
+            await self._close_quietly(session_id)
+        await self._seal()
+        self._commit(self.machine.finish(self._clock()))
+        self._close_channels()
+        self.over.set()
+
+    def _sessions(self) -> list[str]:
+        return [name for seat in self._seats for name in {seat.session_id, seat.live_session} if name is not None]
+
+    async def _close_quietly(self, session_id: str) -> None:
+        try:
+            await self._media.close_session(session_id)
+        except SignalingError as error:
+            self._log.debug("session was gone already", code=error.code)
+
+    async def _seal(self) -> None:
+        """A room without a recorder has nothing to seal."""
+
+    def _close_channels(self) -> None:
+        for seat in self._seats:
+            if seat.channel is not None:
+                seat.channel.close(CALL_OVER_CODE, "call over")
+                seat.channel = None
+
+
+class PrivilegedRoom(Room):
+    """A legal, consular or inspection call. It has no method that could take an officer or a recorder."""
+
+    def __init__(
+        self,
+        charter: CallCharter,
+        media: PrivilegedMediaRoom,
+        *,
+        clock: Clock,
+        publish_event: PublishEvent,
+        rules: CallRules | None = None,
+        history: Sequence[CallEvent] = (),
+    ) -> None:
+        if not isinstance(charter.call_id, PrivilegedCallId):
+            raise TypeError("a privileged room is for a privileged call")
+        super().__init__(charter, media, clock=clock, publish_event=publish_event, rules=rules, history=history)

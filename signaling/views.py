@@ -1,0 +1,117 @@
+"""A call's state as the channel's messages say it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from signaling.call_machine import CallMachine
+from signaling.calls import FINAL, ActorKind, CallEvent, EventType, Phase, phase_after
+from signaling.media.leg import Kind, Side
+from signaling.messages import (
+    Ended,
+    Muted,
+    MutedView,
+    Notice,
+    OfficerMessage,
+    ParticipantInfo,
+    Participants,
+    ServerMessage,
+    SlotView,
+    State,
+    Welcome,
+)
+from signaling.seats import Seats
+
+_ABOUT_PEOPLE = frozenset({EventType.JOINED, EventType.LEFT, EventType.CONNECTED, EventType.DISCONNECTED})
+# What an event that led to the present phase may tell the participants; officers' reasons stay in the record.
+_SAFE_WORDS = "words"
+
+
+def participants_message(machine: CallMachine, seats: Seats) -> Participants:
+    """Who is in the call."""
+    people = machine.state.people
+    return Participants(
+        participants=tuple(
+            ParticipantInfo(
+                participant_id=seat.ticket.participant_id,
+                side=seat.ticket.side,
+                name=seat.ticket.name,
+                connected=seat.ticket.participant_id in people and people[seat.ticket.participant_id].connected,
+                microphone=seat.device.microphone if seat.device else None,
+                camera=seat.device.camera if seat.device else None,
+            )
+            for seat in seats
+        )
+    )
+
+
+def state_message(machine: CallMachine, now: datetime, event: CallEvent | None = None) -> State:
+    """The phase that `event` began, or the one the call is in, with who brought it there and why."""
+    if event is None:
+        event = next((past for past in reversed(machine.events) if _begins_phase(past)), None)
+        phase = machine.state.phase
+    else:
+        phase = phase_after(event.type) or machine.state.phase
+    gone = set(machine.charter.sides) - machine.state.connected_sides
+    return State(
+        state=phase,
+        by=event.actor.kind if event else ActorKind.SYSTEM,
+        cause=event.cause if event else "schedule",
+        words=str(event.data.get(_SAFE_WORDS, "")) if event else "",
+        waiting_for=tuple(side for side in Side if side in gone),
+        connected_seconds=round(machine.state.connected_seconds(now), 1),
+        ends_at=machine.charter.ends_at,
+    )
+
+
+def _begins_phase(event: CallEvent) -> bool:
+    return event.type is EventType.REOPENED or phase_after(event.type) is not None
+
+
+def welcome_message(
+    machine: CallMachine, seats: Seats, now: datetime, *, participant_id: str | None, slots: Iterable[SlotView]
+) -> Welcome:
+    """The first thing a client hears. `participant_id` is None for an officer."""
+    charter = machine.charter
+    return Welcome(
+        call_id=str(charter.call_id),
+        role="officer" if participant_id is None else "participant",
+        participant_id=participant_id,
+        state=state_message(machine, now),
+        slots=tuple(slots),
+        participants=participants_message(machine, seats).participants,
+        muted=tuple(MutedView(participant_id=who, kind=kind) for who, kind in sorted(machine.state.muted)),
+        starts_at=charter.starts_at,
+        ends_at=charter.ends_at,
+        server_time=now,
+        notices=machine.rules.notices,
+        recording=charter.recording,
+        supervision=charter.supervision,
+        watching=bool(machine.state.monitors) if charter.watch_banner else None,
+    )
+
+
+def participant_message(event: CallEvent, machine: CallMachine, seats: Seats, now: datetime) -> ServerMessage | None:
+    """What participants are told of an event; None for what is not theirs: officers, the recorder, bookmarks."""
+    data = event.data
+    if event.type in _ABOUT_PEOPLE:
+        return participants_message(machine, seats)
+    match event.type:
+        case EventType.ENDING:
+            return Ended(
+                outcome=Phase(data["outcome"]),
+                cause=event.cause,
+                words=str(data.get(_SAFE_WORDS, "")),
+                connected_seconds=data["connected_seconds"],
+            )
+        case EventType.NOTICE:
+            return Notice(minutes=data["minutes"])
+        case EventType.SAID:
+            return OfficerMessage(text=data["text"])
+        case EventType.MUTED:
+            return Muted(participant_id=data["participant_id"], kind=Kind(data["kind"]), muted=data["muted"])
+        case _ if _begins_phase(event) and phase_after(event.type) not in FINAL:
+            return state_message(machine, now, event)
+        case _:
+            return None
