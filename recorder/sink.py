@@ -1,0 +1,189 @@
+"""Turns batches of what arrived into segments and, at the end, the seal.
+
+Synchronous; the writer's thread, or a recovery, drives it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from recorder.blobs import BlobStore
+from recorder.documents import MANIFEST, sign_document
+from recorder.log import HEADER, NO_TRACK, RecordKind
+from recorder.manifest import MANIFEST_FILE, SealSummary, chain_root, manifest_body, summary_of
+from recorder.segment import SegmentEntry, SegmentWriter, segment_name
+from recorder.summary import RTP_HEADER, RecordingSummary
+
+# (RecordKind, track number, payload: bytes as they arrived or a JSON object, arrival in seconds of the monotonic clock)
+Item = tuple[int, int, bytes | Mapping[str, Any], float]
+
+SEGMENT_SECONDS = 2.0
+_CLOCK_STEP_NS = 500_000_000
+_CHUNK_RECORDS = 8192  # keeps a chunk far below what a segment takes
+
+
+class LogSink:
+    """One recording's log. Not thread-safe; OSError where the store fails, and then nothing more may be written."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        opening: Mapping[str, Any],
+        data_key: bytes,
+        signing_key: Ed25519PrivateKey,
+        *,
+        segment_seconds: float = SEGMENT_SECONDS,
+        summary: RecordingSummary | None = None,
+        segments: Sequence[SegmentEntry] = (),
+    ) -> None:
+        """A new recording, or with `summary` and `segments` the continuation of a recovered one."""
+        self.summary = summary or RecordingSummary()
+        self._store = store
+        self._opening = dict(opening)
+        self._recording_id = str(opening["recording_id"])
+        self._cipher = AESGCM(data_key)
+        self._key = signing_key
+        self._segment_ns = int(segment_seconds * 1e9)
+        self._segments = list(segments)
+        self._chain = bytes.fromhex(self._segments[-1].chain) if self._segments else chain_root(opening)
+        self._open: SegmentWriter | None = None
+        self._first_ns = self._last_ns = 0
+        self._records = 0
+        self._offset_ns: int | None = None
+        self.bytes_written = sum(segment.size for segment in self._segments)
+
+    @property
+    def segments(self) -> int:
+        """How many segments are closed."""
+        return len(self._segments)
+
+    def write(self, items: Sequence[Item], now_ns: int, offset_ns: int) -> None:
+        """Append a batch.
+
+        `now_ns` is the monotonic clock now; `offset_ns` what to add to it to get nanoseconds since 1970.
+        """
+        for start in range(0, len(items), _CHUNK_RECORDS):
+            self._write_chunk(items[start : start + _CHUNK_RECORDS], offset_ns)
+        notes = self._clock_note(offset_ns, now_ns) if items else []
+        gaps = self.summary.gap_records(now_ns)
+        if gaps or notes:
+            self._write_chunk([*notes, *_gap_items(gaps, now_ns)], offset_ns)
+        if self._open is not None and now_ns - self._open.opened_ns >= self._segment_ns:
+            self._close_segment()
+
+    def finish(
+        self, reason: str, sealed_at: datetime, now_ns: int, cut: Mapping[str, Any] | None = None
+    ) -> SealSummary:
+        """Close the last segment and write the signed manifest."""
+        gaps = self.summary.gap_records(now_ns, final=True)
+        if gaps:
+            self._write_chunk(_gap_items(gaps, now_ns), self._offset_ns or 0)
+        if self._open is not None:
+            self._close_segment()
+        body = manifest_body(
+            self._opening,
+            self._segments,
+            self.summary.to_json(),
+            last_ns=self.summary.last_ns,
+            sealed_at=sealed_at,
+            reason=reason,
+            cut=cut,
+        )
+        self._store.put(f"{self._recording_id}/{MANIFEST_FILE}", sign_document(MANIFEST, body, self._key))
+        return summary_of(body)
+
+    def abandon(self) -> None:
+        """Leave everything as it is, for a recovery."""
+        if self._open is not None:
+            self._open.abandon()
+            self._open = None
+
+    def _write_chunk(self, items: Sequence[Item], offset_ns: int) -> None:
+        if not items:
+            return
+        plain, first_ns, last_ns = self._frame(items, offset_ns)
+        if self._open is None:
+            self._begin_segment(first_ns, offset_ns)
+        assert self._open is not None  # noqa: S101 (for the type checker; _begin_segment sets it)
+        self._open.write_chunk(plain)
+        self._records += len(items)
+        self._last_ns = max(self._last_ns, last_ns)
+        self.summary.at(first_ns)
+        self.summary.at(last_ns)
+
+    def _frame(self, items: Sequence[Item], offset_ns: int) -> tuple[bytes, int, int]:
+        """The records' bytes, and the times of the earliest and the latest.
+
+        This loop is most of what recording costs.
+        """
+        pack = HEADER.pack
+        tracks = self.summary.tracks
+        parts: list[bytes] = []
+        add = parts.append
+        first_ns = last_ns = int(items[0][3] * 1e9)
+        for kind, index, payload, arrival in items:
+            mono_ns = int(arrival * 1e9)
+            if kind == 1:  # RecordKind.RTP, spelt out: the enum costs a lookup per packet
+                track = tracks.get(index)
+                if track is not None and len(payload) >= RTP_HEADER:
+                    track.media_bytes += len(payload)
+                    track.sequence.packet(payload[2] << 8 | payload[3], mono_ns)  # type: ignore[index]
+            elif not isinstance(payload, bytes):
+                self._note_json(kind, index, payload, mono_ns)
+                payload = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+            if mono_ns > last_ns:
+                last_ns = mono_ns
+            elif mono_ns < first_ns:
+                first_ns = mono_ns
+            add(pack(kind, index, len(payload), mono_ns, mono_ns + offset_ns))
+            add(payload)  # type: ignore[arg-type]
+        return b"".join(parts), first_ns, last_ns
+
+    def _note_json(self, kind: int, index: int, value: Mapping[str, Any], mono_ns: int) -> None:
+        if kind == RecordKind.TRACK:
+            self.summary.track(index, value, mono_ns)
+        elif kind == RecordKind.TRACK_END:
+            self.summary.track_end(index, mono_ns)
+        elif kind == RecordKind.EVENT:
+            self.summary.event(value, mono_ns)
+        elif kind == RecordKind.NOTE:
+            self.summary.note(value, mono_ns)
+
+    def _clock_note(self, offset_ns: int, now_ns: int) -> list[Item]:
+        before, self._offset_ns = self._offset_ns, offset_ns
+        if before is None or abs(offset_ns - before) < _CLOCK_STEP_NS:
+            return []
+        step = {"note": "clock_step", "milliseconds": (offset_ns - before) // 1_000_000}
+        return [(RecordKind.NOTE, NO_TRACK, step, now_ns / 1e9)]
+
+    def _begin_segment(self, first_ns: int, offset_ns: int) -> None:
+        number = len(self._segments) + 1
+        self._open = SegmentWriter(
+            self._store.append(segment_name(self._recording_id, number)),
+            self._cipher,
+            self._recording_id,
+            number,
+            self._chain,
+            wall_ns=max(0, first_ns + offset_ns),
+            mono_ns=first_ns,
+        )
+        self._first_ns = self._last_ns = first_ns
+        self._records = 0
+
+    def _close_segment(self) -> None:
+        assert self._open is not None  # noqa: S101 (for the type checker; callers have looked)
+        entry = self._open.close(self._key, first_ns=self._first_ns, last_ns=self._last_ns, records=self._records)
+        self._segments.append(entry)
+        self._chain = bytes.fromhex(entry.chain)
+        self.bytes_written += entry.size
+        self._open = None
+
+
+def _gap_items(gaps: Iterable[tuple[int, bytes]], now_ns: int) -> list[Item]:
+    return [(RecordKind.GAP, index, payload, now_ns / 1e9) for index, payload in gaps]
