@@ -203,9 +203,9 @@ class CallState:
     phase_since: datetime | None = None
     sequence: int = 0
     last_at: datetime | None = None
-    people: Mapping[str, Person] = MappingProxyType({})
+    people: Mapping[str, Person] = field(default_factory=lambda: MappingProxyType({}))
     arrived: frozenset[Side] = frozenset()
-    monitors: Mapping[str, str] = MappingProxyType({})  # media session -> officer
+    monitors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # media session -> officer
     monitor_gone_since: datetime | None = None
     recorder: Recorder = Recorder.ABSENT
     held_by_officer: bool = False
