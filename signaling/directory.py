@@ -54,12 +54,13 @@ class _Registered:
     accepting: bool
     seen: float
     placed: set[CallId]
+    fresh: int = 0  # placements since the last report
 
     @property
     def expected_load(self) -> int:
-        # A placement counts at once, before the node's own report includes it: two bookings of the same minute
-        # must not both land on the node that was emptiest a moment ago.
-        return max(self.load, len(self.placed))
+        # A placement counts at once, before the node's own report includes it: two calls of the same minute must not
+        # both land on the node that was emptiest a moment ago.
+        return self.load + self.fresh
 
 
 class InProcessDirectory:
@@ -94,6 +95,7 @@ class InProcessDirectory:
             raise Unavailable("no media node can take another call")
         chosen = min(able, key=lambda known: (known.expected_load / known.node.capacity, known.node.node_id))
         chosen.placed.add(call_id)
+        chosen.fresh += 1
         return chosen.node
 
     async def find(self, call_id: CallId) -> NodeInfo | None:

@@ -6,14 +6,14 @@ class whether the room is in its own process or on another node.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 
 class SignalingError(Exception):
     """Base of all. `code` is stable and for programs; `detail` is for people and carries no personal data."""
 
     code: str = "signaling_error"
-    status: ClassVar[int] = 500
+    status: int = 500
 
     def __init__(self, detail: str = "", *, code: str | None = None) -> None:
         super().__init__(detail or code or type(self).code)
@@ -33,6 +33,12 @@ class TicketError(SignalingError):
 
     code = "bad_ticket"
     status = 401
+
+    def __init__(self, detail: str = "", *, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        # RFC 6750 section 3.1: a token that is no good is 401, a good one for something else is 403.
+        if code in ("wrong_call", "wrong_type"):
+            self.status = 403
 
 
 class PrivilegedCallError(TicketError):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from signaling.call_machine import CallRules
 from signaling.calls import CallEvent, EventType
 from signaling.capabilities import CallCharter, MonitorWarrant, RecordingPolicy, RecordingWarrant
 from signaling.errors import NotChartered, TicketError, WrongState
@@ -16,10 +15,10 @@ from signaling.media.listener import PeerLost
 from signaling.media.router import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
 from signaling.messages import Event, ServerMessage, Slots, Watching
-from signaling.recorder_leg import RecorderLeg
-from signaling.room import PublishEvent, Room
-from signaling.seats import CALL_OVER_CODE, Channel
-from signaling.tickets import Clock, PrivilegedCallError, Verified
+from signaling.recorder_leg import RecorderFactory, RecorderLeg
+from signaling.room import Room, RoomContext
+from signaling.seats import Channel
+from signaling.tickets import PrivilegedCallError, Verified
 from signaling.views import welcome_message
 
 SEAL_TIMEOUT = 30.0  # seconds; a recorder that does not seal by then has failed
@@ -34,31 +33,20 @@ class _Watch:
 
 
 class OrdinaryRoom(Room):
-    """An ordinary call's room. TypeError for any other call.
-
-    `consent_timeout` is how long media waits before it calls a silent peer lost (RFC 7675): a vanished officer counts
-    as gone since that long before.
-    """
+    """An ordinary call's room. TypeError for any other call."""
 
     def __init__(
-        self,
-        charter: CallCharter,
-        media: OrdinaryMediaRoom,
-        *,
-        clock: Clock,
-        publish_event: PublishEvent,
-        rules: CallRules | None = None,
-        history: Sequence[CallEvent] = (),
-        consent_timeout: timedelta = timedelta(0),
+        self, charter: CallCharter, media: OrdinaryMediaRoom, context: RoomContext, history: Sequence[CallEvent] = ()
     ) -> None:
         if not isinstance(charter.call_id, OrdinaryCallId):
             raise TypeError("an ordinary room is for an ordinary call")
-        super().__init__(charter, media, clock=clock, publish_event=publish_event, rules=rules, history=history)
+        super().__init__(charter, media, context, history)
         self._ordinary_media = media
-        self._consent_timeout = consent_timeout
+        self._consent_timeout = context.consent_timeout
         self._watches: dict[str, _Watch] = {}
         self._observers: dict[Channel, _Watch] = {}
         self._recorder: RecorderLeg | None = None
+        self._recorder_coming = False
         self._sealing: set[asyncio.Task[None]] = set()
         self._watched = False
 
@@ -133,12 +121,25 @@ class OrdinaryRoom(Room):
 
     # --- the recorder ------------------------------------------------------------------------------------------
 
+    async def record(self, warrant: Verified[RecordingWarrant], factory: RecorderFactory) -> None:
+        """Have `factory` make a recorder for the warrant and let it in. Errors of `add_recorder` and of the factory."""
+        self._may_record(warrant)
+        self._recorder_coming = True
+        try:
+            leg = await factory(warrant.body)
+        finally:
+            self._recorder_coming = False
+        if not self.machine.is_open:
+            await self._seal_leg(leg, "call_over")
+            raise WrongState("the call is over")
+        self.add_recorder(warrant, leg)
+
     def add_recorder(self, warrant: Verified[RecordingWarrant], leg: RecorderLeg) -> None:
         """Let `leg` record the call. TicketError for another call's warrant, NotChartered when the charter has none.
 
         The leg hears what has happened so far, so that its timeline is whole.
         """
-        self.may_record(warrant)
+        self._may_record(warrant)
         self._recorder = leg
         leg.failed = lambda cause: self._recorder_failed(leg, cause)
         for event in tuple(self.machine.events):
@@ -147,13 +148,12 @@ class OrdinaryRoom(Room):
         body = warrant.body
         self._commit(self.machine.recorder_attached(self._clock(), body.recording_id, body.policy_version))
 
-    def may_record(self, warrant: Verified[RecordingWarrant]) -> None:
-        """Whether the warrant would be taken now; the errors of `add_recorder` otherwise."""
+    def _may_record(self, warrant: Verified[RecordingWarrant]) -> None:
         if warrant.body.call_id != self.charter.call_id:
             raise TicketError("the warrant is for another call", code="wrong_call")
         if self.charter.recording is not RecordingPolicy.REQUIRED:
             raise NotChartered("the call's charter provides for no recording")
-        if self._recorder is not None:
+        if self._recorder is not None or self._recorder_coming:
             raise WrongState("the call is being recorded already", code="recorder_attached")
         if not self.machine.is_open:
             raise WrongState("the call is over")
@@ -241,8 +241,8 @@ class OrdinaryRoom(Room):
     def _sessions(self) -> list[str]:
         return [*super()._sessions(), *self._watches]
 
-    def _close_channels(self) -> None:
-        super()._close_channels()
+    def _close_channels(self, code: int, reason: str) -> None:
+        super()._close_channels(code, reason)
         for channel in tuple(self._observers):
-            channel.close(CALL_OVER_CODE, "call over")
+            channel.close(code, reason)
         self._observers.clear()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -23,7 +25,7 @@ from signaling.media.listener import PeerLost
 from signaling.media.router import MediaRoom, PrivilegedMediaRoom
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
 from signaling.messages import Device, Quality, Replaced, ServerMessage, Slots, SlotView, Talking
-from signaling.seats import CALL_OVER_CODE, REPLACED_CODE, Channel, Seat, Seats
+from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel, Seat, Seats
 from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
 from signaling.tickets import Clock, Verified
 from signaling.views import participant_message, participants_message, welcome_message
@@ -34,30 +36,37 @@ PublishEvent = Callable[[CallEvent], None]
 _CLOSED_BY_CLIENT = frozenset({PeerLost.CLOSED, PeerLost.DTLS_CLOSED})
 
 
+@dataclass(frozen=True, slots=True)
+class RoomContext:
+    """What every room of a node shares.
+
+    `publish_event` gets every event once, in order, and returns at once. `consent_timeout` is how long media waits
+    before it calls a silent peer lost (RFC 7675).
+    """
+
+    clock: Clock
+    publish_event: PublishEvent
+    rules: CallRules = field(default_factory=CallRules)
+    consent_timeout: timedelta = timedelta(0)
+
+
 class Room:
     """What ordinary and privileged rooms have in common. All methods are called on the event loop's thread.
 
-    `publish_event` gets every event once, in order, and returns at once. `media` is the call's media room; its gate is
-    open while the call is LIVE and at no other time.
+    The gate of `media`, the call's media room, is open while the call is LIVE and at no other time. `history` are the
+    events of the call's earlier life on a node that is gone.
     """
 
     def __init__(
-        self,
-        charter: CallCharter,
-        media: MediaRoom,
-        *,
-        clock: Clock,
-        publish_event: PublishEvent,
-        rules: CallRules | None = None,
-        history: Sequence[CallEvent] = (),
+        self, charter: CallCharter, media: MediaRoom, context: RoomContext, history: Sequence[CallEvent] = ()
     ) -> None:
         self.charter = charter
-        self.machine = CallMachine(charter, rules=rules, history=history)
+        self.machine = CallMachine(charter, rules=context.rules, history=history)
         self.over = asyncio.Event()
         """Set when the call has its outcome, everything is sealed and every connection is closed."""
         self._media = media
-        self._clock = clock
-        self._publish_event = publish_event
+        self._clock = context.clock
+        self._publish_event = context.publish_event
         self._seats = Seats()
         self._undelivered: deque[CallEvent] = deque()
         self._delivering = False
@@ -166,6 +175,15 @@ class Room:
     def say(self, actor: Actor, text: str) -> None:
         """Write to the participants; see `CallMachine.say`."""
         self._commit(self.machine.say(self._clock(), actor, text))
+
+    async def suspend(self) -> None:
+        """Let go of the call without ending it: its node stops, another will open it again with its history."""
+        self._finishing = True
+        self._media.set_gate(False)
+        for session_id in self._sessions():
+            await self._close_quietly(session_id)
+        await self._seal()
+        self._close_channels(NODE_STOPS_CODE, "node stops")
 
     def fail(self, cause: str) -> None:
         """The machinery cannot carry the call on; nothing happens if it is over."""
@@ -337,7 +355,7 @@ class Room:
             await self._close_quietly(session_id)
         await self._seal()
         self._commit(self.machine.finish(self._clock()))
-        self._close_channels()
+        self._close_channels(CALL_OVER_CODE, "call over")
         self.over.set()
 
     def _sessions(self) -> list[str]:
@@ -352,10 +370,10 @@ class Room:
     async def _seal(self) -> None:
         """A room without a recorder has nothing to seal."""
 
-    def _close_channels(self) -> None:
+    def _close_channels(self, code: int, reason: str) -> None:
         for seat in self._seats:
             if seat.channel is not None:
-                seat.channel.close(CALL_OVER_CODE, "call over")
+                seat.channel.close(code, reason)
                 seat.channel = None
 
 
@@ -363,15 +381,8 @@ class PrivilegedRoom(Room):
     """A legal, consular or inspection call. It has no method that could take an officer or a recorder."""
 
     def __init__(
-        self,
-        charter: CallCharter,
-        media: PrivilegedMediaRoom,
-        *,
-        clock: Clock,
-        publish_event: PublishEvent,
-        rules: CallRules | None = None,
-        history: Sequence[CallEvent] = (),
+        self, charter: CallCharter, media: PrivilegedMediaRoom, context: RoomContext, history: Sequence[CallEvent] = ()
     ) -> None:
         if not isinstance(charter.call_id, PrivilegedCallId):
             raise TypeError("a privileged room is for a privileged call")
-        super().__init__(charter, media, clock=clock, publish_event=publish_event, rules=rules, history=history)
+        super().__init__(charter, media, context, history)

@@ -13,6 +13,7 @@ from signaling.messages import Device, Quality, ServerMessage, SlotView
 REPLACED_CODE = 4001  # WebSocket close codes of this protocol (RFC 6455 section 7.4.2: 4000-4999 are private)
 TOO_SLOW_CODE = 4002
 CALL_OVER_CODE = 1000
+NODE_STOPS_CODE = 1012  # service restart (IANA registry): come back
 
 
 class Channel(Protocol):

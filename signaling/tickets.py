@@ -45,6 +45,7 @@ __all__ = [
     "TicketIssuer",
     "TicketVerifier",
     "Verified",
+    "peek_call_id",
 ]
 
 Clock = Callable[[], datetime]
@@ -190,6 +191,18 @@ def _time(claims: dict[str, Any], name: str) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 36:
         raise TicketError(f"the ticket's {name} is not a time", code="malformed")
     return datetime.fromtimestamp(value, UTC)
+
+
+def peek_call_id(token: str) -> CallId:
+    """The call that a charter, join ticket or recording warrant names, NOT verified: for finding the node that will.
+
+    TicketError `malformed` when there is none.
+    """
+    try:
+        claims = json.loads(jws.extract_compact(token.encode()).payload)
+        return parse_call_id(claims["call"])
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise TicketError("not a ticket for one call", code="malformed") from error
 
 
 def _require_ordinary(call_id: CallId) -> None:

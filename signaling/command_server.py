@@ -1,0 +1,90 @@
+"""A media node's answer to the application's commands."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from signaling.calls import CallEvent
+from signaling.commands import (
+    AttachRecorder,
+    Bookmark,
+    Events,
+    Hold,
+    Mute,
+    Open,
+    Resume,
+    Say,
+    Snapshot,
+    Snapshots,
+    Terminate,
+    parse_command,
+)
+from signaling.errors import InvalidRequest
+from signaling.ids import CallId, parse_call_id
+from signaling.room import Room
+from signaling.rooms import Rooms
+
+
+class CommandServer:
+    """Carries out commands on the rooms of one node."""
+
+    def __init__(self, rooms: Rooms, node_id: str) -> None:
+        self._rooms = rooms
+        self._node_id = node_id
+
+    async def handle(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one command: `snapshot`, `snapshots` or `events`. SignalingError otherwise."""
+        command = parse_command(payload)
+        match command:
+            case Open():
+                room: Room = self._rooms.open(command.charter, _history(command.history))
+            case AttachRecorder():
+                room = await self._rooms.attach_recorder(command.warrant)
+            case Snapshots():
+                return {"snapshots": [self._snapshot(room) for room in self._rooms]}
+            case Events():
+                events = self._rooms.events(_call_id(command.call_id))
+                return {"events": [event.to_json() for event in events if event.sequence > command.after]}
+            case Snapshot() | Hold() | Resume() | Mute() | Terminate() | Bookmark() | Say():
+                room = self._rooms.get(_call_id(command.call_id))
+                _intervene(room, command)
+            case _:
+                assert_never(command)
+        return {"snapshot": self._snapshot(room)}
+
+    def _snapshot(self, room: Room) -> dict[str, Any]:
+        return room.snapshot(self._node_id).model_dump(mode="json")
+
+
+def _intervene(room: Room, command: Snapshot | Hold | Resume | Mute | Terminate | Bookmark | Say) -> None:
+    match command:
+        case Hold():
+            room.hold(command.actor, command.reason, command.words)
+        case Resume():
+            room.resume(command.actor, command.reason)
+        case Mute():
+            room.mute(command.participant_id, command.kind, command.muted, command.actor, command.reason)
+        case Terminate():
+            room.terminate(command.actor, command.reason, command.words)
+        case Bookmark():
+            room.bookmark(command.actor, command.note)
+        case Say():
+            room.say(command.actor, command.text)
+        case Snapshot():
+            pass
+        case _:
+            assert_never(command)
+
+
+def _history(payloads: tuple[dict[str, Any], ...]) -> list[CallEvent]:
+    try:
+        return [CallEvent.from_json(payload) for payload in payloads]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidRequest("the history is not a call's events") from error
+
+
+def _call_id(text: str) -> CallId:
+    try:
+        return parse_call_id(text)
+    except ValueError:
+        raise InvalidRequest("not a call identifier") from None

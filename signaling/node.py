@@ -1,0 +1,224 @@
+"""A media node: media, rooms, bus and directory put together, with a beginning and an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from signaling.bus import Bus, Service
+from signaling.call_machine import CallRules
+from signaling.calls import CallEvent
+from signaling.channel import Attachment
+from signaling.command_server import CommandServer
+from signaling.commands import CALL_EVENT_TOPIC, control_topic
+from signaling.directory import Directory, NodeInfo
+from signaling.errors import InvalidRequest, TicketError, UnknownCall, UnknownSession
+from signaling.ids import CallId, OrdinaryCallId, parse_call_id
+from signaling.media.ice import CONSENT
+from signaling.media.node import MediaNode
+from signaling.media.session import Answer, PatchAnswer
+from signaling.messages import Device, Hello, Quality
+from signaling.recorder_leg import RecorderFactory
+from signaling.room import Room, RoomContext
+from signaling.rooms import Rooms
+from signaling.seats import Channel
+from signaling.tickets import Clock, PrivilegedCallError, TicketVerifier
+
+log = structlog.get_logger(__name__)
+
+TICK = 0.25  # seconds between two looks at the clock; the bound on how late anything that time alone brings about is
+REGISTER_EVERY = 5.0  # seconds
+END_TIMEOUT = 40.0  # seconds for a room to let go of everything when the node stops
+
+
+class SignalingNode:
+    """One media node. It hosts `signaling.http.media_routes(node)` and answers commands on the bus.
+
+    `clock` gives UTC-aware time and should not jump (signaling/clock.py); `monotonic` seconds.
+    """
+
+    def __init__(
+        self,
+        info: NodeInfo,
+        media: MediaNode,
+        bus: Bus,
+        directory: Directory,
+        verifier: TicketVerifier,
+        *,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        recorder_factory: RecorderFactory | None = None,
+        rules: CallRules | None = None,
+    ) -> None:
+        self.info = info
+        self._media = media
+        self._bus = bus
+        self._directory = directory
+        self._verifier = verifier
+        self._monotonic = monotonic
+        self._forgotten: list[CallId] = []
+        context = RoomContext(
+            clock=clock,
+            publish_event=self._publish,
+            rules=rules or CallRules(),
+            consent_timeout=timedelta(seconds=CONSENT),
+        )
+        self.rooms = Rooms(
+            media, verifier, context, recorder_factory=recorder_factory, on_forgotten=self._forgotten.append
+        )
+        self._unpublished: asyncio.Queue[CallEvent] = asyncio.Queue()
+        self._service: Service | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bind the media port, take commands, register. OSError when the port is taken."""
+        await self._media.start()
+        self._service = await self._bus.serve(
+            control_topic(self.info.node_id), CommandServer(self.rooms, self.info.node_id).handle
+        )
+        await self._register()
+        self._tasks = [asyncio.create_task(self._run_clock()), asyncio.create_task(self._run_events())]
+
+    async def drain(self, timeout: float) -> bool:
+        """Take no new calls and wait up to `timeout` seconds for the last one to end; whether it did."""
+        self.rooms.accepting = False
+        await self._register()
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(room.over.wait() for room in self.rooms))
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """Let go of every call without ending it (another node, or this one restarted, can open it again) and stop."""
+        self.rooms.accepting = False
+        await asyncio.gather(*(self._let_go(room) for room in self.rooms))
+        if self._service is not None:
+            await self._service.aclose()
+            self._service = None
+        await self._unpublished.join()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._directory.unregister(self.info.node_id)
+        await self._media.stop()
+
+    async def _let_go(self, room: Room) -> None:
+        try:
+            async with asyncio.timeout(END_TIMEOUT):
+                if room.machine.is_open:
+                    await room.suspend()
+                else:
+                    await room.over.wait()
+        except TimeoutError:
+            log.error("room did not let go in time", call_id=str(room.charter.call_id))
+
+    # --- what clients ask (MediaHost) --------------------------------------------------------------------------
+
+    async def publish(self, token: str, call_id: CallId, offer: str) -> Answer:
+        """Answer a participant's offer. TicketError, UnknownCall, WrongState, SdpError, RoomFull."""
+        ticket = self._verifier.join(token, call_id)
+        return await self.rooms.get(call_id).publish(ticket, offer)
+
+    async def watch(self, token: str, call_id: CallId, offer: str) -> Answer:
+        """Answer an officer's offer. PrivilegedCallError for a privileged call, whatever the token."""
+        if not isinstance(parse_call_id(call_id), OrdinaryCallId):
+            raise PrivilegedCallError()
+        warrant = self._verifier.monitor(token, call_id)
+        return await self.rooms.ordinary(call_id).add_monitor(warrant, offer)
+
+    async def patch(self, token: str, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
+        """Trickle or ICE restart on the token owner's session. UnknownSession for anybody else's."""
+        room, owner = self._owned_session(token, session_id)
+        return await room.patch_session(owner, session_id, etag, fragment)
+
+    async def close(self, token: str, session_id: str) -> None:
+        """End the token owner's session. UnknownSession for anybody else's."""
+        room, owner = self._owned_session(token, session_id)
+        await room.close_session(owner, session_id)
+
+    def attach(self, hello: Hello, channel: Channel) -> Attachment:
+        """Take a control channel into its room: an officer's when it names its call, a participant's otherwise."""
+        if hello.call_id is not None:
+            try:
+                call_id = parse_call_id(hello.call_id)
+            except ValueError:
+                raise InvalidRequest("not a call identifier") from None
+            warrant = self._verifier.monitor(hello.ticket, call_id)
+            watched = self.rooms.ordinary(call_id)
+            watched.attach_observer(warrant, channel)
+            return _Attachment(watched, channel)
+        ticket = self._verifier.join(hello.ticket)
+        room = self.rooms.get(ticket.body.call_id)
+        room.attach_channel(ticket, channel)
+        return _Attachment(room, channel)
+
+    def _owned_session(self, token: str, session_id: str) -> tuple[Room, str]:
+        """The session's room and the identifier of the token's owner, once the token is good for that room's call."""
+        try:
+            room = self.rooms.of_session(session_id)
+        except UnknownCall:
+            # An outsider learns nothing about which sessions exist: his token is looked at first.
+            self._any_owner(token, None)
+            raise UnknownSession("no such session") from None
+        return room, self._any_owner(token, room.charter.call_id)
+
+    def _any_owner(self, token: str, call_id: CallId | None) -> str:
+        try:
+            return self._verifier.join(token, call_id).body.participant_id
+        except TicketError as error:
+            if error.code != "wrong_type":
+                raise
+        return self._verifier.monitor(token, call_id).body.officer_id
+
+    # --- in the background -------------------------------------------------------------------------------------
+
+    def _publish(self, event: CallEvent) -> None:
+        self._unpublished.put_nowait(event)
+
+    async def _run_events(self) -> None:
+        while True:
+            event = await self._unpublished.get()
+            try:
+                await self._bus.publish(CALL_EVENT_TOPIC, event.to_json())
+            except Exception:
+                # The events stay in the room; the application asks for what it misses (RoomControl.events).
+                log.exception("event not published", call_id=str(event.call_id), sequence=event.sequence)
+            finally:
+                self._unpublished.task_done()
+
+    async def _run_clock(self) -> None:
+        registered = self._monotonic()
+        while True:
+            await asyncio.sleep(TICK)
+            self.rooms.tick()
+            try:
+                while self._forgotten:
+                    await self._directory.release(self._forgotten.pop())
+                if self._monotonic() - registered >= REGISTER_EVERY:
+                    await self._register()
+                    registered = self._monotonic()
+            except Exception:
+                log.exception("directory not reached", node_id=self.info.node_id)
+
+    async def _register(self) -> None:
+        await self._directory.register(self.info, len(self.rooms), accepting=self.rooms.accepting)
+
+
+class _Attachment:
+    def __init__(self, room: Room, channel: Channel) -> None:
+        self._room = room
+        self._channel = channel
+
+    def report(self, report: Device | Quality) -> None:
+        self._room.report(self._channel, report)
+
+    def detach(self, cause: str) -> None:
+        self._room.detach_channel(self._channel, cause)

@@ -1,0 +1,155 @@
+"""The rooms of one node: opened by a charter, forgotten some minutes after their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from signaling.calls import BrokenHistory, CallEvent
+from signaling.errors import (
+    CharterConflict,
+    InvalidRequest,
+    PrivilegedCallError,
+    SignalingError,
+    Unavailable,
+    UnknownCall,
+)
+from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId, parse_call_id
+from signaling.media.node import MediaNode
+from signaling.monitored_room import OrdinaryRoom
+from signaling.recorder_leg import RecorderFactory
+from signaling.room import PrivilegedRoom, Room, RoomContext
+from signaling.tickets import CallCharter, TicketVerifier
+
+log = structlog.get_logger(__name__)
+
+LINGER = timedelta(minutes=10)  # how long the events of a call that is over can still be asked for
+
+
+class Rooms:
+    """Opens, finds and forgets rooms. All methods are called on the event loop's thread."""
+
+    def __init__(
+        self,
+        media: MediaNode,
+        verifier: TicketVerifier,
+        context: RoomContext,
+        *,
+        recorder_factory: RecorderFactory | None,
+        on_forgotten: Callable[[CallId], None],
+    ) -> None:
+        self._media = media
+        self._verifier = verifier
+        self._context = context
+        self._recorder_factory = recorder_factory
+        self._on_forgotten = on_forgotten
+        self._rooms: dict[CallId, Room] = {}
+        self._past: dict[CallId, tuple[datetime, list[CallEvent]]] = {}
+        self.accepting = True
+        """Whether new rooms may be opened; a draining node does not."""
+
+    def open(self, charter_token: str, history: Sequence[CallEvent] = ()) -> Room:
+        """The room under this charter, opened if it is not yet.
+
+        TicketError; CharterConflict if the call is open under another; InvalidRequest for a broken history; WrongState
+        if that says the call is over; Unavailable while draining.
+        """
+        charter = self._verifier.charter(charter_token).body
+        known = self._rooms.get(charter.call_id)
+        if known is not None:
+            if known.charter != charter:
+                raise CharterConflict("the call is open under another charter")
+            return known
+        if not self.accepting:
+            raise Unavailable("this node takes no new calls")
+        call_id = parse_call_id(charter.call_id)
+        if any(event.call_id != call_id for event in history):
+            raise InvalidRequest("the history is another call's")
+        try:
+            room = self._make(charter, history)
+            room.open()
+        except BrokenHistory as error:
+            self._media.close_room(call_id)
+            raise InvalidRequest("the history is not a call's events") from error
+        except SignalingError:
+            self._media.close_room(call_id)
+            raise
+        self._rooms[call_id] = room
+        return room
+
+    def _make(self, charter: CallCharter, history: Sequence[CallEvent]) -> Room:
+        call_id = parse_call_id(charter.call_id)
+        if isinstance(call_id, PrivilegedCallId):
+            return PrivilegedRoom(charter, self._media.open_room(call_id), self._context, history)
+        return OrdinaryRoom(charter, self._media.open_room(call_id), self._context, history)
+
+    def get(self, call_id: CallId) -> Room:
+        """The open room. UnknownCall."""
+        room = self._rooms.get(call_id)
+        if room is None:
+            raise UnknownCall("no room is open for this call")
+        return room
+
+    def ordinary(self, call_id: CallId) -> OrdinaryRoom:
+        """The open room of an ordinary call. PrivilegedCallError for any other call, open or not; UnknownCall."""
+        if not isinstance(parse_call_id(call_id), OrdinaryCallId):
+            raise PrivilegedCallError()
+        room = self.get(call_id)
+        if not isinstance(room, OrdinaryRoom):
+            raise PrivilegedCallError()
+        return room
+
+    def of_session(self, session_id: str) -> Room:
+        """The room in which a media session lives. UnknownCall when there is none."""
+        media = self._media.room_of_session(session_id)
+        if media is None:
+            raise UnknownCall("no such session")
+        return self.get(media.call_id)
+
+    async def attach_recorder(self, warrant_token: str) -> OrdinaryRoom:
+        """Let a recorder into the room that the warrant names; see `OrdinaryRoom.record`. Unavailable without one."""
+        warrant = self._verifier.recording(warrant_token)
+        room = self.ordinary(warrant.body.call_id)
+        if self._recorder_factory is None:
+            raise Unavailable("this node has no recorder")
+        await room.record(warrant, self._recorder_factory)
+        return room
+
+    def events(self, call_id: CallId) -> Sequence[CallEvent]:
+        """The call's events, while it is open and `LINGER` longer. UnknownCall after that."""
+        room = self._rooms.get(call_id)
+        if room is not None:
+            return tuple(room.machine.events)
+        past = self._past.get(call_id)
+        if past is None:
+            raise UnknownCall("no room is open for this call")
+        return past[1]
+
+    def tick(self) -> None:
+        """Let time pass in every room, and forget those that are over."""
+        for call_id, room in tuple(self._rooms.items()):
+            try:
+                room.tick()
+            except Exception:
+                # One broken room must not stop the clocks of the others.
+                log.exception("room failed at a tick", call_id=str(call_id))
+            if room.over.is_set():
+                self._forget(call_id, room)
+        now = self._context.clock()
+        for call_id, (ended, _) in tuple(self._past.items()):
+            if now - ended >= LINGER:
+                del self._past[call_id]
+                self._on_forgotten(call_id)
+
+    def _forget(self, call_id: CallId, room: Room) -> None:
+        del self._rooms[call_id]
+        self._past[call_id] = (self._context.clock(), room.machine.events)
+        self._media.close_room(call_id)
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(tuple(self._rooms.values()))
+
+    def __len__(self) -> int:
+        return len(self._rooms)
