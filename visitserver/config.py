@@ -78,13 +78,20 @@ class MediaSettings(_Section):
     """IP addresses that are offered to browsers as ICE candidates. Empty: the bound address, or the machine's own."""
 
 
+class KeysSettings(_Section):
+    """Keys of the application itself. `visitserver keys` makes those that are missing."""
+
+    directory: Path = Path("var/keys")
+    """Folder of the keys that sign tickets and the audit log's head, seal audit rows and small secrets."""
+
+
 class RecorderSettings(_Section):
     """The evidence."""
 
     directory: Path = Path("var/recordings")
     """Folder of sealed and open recordings."""
-    key_file: Path = Path("var/keys/recorder.json")
-    """Key-encryption keys (made at first start in the demo; supplied by operations otherwise)."""
+    key_file: Path = Path("var/keys/recorder.keys")
+    """Key-encryption keys, a line each, the current one first (docs/recording-format.md)."""
     signing_key_file: Path = Path("var/keys/recorder-signing.pem")
     """Ed25519 key that signs manifests."""
     retention_days: int = Field(90, ge=1, le=36500)
@@ -156,6 +163,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
+    keys: KeysSettings = KeysSettings()
     recorder: RecorderSettings = RecorderSettings()
     identity: IdentitySettings = IdentitySettings()
     mail: MailSettings = MailSettings()
