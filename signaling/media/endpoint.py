@@ -127,7 +127,8 @@ class UdpEndpoint:
     # The packet path
 
     def _readable(self) -> None:
-        assert self._socket is not None
+        if self._socket is None:
+            return
         receive = self._socket.recvfrom
         counters = self.counters
         owners = self._by_address

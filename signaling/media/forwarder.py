@@ -23,6 +23,7 @@ MAX_PROTECTED = 1356  # pylibsrtp's buffer is 1,500 bytes and keeps 144 of them 
 _EXTENDED = VERSION | EXTENSION
 _CATCH_UP_PACKETS = 24  # per step of the start from the cache
 _CATCH_UP_INTERVAL = 0.004  # seconds
+_RESTART_INTERVAL = 0.5  # seconds
 _LATE = 512  # packets after which nothing older is repaired any more
 _CATCH_UP_FRAME = 0.001  # seconds of media time between two frames that are decoded only to catch up
 
@@ -32,6 +33,10 @@ class Outlet(Protocol):
 
     def send_rtp(self, packet: bytes) -> bytes | None:
         """Protect and send; the protected packet, or None if it could not be sent (counted there)."""
+        ...
+
+    def send_sender_report(self, forwarder: Forwarder, ntp: int, rtp_timestamp: int) -> None:
+        """Send a sender report about this slot: 64-bit NTP time and the slot's RTP timestamp at that moment."""
         ...
 
     def starved(self, forwarder: Forwarder) -> None:
@@ -67,21 +72,25 @@ class Forwarder:
         kind: Kind,
         mid: str,
         index: int,
+        cname: str,
         ssrc: int,
         payload_type: int,
         clock_rate: int,
         extensions: ExtensionIds,
         outlet: Outlet,
+        hidden: bool,
         first_sequence: int,
         first_timestamp: int,
     ) -> None:
-        """`first_sequence` and `first_timestamp` should be random (RFC 3550 section 5.1)."""
+        """`hidden`: it is an officer's. The two first numbers should be random (RFC 3550 section 5.1)."""
         self.kind = kind
         self.mid = mid
         self.index = index
+        self.cname = cname
         self.ssrc = ssrc
         self.payload_type = payload_type
         self.clock_rate = clock_rate
+        self.hidden = hidden
         self.track: Track | None = None
         self.participant_id: str | None = None
         self.sent = 0
@@ -100,10 +109,12 @@ class Forwarder:
         self._last_timestamp = first_timestamp
         self._last_sent = float("-inf")
         self._catching_up = False
+        self._catch_up_scheduled = False
         self._cursor = 0
         self._epoch = -1
         self._squeezed: dict[int, int] = {}
         self._live_index = 0
+        self._restarted = float("-inf")
         self._report_key = 0
         self._report_sent = 0.0
         self._prepare_header(extensions)
@@ -136,22 +147,31 @@ class Forwarder:
         self.pause()
         if track is not None:
             track.add_slot(self)
-            self.restart()
+            self._start_from_cache()
 
     def pause(self) -> None:
         """Send nothing until the next packet from which a receiver can start."""
         self._live = False
         self._catching_up = False
 
-    def restart(self) -> bool:
-        """Start again from the track's cached keyframe; False if there is none (the slot then waits for one)."""
+    def restart(self, now: float) -> bool:
+        """Start again from the track's cached keyframe; False if there is none (the slot then goes on as it is).
+
+        Not more than twice a second: a receiver that keeps asking is not helped by more.
+        """
+        if now - self._restarted < _RESTART_INTERVAL or not self._start_from_cache():
+            return False
+        self._restarted = now
+        return True
+
+    def _start_from_cache(self) -> bool:
         track = self.track
         if track is None or track.cache is None or not track.is_open or not track.cache.packets:
             return False
         self.pause()
         self._catching_up = True
         self._epoch = -1
-        self._outlet.call_later(0, self._catch_up)
+        self._schedule_catch_up(0)
         return True
 
     # The packet path
@@ -193,11 +213,25 @@ class Forwarder:
         if view.level != NO_LEVEL and self._tails_by_level:
             tail = self._tails_by_level[view.level]
             head = self._header_level.pack(
-                _EXTENDED | view.padding, second, sequence, timestamp, self.ssrc, self._block_level, view.departure, tail
+                _EXTENDED | view.padding,
+                second,
+                sequence,
+                timestamp,
+                self.ssrc,
+                self._block_level,
+                view.departure,
+                tail,
             )
         elif self._block:
             head = self._header.pack(
-                _EXTENDED | view.padding, second, sequence, timestamp, self.ssrc, self._block, view.departure, self._tail
+                _EXTENDED | view.padding,
+                second,
+                sequence,
+                timestamp,
+                self.ssrc,
+                self._block,
+                view.departure,
+                self._tail,
             )
         else:
             head = HEADER.pack(VERSION | view.padding, second, sequence, timestamp, self.ssrc)
@@ -219,7 +253,13 @@ class Forwarder:
         self.sent_bytes += size
         return size
 
+    def _schedule_catch_up(self, delay: float) -> None:
+        if not self._catch_up_scheduled:
+            self._catch_up_scheduled = True
+            self._outlet.call_later(delay, self._catch_up)
+
     def _catch_up(self) -> None:
+        self._catch_up_scheduled = False
         track = self.track
         if not self._catching_up or track is None or track.cache is None:
             return
@@ -236,7 +276,7 @@ class Forwarder:
                 return
             track.count_forwarded(self, size)
         if self._cursor < len(cache.packets):
-            self._outlet.call_later(_CATCH_UP_INTERVAL, self._catch_up)
+            self._schedule_catch_up(_CATCH_UP_INTERVAL)
             return
         newest = max(cache.packets[-32:], key=lambda view: view.index)
         self._timestamp_offset = self._squeezed[newest.timestamp] - newest.timestamp
@@ -271,20 +311,17 @@ class Forwarder:
             self.retransmitted += 1
         return wire
 
-    def sender_report(self, ntp: int, rtp_timestamp: int, now: float) -> tuple[int, int, int] | None:
-        """The publisher's (NTP, RTP) pair in this slot's numbers: RTP timestamp, packet count, octet count.
+    def pass_sender_report(self, ntp: int, rtp_timestamp: int, now: float) -> None:
+        """Send the publisher's (NTP, RTP) pair in this slot's numbers, so that lips and voice stay together.
 
-        None while the slot is not live, for then its timestamps have no fixed relation to the publisher's.
+        Nothing is sent while the slot is not live: its timestamps have no fixed relation to the publisher's then.
         """
         if not self._live or not self.sent:
-            return None
+            return
         self._report_key = (ntp >> 16) & 0xFFFFFFFF
         self._report_sent = now
-        return (
-            (rtp_timestamp + self._timestamp_offset) & 0xFFFFFFFF,
-            self.sent & 0xFFFFFFFF,
-            self.sent_bytes & 0xFFFFFFFF,
-        )
+        timestamp = (rtp_timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        self._outlet.send_sender_report(self, ntp, timestamp)
 
     def receiver_report(self, fraction_lost: int, jitter: int, lsr: int, dlsr: int, now: float) -> None:
         """Read one report block about this slot (RFC 3550 section 6.4.1)."""

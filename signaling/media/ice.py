@@ -45,8 +45,9 @@ class Credentials:
 class IceLite:
     """The controlled, lite side of one session. Times are seconds of one monotonic clock.
 
-    `current` is the newest generation. After a restart the one before stays good until the new one nominates an
-    address, for media goes on over the old path until then (RFC 8445 section 9).
+    `last_seen` is when something authenticated last came, a check or a packet. `current` is the newest generation of
+    credentials. After a restart the one before stays good until the new one nominates an address, for media goes on
+    over the old path until then (RFC 8445 section 9).
     """
 
     def __init__(self, credentials: Credentials, now: float) -> None:
@@ -91,10 +92,6 @@ class IceLite:
             forgotten.append(oldest)
         return forgotten
 
-    def seen(self, now: float) -> None:
-        """Something authenticated came: as good a sign of life as a check."""
-        self.last_seen = now
-
     def is_alive(self, now: float) -> bool:
         """Whether the other side still consents to being sent to (RFC 7675).
 
@@ -102,5 +99,3 @@ class IceLite:
         consent, and stops much earlier than the 30 s that the RFC allows.
         """
         return now - self.last_seen < CONSENT
-
-

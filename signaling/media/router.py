@@ -2,87 +2,355 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId
-from signaling.media.leg import Kind, Leg, Side, TrackInfo
-from signaling.media.listener import MediaRoomListener, SilentListener
+import structlog
+
+from signaling.errors import UnknownSession
+from signaling.ids import CallId, new_id
+from signaling.media.dtls import Certificate
+from signaling.media.endpoint import UdpEndpoint
+from signaling.media.errors import PreconditionFailed, PreconditionRequired, RoomClosed, RoomFull, SdpError
+from signaling.media.forwarder import Forwarder
+from signaling.media.gate import Gate
+from signaling.media.ice import Credentials
+from signaling.media.leg import Kind, Side, TrackInfo
+from signaling.media.listener import MediaRoomListener, PeerLost, SilentListener
+from signaling.media.peer import Peer, Publication
+from signaling.media.sdp import AnsweredLine, LocalTransport, Offer, OfferedLine, build_answer, parse_offer
+from signaling.media.sdpfrag import build_fragment, parse_fragment
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
+from signaling.media.slots import CnamePool, SlotPlan, arrange, make_slot
 from signaling.media.stats import RoomCounters
+from signaling.media.track import LegOutput, Track
+
+log = structlog.get_logger(__name__)
+
+MAX_PARTICIPANTS = 5
+MAX_WATCHERS = 32
+_CODEC = {Kind.AUDIO: "opus", Kind.VIDEO: "VP8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """What a node's rooms share. `clock` gives seconds of a monotonic clock; `candidates` go into every answer."""
+
+    endpoint: UdpEndpoint
+    certificate: Certificate
+    candidates: tuple[tuple[str, int], ...]
+    clock: Callable[[], float]
 
 
 class MediaRoom:
-    """One call's media. Made by `MediaNode.open_room` only."""
+    """One call's media. Made by `MediaNode.open_room` only.
 
-    listener: MediaRoomListener
+    The base knows participants and nobody else: there is no list here in which another listener could stand.
+    """
 
-    def __init__(self, call_id: CallId) -> None:
+    _refreshes_keyframes = False
+
+    def __init__(self, call_id: CallId, transport: Transport) -> None:
         self.call_id = call_id
-        self.listener = SilentListener()
+        self.listener: MediaRoomListener = SilentListener()
+        self.live_counters = RoomCounters()
+        self._transport = transport
+        self._gate = Gate()
+        self._participants: dict[str, Peer] = {}
+        self._sides: dict[str, Side] = {}
+        self._tracks: dict[str, Track] = {}
+        self._track_owner: dict[str, Peer] = {}
+        self._peers: dict[str, Peer] = {}
+        self._mids: dict[str, tuple[str, str]] = {}
+        self._ending: list[Peer] = []
+        self._closed = False
+
+    # Sessions
 
     async def publish(self, participant_id: str, side: Side, offer: str) -> Answer:
         """Answer a participant's offer. An older session of the same participant is replaced.
 
         Raises SdpError, RoomFull, RoomClosed; then nothing has changed.
         """
-        raise NotImplementedError
+        self._check_open()
+        parsed = parse_offer(offer)
+        plan = SlotPlan(parsed, publishes=True, most=MAX_PARTICIPANTS)
+        if participant_id not in self._participants and len(self._participants) >= MAX_PARTICIPANTS:
+            raise RoomFull("the call has as many participants as it may have")
+        older = self._participants.get(participant_id)
+        if older is not None:
+            older.close(PeerLost.REPLACED)
+        peer, answer = self._answer(parsed, plan, participant_id, hidden=False)
+        self._participants[participant_id] = peer
+        self._sides[participant_id] = side
+        self._arrange()
+        return answer
 
     async def patch(self, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
         """Take trickled candidates, or restart ICE (RFC 9725 section 4.3); `etag` is the If-Match header's.
 
-        Raises UnknownSession, SdpError, PreconditionRequired, PreconditionFailed.
+        A restart is a fragment with another user fragment and comes with `*` or the present entity tag. Raises
+        UnknownSession, SdpError, PreconditionRequired, PreconditionFailed; then nothing has changed.
         """
-        raise NotImplementedError
+        peer = self._peer(session_id)
+        if etag is None:
+            raise PreconditionRequired("a PATCH needs If-Match")
+        if etag.strip('"') not in ("*", peer.etag):
+            raise PreconditionFailed("the ICE session is another one by now")
+        parsed = parse_fragment(fragment)
+        current = peer.ice.current
+        if parsed.ice_ufrag == current.remote_ufrag:
+            if parsed.ice_pwd != current.remote_pwd:
+                raise SdpError("a new password needs a new user fragment")
+            return PatchAnswer(None, peer.etag)
+        credentials = peer.restart_ice(parsed.ice_ufrag, parsed.ice_pwd)
+        media, mid = self._mids[session_id]
+        return PatchAnswer(build_fragment(credentials, self._transport.candidates, media, mid), peer.etag)
 
     async def close_session(self, session_id: str) -> None:
         """End a session. Raises UnknownSession."""
-        raise NotImplementedError
+        peer = self._peer(session_id)
+        peer.close(PeerLost.CLOSED)
+        await peer.wait_closed()
+
+    def _answer(self, offer: Offer, plan: SlotPlan, owner_id: str, *, hidden: bool) -> tuple[Peer, Answer]:
+        transport = self._transport
+        credentials = Credentials.for_remote(offer.ice_ufrag, offer.ice_pwd)
+        peer = Peer(
+            session_id=new_id("ses"),
+            owner_id=owner_id,
+            hidden=hidden,
+            room=self,
+            endpoint=transport.endpoint,
+            certificate=transport.certificate,
+            credentials=credentials,
+            is_dtls_client=offer.is_active,
+            fingerprints=offer.fingerprints,
+            publications=[_publication(line) for line in plan.published],
+            clock=transport.clock,
+        )
+        cnames = CnamePool()
+        peer.slots = tuple(make_slot(line, index, cnames, peer, hidden=hidden) for line, index in plan.slots)
+        by_mid = {slot.mid: slot for slot in peer.slots}
+        receiving = {line.mid for line in plan.published}
+        lines = {
+            line.mid: _answered(by_mid.get(line.mid), line.mid in receiving) for line in offer.lines if line.is_usable
+        }
+        local = LocalTransport(
+            credentials.local_ufrag, credentials.local_pwd, transport.certificate.fingerprint, transport.candidates
+        )
+        text = build_answer(offer, local, lines, secrets.randbits(62))
+        first = next(line for line in offer.lines if line.is_usable)
+        self._peers[peer.session_id] = peer
+        self._mids[peer.session_id] = (f"m={first.kind} 9 {first.protocol} {first.payload_type}", first.mid)
+        return peer, Answer(peer.session_id, text, peer.etag)
+
+    def _peer(self, session_id: str) -> Peer:
+        peer = self._peers.get(session_id)
+        if peer is None:
+            raise UnknownSession("no such session")
+        return peer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RoomClosed("the room is closed")
+
+    @property
+    def session_ids(self) -> Sequence[str]:
+        """The sessions that have not ended."""
+        return tuple(self._peers)
+
+    # Gate and mutes
+
+    @property
+    def gate_open(self) -> bool:
+        """Whether anything is forwarded."""
+        return self._gate.open
 
     def set_gate(self, open: bool) -> None:
         """Open or close the room's gate. It is closed at first; while it is, nothing is forwarded to any leg."""
-        raise NotImplementedError
+        if open == self._gate.open or (open and self._closed):
+            return
+        self._gate.open = open
+        self._gate_changed(list(self._tracks.values()))
 
     def set_muted(self, participant_id: str, kind: Kind, muted: bool) -> None:
         """Mute a participant's audio or video in the relay, for every leg; it lasts through his rejoins."""
-        raise NotImplementedError
+        if self._gate.set_muted(participant_id, kind, muted):
+            self._gate_changed(
+                [
+                    track
+                    for track in self._tracks.values()
+                    if track.info.participant_id == participant_id and track.info.kind is kind
+                ]
+            )
+
+    def _gate_changed(self, tracks: Sequence[Track]) -> None:
+        now = self._transport.clock()
+        for track in tracks:
+            track.gate_changed(now)
+
+    # What is there
 
     def slots(self, session_id: str) -> Sequence[SlotInfo]:
         """Who is in which slot of a session. Raises UnknownSession."""
-        raise NotImplementedError
+        return self._peer(session_id).slot_infos()
 
     def tracks(self) -> Sequence[TrackInfo]:
         """The tracks that are being published."""
-        raise NotImplementedError
+        return tuple(track.info for track in self._tracks.values())
 
     def counters(self) -> RoomCounters:
         """A snapshot of the room's counters."""
-        raise NotImplementedError
+        return self.live_counters.snapshot()
+
+    # What sessions say (peer.PeerOwner)
+
+    def peer_connected(self, peer: Peer) -> None:
+        """See `peer.PeerOwner`."""
+        self._tell(lambda: self.listener.peer_connected(peer.owner_id, peer.session_id))
+
+    def peer_lost(self, peer: Peer, why: PeerLost) -> None:
+        """See `peer.PeerOwner`."""
+        self._peers.pop(peer.session_id, None)
+        self._mids.pop(peer.session_id, None)
+        self._ending = [other for other in self._ending if not other.ended]
+        self._ending.append(peer)
+        if self._participants.get(peer.owner_id) is peer and not peer.hidden:
+            del self._participants[peer.owner_id]
+        for track in [track for track in self._tracks.values() if self._track_owner[track.info.track_id] is peer]:
+            self._end_track(track)
+        self._arrange()
+        self._tell(lambda: self.listener.peer_lost(peer.owner_id, peer.session_id, why))
+
+    def new_source(self, peer: Peer, publication: Publication, ssrc: int) -> Track:
+        """See `peer.PeerOwner`."""
+        for other in list(self._tracks.values()):
+            if self._track_owner[other.info.track_id] is peer and other.info.kind is publication.kind:
+                self._end_track(other)
+        info = TrackInfo(
+            track_id=new_id("trk"),
+            call_id=self.call_id,
+            participant_id=peer.owner_id,
+            side=self._sides[peer.owner_id],
+            kind=publication.kind,
+            codec=publication.codec,
+            clock_rate=publication.clock_rate,
+            payload_type=publication.payload_type,
+            ssrc=ssrc,
+        )
+        track = Track(
+            info,
+            extensions=publication.extensions,
+            gate=self._gate,
+            counters=self.live_counters,
+            publisher=peer.feedback,
+            nack="nack" in publication.feedback,
+            keep_fresh=self._refreshes_keyframes,
+            talking=lambda level: self._tell(lambda: self.listener.talking(info.participant_id, level)),
+            leg_failed=self._leg_failed,
+        )
+        self._tracks[info.track_id] = track
+        self._track_owner[info.track_id] = peer
+        self._track_started(track)
+        self._arrange()
+        self._tell(lambda: self.listener.track_started(info))
+        if publication.kind is Kind.VIDEO:
+            track.request_keyframe(self._transport.clock())
+        return track
+
+    def downlinks(self, peer: Peer) -> list[int]:
+        """See `peer.PeerOwner`. Officers are left out: their coming may not change what a participant is allowed."""
+        now = self._transport.clock()
+        said = (other.feedback.downlink(now) for other in self._participants.values() if other is not peer)
+        return [bitrate for bitrate in said if bitrate is not None]
+
+    def _end_track(self, track: Track) -> None:
+        del self._tracks[track.info.track_id]
+        del self._track_owner[track.info.track_id]
+        track.end()
+        self._track_ended(track)
+        self._tell(lambda: self.listener.track_ended(track.info))
+
+    def _track_started(self, track: Track) -> None:
+        """For rooms that have other legs than sessions."""
+
+    def _track_ended(self, track: Track) -> None:
+        """For rooms that have other legs than sessions."""
+
+    def _leg_failed(self, output: LegOutput) -> None:
+        """For rooms that have other legs than sessions."""
+
+    # Slots
+
+    def _watching(self) -> list[Peer]:
+        """The sessions that are sent something."""
+        return list(self._participants.values())
+
+    def _arrange(self) -> None:
+        """Put every track into a slot of every session that is to get it, and say what changed."""
+        present = list(self._participants)
+        tracks = list(self._tracks.values())
+        for peer in self._watching():
+            before = peer.slot_infos()
+            arrange(peer.slots, peer.owner_id if not peer.hidden else "", present, tracks)
+            after = peer.slot_infos()
+            if after != before:
+                self._tell(partial(self.listener.slots_changed, peer.session_id, after))
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        """Say something to the listener; if that fails, media goes on."""
+        try:
+            say()
+        except Exception:
+            self.live_counters.listener_errors += 1
+            log.exception("listener failed", call_id=self.call_id)
+
+    # Time and end, for the node
+
+    def tick(self, now: float) -> None:
+        """What time brings, for every session."""
+        for peer in list(self._peers.values()):
+            peer.tick(now)
+
+    def close(self) -> None:
+        """End every session; nothing is forwarded any more. Only the first call has an effect."""
+        if self._closed:
+            return
+        self._closed = True
+        self._gate.open = False
+        for peer in list(self._peers.values()):
+            peer.close(PeerLost.ROOM_CLOSED)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the room is closed and the last task of each of its sessions over."""
+        return self._closed and all(peer.ended for peer in self._ending)
+
+    async def wait_closed(self) -> None:
+        """Wait until the last task of every ended session is over."""
+        for peer in self._ending:
+            await peer.wait_closed()
 
 
-class OrdinaryMediaRoom(MediaRoom):
-    """A room that officers may watch and other legs may listen to."""
-
-    def __init__(self, call_id: OrdinaryCallId) -> None:
-        super().__init__(call_id)
-
-    async def subscribe(self, leg_owner: str, offer: str) -> Answer:
-        """Answer a receive-only offer (an officer's wall). Participants can observe neither its coming nor its going.
-
-        Raises SdpError, RoomFull, RoomClosed.
-        """
-        raise NotImplementedError
-
-    def add_leg(self, leg: Leg) -> None:
-        """Give every track to `leg`, from now on. Raises ValueError if its id is taken."""
-        raise NotImplementedError
-
-    def remove_leg(self, leg_id: str) -> None:
-        """Take a leg away and close it; nothing happens if there is none."""
-        raise NotImplementedError
+def _publication(line: OfferedLine) -> Publication:
+    if line.payload_type is None:
+        raise ValueError("not a usable m-line")
+    kind = Kind(line.kind)
+    return Publication(
+        kind=kind,
+        mid=line.mid,
+        codec=_CODEC[kind],
+        payload_type=line.payload_type,
+        clock_rate=line.clock_rate,
+        extensions=line.extensions,
+        feedback=line.feedback,
+    )
 
 
-class PrivilegedMediaRoom(MediaRoom):
-    """A room of participants and nobody else. It has no method that could add a listener."""
-
-    def __init__(self, call_id: PrivilegedCallId) -> None:
-        super().__init__(call_id)
+def _answered(slot: Forwarder | None, receives: bool) -> AnsweredLine:
+    if slot is None:
+        return AnsweredLine(receives=receives, ssrc=None)
+    return AnsweredLine(receives=receives, ssrc=slot.ssrc, cname=slot.cname, stream=f"slot-{slot.index}")

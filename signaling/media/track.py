@@ -14,14 +14,15 @@ from signaling.media.leg import Kind, Leg, TrackInfo
 from signaling.media.nack import NackTracker
 from signaling.media.reception import Reception
 from signaling.media.remb import UplinkEstimate
-from signaling.media.rtp import ExtensionIds, MalformedPacket, RtpView, abs_send_time, parse
+from signaling.media.rtp import ExtensionIds, MalformedPacket, abs_send_time, parse
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import TalkingDetector
 from signaling.media.vp8 import starts_keyframe
 
 log = structlog.get_logger(__name__)
 
-_MAX_LEG_FAILURES = 10  # in a row
+_MAX_LEG_FAILURES = 10  # within the window
+_FAILURE_WINDOW = 10.0  # seconds
 
 
 class Publisher(Protocol):
@@ -42,13 +43,21 @@ class Publisher(Protocol):
 
 
 class LegOutput:
-    """A leg in a room, and how often it has failed in a row. One is shared by all tracks the leg listens to."""
+    """A leg in a room, and how often it has failed of late. One is shared by all tracks the leg listens to."""
 
-    __slots__ = ("failures", "leg")
+    __slots__ = ("_since", "failures", "leg")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         self.failures = 0
+        self._since = float("-inf")
+
+    def failed(self, now: float) -> None:
+        """It has raised an exception; `now` in seconds of a monotonic clock."""
+        if now - self._since > _FAILURE_WINDOW:
+            self._since = now
+            self.failures = 0
+        self.failures += 1
 
     @property
     def broken(self) -> bool:
@@ -157,7 +166,7 @@ class Track:
         highest = reception.highest
         view.index = index = reception.add(view.sequence, view.timestamp, arrival)
         if self._nack is not None and index != highest + 1 and highest >= 0:
-            self._out_of_turn(highest, index, arrival)
+            self._out_of_turn(self._nack, highest, index, arrival)
         if self.is_video:
             view.keyframe = starts_keyframe(view.payload)
             if view.keyframe:
@@ -184,11 +193,10 @@ class Track:
         for output in self._outputs:
             self._give(output, packet, arrival)
 
-    def _out_of_turn(self, highest: int, index: int, now: float) -> None:
-        assert self._nack is not None
+    def _out_of_turn(self, nack: NackTracker, highest: int, index: int, now: float) -> None:
         if index < highest:
-            self._nack.arrived(index)
-        elif not self._nack.gap(highest, index, now):
+            nack.arrived(index)
+        elif not nack.gap(highest, index, now):
             self.request_keyframe(now)
 
     def count_forwarded(self, slot: Forwarder, size: int) -> None:
@@ -207,20 +215,20 @@ class Track:
             return
         try:
             output.leg.on_rtp(self.info, packet, arrival)
-        except Exception:
-            self._failed(output)
+        except Exception as error:
+            self._failed(output, error, arrival)
             return
-        output.failures = 0
         self._counters.forwarded += 1
         self._counters.forwarded_legs += 1
         self._counters.forwarded_bytes += len(packet)
 
-    def _failed(self, output: LegOutput) -> None:
-        output.failures += 1
+    def _failed(self, output: LegOutput, error: Exception, now: float) -> None:
+        output.failed(now)
         self._counters.leg_errors += 1
         if output.failures == 1 or output.broken:
-            log.exception(
+            log.error(
                 "leg failed",
+                exc_info=error,
                 call_id=self.info.call_id,
                 track_id=self.info.track_id,
                 leg_id=output.leg.leg_id,
@@ -243,8 +251,8 @@ class Track:
                 continue
             try:
                 output.leg.on_rtcp(self.info, report, now)
-            except Exception:
-                self._failed(output)
+            except Exception as error:
+                self._failed(output, error, now)
 
     def request_keyframe(self, now: float) -> None:
         """A participant's leg, or the relay itself, needs a keyframe."""
@@ -259,12 +267,15 @@ class Track:
                 self._counters.nack_sent += 1
                 self._publisher.send_nack(self.info.ssrc, missing)
         if self.is_video:
-            if self.is_open and self._keep_fresh and self.cache is not None and self._flows(now):
-                if self.cache.needs_refresh(now):
-                    self.requests.request(now)
+            if self._keep_fresh and self.is_open and self._flows(now) and self.cache is not None:
+                self._refresh(self.cache, now)
             self.requests.tick(now)
         else:
             self._talking.tick(now)
+
+    def _refresh(self, cache: KeyframeCache, now: float) -> None:
+        if cache.needs_refresh(now):
+            self.requests.request(now)
 
     def _flows(self, now: float) -> bool:
         return now - self.last_arrival < 1.0

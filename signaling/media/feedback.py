@@ -1,0 +1,151 @@
+"""RTCP of one session: what its client says about what it is sent, and what the relay says about what it sends."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from signaling.media import rtcp
+from signaling.media.leg import Kind
+from signaling.media.limit import TokenBucket
+
+if TYPE_CHECKING:
+    from signaling.media.forwarder import Forwarder
+    from signaling.media.peer import Peer
+
+_REPORT_INTERVAL = 0.5  # seconds between two reports to a publisher
+_RETRANSMISSIONS_PER_SECOND = 200.0
+_DOWNLINK_LIFETIME = 5.0  # seconds that a client's REMB stays good
+_DEFAULT_ROUND_TRIP = 0.1
+
+
+class Feedback:
+    """Reports end at the relay: a client's are read here, and the relay makes its own.
+
+    A hidden session's (an officer's) requests are answered from what the relay keeps, and never lead to a message to
+    a publisher. Times are seconds of one monotonic clock.
+    """
+
+    def __init__(self, peer: Peer, now: float) -> None:
+        self._peer = peer
+        self._reporter = rtcp.Reporter(secrets.randbits(32), secrets.token_hex(8))
+        self._last_report = now
+        self._retransmissions = TokenBucket(_RETRANSMISSIONS_PER_SECOND, now)
+        self._downlink: int | None = None
+        self._downlink_at = float("-inf")
+
+    # What the client says
+
+    def receive(self, compound: bytes, now: float) -> None:
+        """One authenticated compound packet. Never raises."""
+        counters = self._peer.counters
+        counters.received_rtcp += 1
+        try:
+            for part in rtcp.split(compound):
+                self._read(part, now)
+        except rtcp.MalformedRtcp:
+            counters.dropped_malformed += 1
+
+    def _read(self, part: rtcp.RtcpPart, now: float) -> None:
+        if part.packet_type == rtcp.RTCP_SR:
+            ssrc, ntp, timestamp = rtcp.sender_info(part)
+            track = self._peer.tracks.get(ssrc)
+            if track is not None:
+                track.sender_report(part.data, ntp, timestamp, now)
+        if part.packet_type in (rtcp.RTCP_SR, rtcp.RTCP_RR):
+            for block in part.blocks():
+                slot = self._slot(block.ssrc)
+                if slot is not None:
+                    slot.receiver_report(block.fraction_lost, block.jitter, block.lsr, block.dlsr, now)
+        elif part.packet_type == rtcp.RTCP_RTPFB and part.count == rtcp.RTCP_RTPFB_NACK:
+            self._read_nack(part, now)
+        elif part.packet_type == rtcp.RTCP_PSFB:
+            self._read_payload_feedback(part, now)
+
+    def _read_nack(self, part: rtcp.RtcpPart, now: float) -> None:
+        counters = self._peer.counters
+        counters.nack_received += 1
+        slot = self._slot(part.media)
+        if slot is None or slot.track is None or not slot.track.is_open:
+            return
+        for sequence in rtcp.nack_sequences(part):
+            wire = slot.retransmit(sequence)
+            if wire is None:
+                continue
+            if not self._retransmissions.take(now):
+                return
+            counters.retransmitted += 1
+            self._peer.transmit(wire)
+
+    def _read_payload_feedback(self, part: rtcp.RtcpPart, now: float) -> None:
+        if part.count == rtcp.RTCP_PSFB_PLI:
+            self._keyframe_wanted(part.media, now)
+        elif part.count == rtcp.RTCP_PSFB_FIR:
+            for ssrc in rtcp.fir_sources(part):
+                self._keyframe_wanted(ssrc, now)
+        elif part.count == rtcp.RTCP_PSFB_APP:
+            bitrate = rtcp.remb_bitrate(part)
+            if bitrate is not None:
+                self._downlink = bitrate
+                self._downlink_at = now
+
+    def _keyframe_wanted(self, ssrc: int, now: float) -> None:
+        self._peer.counters.pli_received += 1
+        slot = self._slot(ssrc)
+        if slot is None or slot.track is None:
+            return
+        if self._peer.hidden:
+            slot.restart(now)
+        else:
+            slot.track.request_keyframe(now)
+
+    def _slot(self, ssrc: int) -> Forwarder | None:
+        for slot in self._peer.slots:
+            if slot.ssrc == ssrc:
+                return slot
+        return None
+
+    def downlink(self, now: float) -> int | None:
+        """What the client can receive of each video it is sent, in bit/s; None if it has not said so lately."""
+        if self._downlink is None or now - self._downlink_at > _DOWNLINK_LIFETIME:
+            return None
+        videos = sum(1 for slot in self._peer.slots if slot.kind is Kind.VIDEO and slot.track is not None)
+        return self._downlink // max(videos, 1)
+
+    # What the relay says
+
+    @property
+    def round_trip(self) -> float:
+        """Round trip time in seconds by the client's reports about its slots, or a guess."""
+        known = [slot.report.round_trip for slot in self._peer.slots if slot.report.round_trip is not None]
+        return min(known) if known else _DEFAULT_ROUND_TRIP
+
+    def send_pli(self, ssrc: int) -> None:
+        """Ask the client for a keyframe."""
+        self._peer.send_rtcp(self._reporter.pli(ssrc))
+
+    def send_nack(self, ssrc: int, sequences: list[int]) -> None:
+        """Ask the client for packets again."""
+        self._peer.send_rtcp(self._reporter.nack(ssrc, sequences))
+
+    def send_sender_report(self, slot: Forwarder, ntp: int, timestamp: int) -> None:
+        """Report about a slot: 64-bit NTP time, and the slot's RTP timestamp at that moment."""
+        self._peer.counters.sender_reports += 1
+        octets = slot.sent_bytes & 0xFFFFFFFF
+        packets = slot.sent & 0xFFFFFFFF
+        self._peer.send_rtcp(rtcp.sender_report(slot.ssrc, slot.cname, ntp, timestamp, packets, octets))
+
+    def tick(self, now: float) -> None:
+        """Report to a publisher twice a second: without a REMB, a browser's bitrate sinks to a few hundred kbit/s."""
+        peer = self._peer
+        if not peer.tracks or now - self._last_report < _REPORT_INTERVAL:
+            return
+        self._last_report = now
+        blocks = [track.reception.report(ssrc, now) for ssrc, track in peer.tracks.items()]
+        remb = None
+        for ssrc, track in peer.tracks.items():
+            if track.uplink is not None:
+                remb = (track.uplink.bitrate(peer.room.downlinks(peer)), [ssrc])
+                peer.counters.remb_sent += 1
+        peer.counters.receiver_reports += 1
+        peer.send_rtcp(self._reporter.receiver_report(blocks, remb))

@@ -1,0 +1,119 @@
+"""The two kinds of media rooms there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from signaling.ids import OrdinaryCallId, PrivilegedCallId
+from signaling.media.errors import RoomFull
+from signaling.media.leg import Leg
+from signaling.media.peer import Peer
+from signaling.media.router import MAX_WATCHERS, MediaRoom, Transport
+from signaling.media.sdp import parse_offer
+from signaling.media.session import Answer
+from signaling.media.slots import SlotPlan
+from signaling.media.track import LegOutput, Track
+
+log = structlog.get_logger(__name__)
+
+MAX_LEGS = 16
+MAX_OFFICER_SLOTS = 16  # of each kind
+
+
+class OrdinaryMediaRoom(MediaRoom):
+    """A room that officers may watch and other legs may listen to."""
+
+    _refreshes_keyframes = True
+
+    def __init__(self, call_id: OrdinaryCallId, transport: Transport) -> None:
+        """Raises TypeError for any other type of identifier."""
+        if not isinstance(call_id, OrdinaryCallId):
+            raise TypeError("an ordinary room needs an ordinary call's identifier")
+        super().__init__(call_id, transport)
+        self._legs: dict[str, LegOutput] = {}
+
+    async def subscribe(self, leg_owner: str, offer: str) -> Answer:
+        """Answer a receive-only offer (an officer's wall). Participants can observe neither its coming nor its going.
+
+        Raises SdpError, RoomFull, RoomClosed.
+        """
+        self._check_open()
+        parsed = parse_offer(offer)
+        plan = SlotPlan(parsed, publishes=False, most=MAX_OFFICER_SLOTS)
+        if sum(peer.hidden for peer in self._peers.values()) >= MAX_WATCHERS:
+            raise RoomFull("the call has as many watchers as it may have")
+        _, answer = self._answer(parsed, plan, leg_owner, hidden=True)
+        self._arrange()
+        return answer
+
+    def _watching(self) -> list[Peer]:
+        return list(self._peers.values())
+
+    def add_leg(self, leg: Leg) -> None:
+        """Give every track to `leg`, from now on. Raises ValueError if its id is taken, RoomFull, RoomClosed."""
+        self._check_open()
+        if leg.leg_id in self._legs:
+            raise ValueError(f"the room has a leg {leg.leg_id!r} already")
+        if len(self._legs) >= MAX_LEGS:
+            raise RoomFull("the call has as many legs as it may have")
+        output = LegOutput(leg)
+        self._legs[leg.leg_id] = output
+        for info in self.tracks():
+            self._guarded(output, partial(leg.track_added, info))
+        self._spread()
+
+    def remove_leg(self, leg_id: str) -> None:
+        """Take a leg away and close it; nothing happens if there is none."""
+        self._remove_leg(leg_id, "removed")
+
+    def _remove_leg(self, leg_id: str, reason: str) -> None:
+        output = self._legs.pop(leg_id, None)
+        if output is None:
+            return
+        self._spread()
+        self.live_counters.legs_removed += 1
+        self._guarded(output, partial(output.leg.close, reason))
+
+    def _leg_failed(self, output: LegOutput) -> None:
+        log.error("leg removed", call_id=self.call_id, leg_id=output.leg.leg_id, failures=output.failures)
+        self._remove_leg(output.leg.leg_id, "failed")
+
+    def _spread(self) -> None:
+        outputs = tuple(self._legs.values())
+        for track in self._tracks.values():
+            track.set_outputs(outputs)
+
+    def _track_started(self, track: Track) -> None:
+        for output in list(self._legs.values()):
+            self._guarded(output, partial(output.leg.track_added, track.info))
+        track.set_outputs(tuple(self._legs.values()))
+
+    def _track_ended(self, track: Track) -> None:
+        for output in list(self._legs.values()):
+            self._guarded(output, partial(output.leg.track_removed, track.info.track_id))
+
+    def _guarded(self, output: LegOutput, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            self.live_counters.leg_errors += 1
+            log.exception("leg failed", call_id=self.call_id, leg_id=output.leg.leg_id)
+
+    def close(self) -> None:
+        """See `MediaRoom.close`; the legs are closed too."""
+        super().close()
+        for leg_id in list(self._legs):
+            self._remove_leg(leg_id, "room_closed")
+
+
+class PrivilegedMediaRoom(MediaRoom):
+    """A room of participants and nobody else. It has no method that could add a listener."""
+
+    def __init__(self, call_id: PrivilegedCallId, transport: Transport) -> None:
+        """Raises TypeError for any other type of identifier."""
+        if not isinstance(call_id, PrivilegedCallId):
+            raise TypeError("a privileged room needs a privileged call's identifier")
+        super().__init__(call_id, transport)

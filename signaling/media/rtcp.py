@@ -1,0 +1,179 @@
+"""RTCP: taking compound packets apart and putting the relay's own together (RFC 3550 section 6, RFC 4585)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aiortc.rtp import (
+    RTCP_PSFB as RTCP_PSFB,
+)
+from aiortc.rtp import (
+    RTCP_PSFB_APP as RTCP_PSFB_APP,
+)
+from aiortc.rtp import (
+    RTCP_PSFB_FIR as RTCP_PSFB_FIR,
+)
+from aiortc.rtp import (
+    RTCP_PSFB_PLI as RTCP_PSFB_PLI,
+)
+from aiortc.rtp import (
+    RTCP_RR as RTCP_RR,
+)
+from aiortc.rtp import (
+    RTCP_RTPFB as RTCP_RTPFB,
+)
+from aiortc.rtp import (
+    RTCP_RTPFB_NACK as RTCP_RTPFB_NACK,
+)
+from aiortc.rtp import (
+    RTCP_SR as RTCP_SR,
+)
+from aiortc.rtp import (
+    RtcpPsfbPacket,
+    RtcpReceiverInfo,
+    RtcpRrPacket,
+    RtcpRtpfbPacket,
+    RtcpSdesPacket,
+    RtcpSenderInfo,
+    RtcpSourceInfo,
+    RtcpSrPacket,
+    pack_remb_fci,
+    unpack_remb_fci,
+)
+
+_CNAME = 1  # RFC 3550 section 6.5.1
+_BLOCK = struct.Struct("!LB3sLLLL")
+_SENDER = struct.Struct("!LQL")
+_NACK = struct.Struct("!HH")
+
+
+class MalformedRtcp(ValueError):
+    """The bytes are not a compound RTCP packet."""
+
+
+def is_rtcp(datagram: bytes) -> bool:
+    """Whether a datagram of the RTP range is RTCP (RFC 5761 section 4): its second byte is 192 to 223."""
+    return len(datagram) >= 8 and 192 <= datagram[1] <= 223
+
+
+@dataclass(frozen=True, slots=True)
+class RtcpPart:
+    """One packet of a compound: `data` is the whole of it, header included."""
+
+    packet_type: int
+    count: int
+    data: bytes
+
+    @property
+    def sender(self) -> int:
+        """The SSRC of whoever sent it."""
+        return int.from_bytes(self.data[4:8], "big")
+
+    @property
+    def media(self) -> int:
+        """The SSRC that a feedback message is about (RFC 4585 section 6.1); 0 when it is too short to say."""
+        return int.from_bytes(self.data[8:12], "big")
+
+    def blocks(self) -> Iterator[ReportBlock]:
+        """The report blocks of a sender or receiver report; those that are cut off are left out."""
+        position = 28 if self.packet_type == RTCP_SR else 8
+        for _ in range(self.count):
+            if position + _BLOCK.size > len(self.data):
+                return
+            ssrc, fraction, _lost, _highest, jitter, lsr, dlsr = _BLOCK.unpack_from(self.data, position)
+            yield ReportBlock(ssrc, fraction, jitter, lsr, dlsr)
+            position += _BLOCK.size
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBlock:
+    """What a receiver says of one SSRC (RFC 3550 section 6.4.1): fraction in 1/256, dlsr in 1/65536 s."""
+
+    ssrc: int
+    fraction_lost: int
+    jitter: int
+    lsr: int
+    dlsr: int
+
+
+def split(compound: bytes) -> Iterator[RtcpPart]:
+    """The packets of a compound, in order. Raises MalformedRtcp where one is not what its header says."""
+    position = 0
+    while position < len(compound):
+        if position + 4 > len(compound) or compound[position] & 0xC0 != 0x80:
+            raise MalformedRtcp("not an RTCP header")
+        end = position + 4 + 4 * (compound[position + 2] << 8 | compound[position + 3])
+        if end > len(compound) or end - position < 8:
+            raise MalformedRtcp("length does not fit")
+        yield RtcpPart(compound[position + 1], compound[position] & 0x1F, compound[position:end])
+        position = end
+
+
+def sender_info(part: RtcpPart) -> tuple[int, int, int]:
+    """SSRC, 64-bit NTP time and RTP timestamp of a sender report. Raises MalformedRtcp."""
+    if len(part.data) < 28:
+        raise MalformedRtcp("sender report too short")
+    ssrc, ntp, timestamp = _SENDER.unpack_from(part.data, 4)
+    return ssrc, ntp, timestamp
+
+
+def nack_sequences(part: RtcpPart) -> Iterator[int]:
+    """The sequence numbers of a generic NACK (RFC 4585 section 6.2.1)."""
+    for position in range(12, len(part.data) - 3, 4):
+        first, following = _NACK.unpack_from(part.data, position)
+        yield first
+        for bit in range(16):
+            if following >> bit & 1:
+                yield first + bit + 1 & 0xFFFF
+
+
+def fir_sources(part: RtcpPart) -> Iterator[int]:
+    """The SSRCs that a full intra request names (RFC 5104 section 4.3.1.1)."""
+    for position in range(12, len(part.data) - 7, 8):
+        yield int.from_bytes(part.data[position : position + 4], "big")
+
+
+def remb_bitrate(part: RtcpPart) -> int | None:
+    """The bitrate of a REMB message in bit/s, or None if it is another application's message."""
+    try:
+        return unpack_remb_fci(part.data[12:])[0]
+    except (ValueError, struct.error, IndexError):
+        return None
+
+
+class Reporter:
+    """Puts together what the relay itself says to one session. `ssrc` is its own, `cname` its name (section 6.5.1)."""
+
+    def __init__(self, ssrc: int, cname: str) -> None:
+        self.ssrc = ssrc
+        self._name = _name(ssrc, cname)
+        self._empty_report = bytes(RtcpRrPacket(ssrc=ssrc)) + self._name
+
+    def receiver_report(self, blocks: list[RtcpReceiverInfo], remb: tuple[int, list[int]] | None) -> bytes:
+        """A report about up to 31 sources, with a REMB (bitrate in bit/s, SSRCs) if there is one to give."""
+        compound = bytes(RtcpRrPacket(ssrc=self.ssrc, reports=blocks[:31])) + self._name
+        if remb is not None:
+            fci = pack_remb_fci(*remb)
+            compound += bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=self.ssrc, media_ssrc=0, fci=fci))
+        return compound
+
+    def pli(self, ssrc: int) -> bytes:
+        """A picture loss indication (RFC 4585 section 6.3.1)."""
+        return self._empty_report + bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=self.ssrc, media_ssrc=ssrc))
+
+    def nack(self, ssrc: int, sequences: list[int]) -> bytes:
+        """A generic NACK for these sequence numbers, in their order (RFC 4585 section 6.2.1)."""
+        message = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=self.ssrc, media_ssrc=ssrc, lost=sequences)
+        return self._empty_report + bytes(message)
+
+
+def sender_report(ssrc: int, cname: str, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
+    """A sender report of one outgoing stream (RFC 3550 section 6.4.1), with its name."""
+    info = RtcpSenderInfo(ntp_timestamp=ntp, rtp_timestamp=timestamp, packet_count=packets, octet_count=octets)
+    return bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + _name(ssrc, cname)
+
+
+def _name(ssrc: int, cname: str) -> bytes:
+    return bytes(RtcpSdesPacket(chunks=[RtcpSourceInfo(ssrc=ssrc, items=[(_CNAME, cname.encode())])]))

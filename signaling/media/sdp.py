@@ -1,0 +1,296 @@
+"""Offers in, one answer out (RFC 8829, RFC 9143, RFC 8839, RFC 8842): VP8 and Opus, one bundle, ICE-lite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription
+
+from signaling.media.errors import SdpError
+from signaling.media.leg import Kind
+from signaling.media.rtp import ExtensionIds
+
+MAX_SIZE = 256 * 1024  # bytes; a wall of 16 video slots from Chromium is about 90 kB
+MAX_LINES = 8000
+MAX_LINE = 4096
+MAX_MEDIA = 40
+
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+
+# What may stand in a second byte without being taken for RTCP (RFC 5761 section 4).
+_PAYLOAD_TYPES = frozenset({*range(64), *range(96, 128)})
+_CODECS = {Kind.AUDIO: ("opus", 48000), Kind.VIDEO: ("vp8", 90000)}
+_FORMAT = {Kind.AUDIO: "minptime=10;useinbandfec=1;usedtx=1", Kind.VIDEO: ""}
+_FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
+_MID_TOKEN = re.compile(r"[A-Za-z0-9_\-.]{1,16}\Z")  # 16 bytes are what a one-byte extension element carries
+_ICE_TOKEN = re.compile(r"[A-Za-z0-9+/]+\Z")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}\Z")
+_HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
+_SETUP_ANSWER = {"auto": "passive", "client": "passive", "server": "active"}
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedLine:
+    """One m-line of an offer. `payload_type` is None where the line cannot be used; then it is refused.
+
+    `wants` and `sends` are the client's: to receive from us, to send to us. `feedback` is what both sides can do of
+    RTCP feedback (RFC 4585), e.g. "nack pli".
+    """
+
+    kind: str
+    protocol: str
+    format: str
+    mid: str
+    wants: bool
+    sends: bool
+    payload_type: int | None
+    clock_rate: int
+    extensions: ExtensionIds
+    feedback: tuple[str, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the line can carry media of ours or the client's."""
+        return self.payload_type is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer that can be answered. `is_active` says that the client asks us to start DTLS (its setup is passive)."""
+
+    lines: tuple[OfferedLine, ...]
+    ice_ufrag: str
+    ice_pwd: str
+    fingerprints: tuple[tuple[str, str], ...]
+    setup: str
+
+    @property
+    def is_active(self) -> bool:
+        """Whether our side is the DTLS client."""
+        return self.setup == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredLine:
+    """What the answer says of one m-line: whether we receive on it, and the SSRC on which we send, if we do."""
+
+    receives: bool
+    ssrc: int | None
+    cname: str = ""
+    stream: str = ""
+
+
+def parse_offer(text: str) -> Offer:
+    """Read an offer. Raises SdpError, saying what is wrong with it."""
+    description = _parse(text)
+    bundled = _bundle(description)
+    lines = tuple(_line(media, bundled) for media in description.media)
+    usable = [media for media, line in zip(description.media, lines, strict=True) if line.is_usable]
+    if not usable:
+        raise SdpError("no m-line with Opus or VP8 in the bundle")
+    mids = [line.mid for line in lines if line.is_usable]
+    if len(set(mids)) != len(mids):
+        raise SdpError("two m-lines have the same mid")
+    payload_types = {(line.payload_type, line.kind) for line in lines if line.is_usable}
+    if len({payload_type for payload_type, _ in payload_types}) != len({kind for _, kind in payload_types}):
+        raise SdpError("a payload type stands for two codecs, or a codec for two payload types")
+    first = usable[0]
+    if first.ice is None:
+        raise SdpError("no ICE")
+    ufrag, pwd = check_ice(first.ice.usernameFragment, first.ice.password)
+    if first.ice.iceLite:
+        raise SdpError("both sides are ICE-lite")
+    if first.dtls is None or first.dtls.role not in _SETUP_ANSWER:
+        raise SdpError("no usable a=setup")
+    return Offer(lines, ufrag, pwd, _fingerprints(first), _SETUP_ANSWER[first.dtls.role])
+
+
+def check_size(text: str) -> None:
+    """Raise SdpError for a text larger than any honest offer."""
+    if len(text) > MAX_SIZE:
+        raise SdpError("the offer is too long")
+    lines = text.splitlines()
+    if len(lines) > MAX_LINES or any(len(line) > MAX_LINE for line in lines):
+        raise SdpError("the offer has too many lines, or too long ones")
+
+
+def check_ice(ufrag: str | None, pwd: str | None) -> tuple[str, str]:
+    """The remote's user fragment and password if they are well-formed (RFC 8839 section 5.4); SdpError otherwise."""
+    if not ufrag or not 4 <= len(ufrag) <= 256 or not _ICE_TOKEN.match(ufrag):
+        raise SdpError("no usable a=ice-ufrag")
+    if not pwd or not 22 <= len(pwd) <= 256 or not _ICE_TOKEN.match(pwd):
+        raise SdpError("no usable a=ice-pwd")
+    return ufrag, pwd
+
+
+def _parse(text: str) -> SessionDescription:
+    check_size(text)
+    if not text.startswith("v=0"):
+        raise SdpError("not a session description")
+    try:
+        description = SessionDescription.parse(text)
+    except Exception as error:  # the parser's asserts and lookups: whatever it trips over is the offer's fault
+        raise SdpError(f"not a session description that can be read ({type(error).__name__})") from error
+    if not description.media:
+        raise SdpError("no m-line")
+    if len(description.media) > MAX_MEDIA:
+        raise SdpError("too many m-lines")
+    return description
+
+
+def _bundle(description: SessionDescription) -> frozenset[str]:
+    for group in description.group:
+        if group.semantic == "BUNDLE":
+            return frozenset(_mids(group))
+    raise SdpError("no BUNDLE group: everything goes over one transport")
+
+
+def _mids(group: GroupDescription) -> list[str]:
+    return [str(item) for item in group.items]
+
+
+def _line(media: MediaDescription, bundled: frozenset[str]) -> OfferedLine:
+    mid = media.rtp.muxId or ""
+    direction = media.direction or "sendrecv"
+    codec = _codec(media) if _MID_TOKEN.match(mid) and mid in bundled and media.rtcp_mux else None
+    if codec is None:
+        return OfferedLine(media.kind, media.profile, str(media.fmt[0]), mid, False, False, None, 0, ExtensionIds(), ())
+    offered = {f"{item.type} {item.parameter}" if item.parameter else item.type for item in codec.rtcpFeedback}
+    return OfferedLine(
+        kind=media.kind,
+        protocol=media.profile,
+        format=str(codec.payloadType),
+        mid=mid,
+        wants=direction in ("sendrecv", "recvonly"),
+        sends=direction in ("sendrecv", "sendonly"),
+        payload_type=codec.payloadType,
+        clock_rate=codec.clockRate,
+        extensions=_extensions(media),
+        feedback=tuple(name for name in _FEEDBACK if name in offered),
+    )
+
+
+def _codec(media: MediaDescription) -> RTCRtpCodecParameters | None:
+    if media.kind not in (Kind.AUDIO, Kind.VIDEO) or "SAVP" not in media.profile:
+        return None
+    name, clock_rate = _CODECS[Kind(media.kind)]
+    for codec in media.rtp.codecs:
+        is_listed = codec.payloadType in media.fmt and codec.payloadType in _PAYLOAD_TYPES
+        if codec.name.lower() == name and codec.clockRate == clock_rate and is_listed:
+            return codec
+    return None
+
+
+def _extensions(media: MediaDescription) -> ExtensionIds:
+    found = {header.uri: header.id for header in media.rtp.headerExtensions if 1 <= header.id <= 14}
+    level = found.get(AUDIO_LEVEL, 0) if media.kind == Kind.AUDIO else 0
+    return ExtensionIds(mid=found.get(MID, 0), audio_level=level, abs_send_time=found.get(ABS_SEND_TIME, 0))
+
+
+def _fingerprints(media: MediaDescription) -> tuple[tuple[str, str], ...]:
+    offered = media.dtls.fingerprints if media.dtls is not None else []
+    known = tuple(
+        (item.algorithm.lower(), item.value)
+        for item in offered
+        if item.algorithm.lower() in _HASHES and _FINGERPRINT.match(item.value)
+    )
+    if not known:
+        raise SdpError("no a=fingerprint with SHA-256 or better")
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTransport:
+    """Our half of the transport: ICE credentials, certificate fingerprint, and the addresses clients reach us at."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    fingerprint: tuple[str, str]
+    candidates: tuple[tuple[str, int], ...]
+
+
+def build_answer(
+    offer: Offer, transport: LocalTransport, lines: Mapping[str, AnsweredLine], session_number: int
+) -> str:
+    """The answer's text. `lines` says by mid what each usable m-line does; a usable line not in it is inactive."""
+    usable = [line for line in offer.lines if line.is_usable]
+    text = [
+        "v=0",
+        f"o=- {session_number} 1 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=ice-lite",
+        f"a=group:BUNDLE {' '.join(line.mid for line in usable)}",
+        "a=msid-semantic:WMS *",
+    ]
+    for line in offer.lines:
+        if not line.is_usable:
+            text += [f"m={line.kind} 0 {line.protocol} {line.format}", "c=IN IP4 0.0.0.0", "a=inactive"]
+            if line.mid:
+                text.append(f"a=mid:{line.mid}")
+            continue
+        answered = lines.get(line.mid, AnsweredLine(receives=False, ssrc=None))
+        text += _answer_line(line, answered, offer.setup, transport, is_first=line is usable[0])
+    return "\r\n".join(text) + "\r\n"
+
+
+def _answer_line(
+    line: OfferedLine, answered: AnsweredLine, setup: str, transport: LocalTransport, *, is_first: bool
+) -> list[str]:
+    codec = "opus/48000/2" if line.kind == Kind.AUDIO else "VP8/90000"
+    text = [
+        f"m={line.kind} 9 {line.protocol} {line.payload_type}",
+        "c=IN IP4 0.0.0.0",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        *_transport_lines(transport, with_candidates=is_first),
+        f"a=fingerprint:{transport.fingerprint[0]} {transport.fingerprint[1]}",
+        f"a=setup:{setup}",
+        f"a=mid:{line.mid}",
+        *(f"a=extmap:{number} {uri}" for number, uri in _extension_lines(line.extensions)),
+        f"a={_direction(answered)}",
+        "a=rtcp-mux",
+        f"a=rtpmap:{line.payload_type} {codec}",
+        *(f"a=rtcp-fb:{line.payload_type} {name}" for name in line.feedback),
+    ]
+    if _FORMAT[Kind(line.kind)]:
+        text.append(f"a=fmtp:{line.payload_type} {_FORMAT[Kind(line.kind)]}")
+    if answered.ssrc is not None:
+        track = f"{answered.stream}-{line.kind}"
+        text += [
+            f"a=msid:{answered.stream} {track}",
+            f"a=ssrc:{answered.ssrc} cname:{answered.cname}",
+            f"a=ssrc:{answered.ssrc} msid:{answered.stream} {track}",
+        ]
+    return text
+
+
+def _extension_lines(extensions: ExtensionIds) -> list[tuple[int, str]]:
+    pairs = [(extensions.mid, MID), (extensions.audio_level, AUDIO_LEVEL), (extensions.abs_send_time, ABS_SEND_TIME)]
+    return [(number, uri) for number, uri in pairs if number]
+
+
+def _direction(answered: AnsweredLine) -> str:
+    if answered.ssrc is not None:
+        return "sendrecv" if answered.receives else "sendonly"
+    return "recvonly" if answered.receives else "inactive"
+
+
+def _transport_lines(transport: LocalTransport, *, with_candidates: bool) -> list[str]:
+    text = [f"a=ice-ufrag:{transport.ice_ufrag}", f"a=ice-pwd:{transport.ice_pwd}"]
+    if with_candidates:
+        text += candidate_lines(transport.candidates)
+    return text
+
+
+def candidate_lines(candidates: Sequence[tuple[str, int]]) -> list[str]:
+    """Host candidates (RFC 8839 section 5.1), the first the most preferred (RFC 8445 section 5.1.2)."""
+    text = []
+    for number, (host, port) in enumerate(candidates):
+        priority = 126 << 24 | (65535 - number) << 8 | 255
+        text.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
+    return [*text, "a=end-of-candidates"]
