@@ -12,7 +12,7 @@ import { VisitError } from "./errors.js";
 /**
  * @typedef {object} ChannelEvents
  * @property {ChannelState} status
- * @property {Message} message every message of the server, also under its own type
+ * @property {Message} any every message of the server; each comes under its own type as well
  * @property {VisitError} failure why a connection failed; with status `failed` the last word
  */
 
@@ -130,7 +130,7 @@ export class Channel extends Emitter {
           this._stopped.abort();
           socket.close(1000);
         }
-        this.emit("message", message);
+        this.emit("any", message);
         this.emit(message.type, message);
       };
       socket.onclose = () => finish(refusal && this.status !== "open" ? refusal : new VisitError("offline"));
