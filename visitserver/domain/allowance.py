@@ -26,11 +26,12 @@ class CreditState(StrEnum):
 
 
 class LedgerEventKind(StrEnum):
-    """What happened to a credit."""
+    """What happened to a credit. OVERDRAWN: a booking was let through without one, by staff."""
 
     GRANTED = "granted"
     ACCUMULATED = "accumulated"
     SPENT = "spent"
+    OVERDRAWN = "overdrawn"
     REFUNDED = "refunded"
     EXPIRED = "expired"
 

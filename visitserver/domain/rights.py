@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict
 
 
@@ -14,6 +15,11 @@ class RelationshipKind(StrEnum):
 
     SOCIAL = "social"
     OFFICIAL = "official"
+
+
+def kind_for(call_kind: CallKind) -> RelationshipKind:
+    """The kind of relationship that a kind of call needs."""
+    return RelationshipKind.SOCIAL if call_kind is CallKind.SOCIAL else RelationshipKind.OFFICIAL
 
 
 class RelationshipState(StrEnum):
@@ -38,13 +44,15 @@ class Relationship:
     """The link between one contact and one prisoner, of one kind: the contact right.
 
     Three people have a say: staff (`state`), the prisoner (`prisoner_answer`) and the contact (`withdrawn_at`).
-    `relation` is what the contact says they are ("mother", "solicitor").
+    `relation` is what the contact says they are ("mother", "solicitor"). `call_kind` is the kind of call it gives a
+    right to: what a call is, privileged or not, follows from what staff approved and never from what a booker asks.
     """
 
     id: str
     prisoner_id: str
     contact_id: str
     kind: RelationshipKind
+    call_kind: CallKind
     relation: str
     requested_at: datetime
     state: RelationshipState = RelationshipState.REQUESTED

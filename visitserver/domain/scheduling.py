@@ -84,11 +84,14 @@ class Slot:
     ends_at: datetime
     day: date
     capacity: int
+    capacity_supervised: int | None
     station_ids: tuple[str, ...]
     kinds: frozenset[CallKind]
     supervision: SupervisionLevel
     credit_type: CreditType | None
     public: bool
+    include_wings: frozenset[str]
+    exclude_wings: frozenset[str]
 
     @property
     def key(self) -> str:

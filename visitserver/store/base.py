@@ -32,8 +32,8 @@ ID_LENGTH = 40
 def after_create(table: Table, statements: Iterable[tuple[str, str]]) -> None:
     """Run each (dialect, statement) after `table` is created on that dialect: triggers and such."""
     for dialect, statement in statements:
-        ddl = DDL(statement)  # type: ignore[no-untyped-call]
-        event.listen(table, "after_create", ddl.execute_if(dialect=dialect))
+        ddl: Any = DDL
+        event.listen(table, "after_create", ddl(statement).execute_if(dialect=dialect))
 
 
 def Id() -> String:  # noqa: N802 - reads as a column type

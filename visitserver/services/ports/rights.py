@@ -37,9 +37,9 @@ class Rights(Protocol):
     async def get_restriction(self, restriction_id: str) -> Restriction: ...
 
     async def restrictions_touching(
-        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], day: date
+        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], first: date, last: date
     ) -> Sequence[Restriction]:
-        """Every restriction in force on `day` (the prison's) that touches one of these."""
+        """Every restriction in force on some day (the prison's) from `first` to `last` that touches one of these."""
         ...
 
     async def restrictions_of(self, subject_id: str, page: PageRequest) -> Page[Restriction]:

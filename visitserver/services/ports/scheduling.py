@@ -42,7 +42,9 @@ class Scheduling(Protocol):
         """Those valid on some day from `first` to `last`."""
         ...
 
-    async def get_booking(self, booking_id: str) -> Booking: ...
+    async def get_booking(self, booking_id: str, *, for_update: bool = False) -> Booking:
+        """`for_update` waits for whoever is changing it and reads it anew."""
+        ...
 
     async def bookings(self, wanted: BookingFilter, page: PageRequest) -> Page[Booking]:
         """In order of start, then id."""
@@ -57,7 +59,8 @@ class Scheduling(Protocol):
         ...
 
     async def lapsed_holds(self, at: datetime, limit: int) -> Sequence[Booking]:
-        """HELD bookings whose hold ended at or before `at`, oldest first."""
+        """HELD bookings whose hold ended at or before `at`, oldest first, locked; those that somebody else is
+        changing just now are left out."""
         ...
 
     async def taken(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:

@@ -80,7 +80,7 @@ class SqlRights:
         return await self._get(Restriction, restriction_id)
 
     async def restrictions_touching(
-        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], day: date
+        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], first: date, last: date
     ) -> Sequence[Restriction]:
         rows = await self._session.scalars(
             select(Restriction)
@@ -91,8 +91,8 @@ class SqlRights:
                     restrictions.c.relationship_id.in_(relationship_ids),
                 ),
                 restrictions.c.lifted_at.is_(None),
-                restrictions.c.starts_on <= day,
-                or_(restrictions.c.ends_on.is_(None), restrictions.c.ends_on >= day),
+                restrictions.c.starts_on <= last,
+                or_(restrictions.c.ends_on.is_(None), restrictions.c.ends_on >= first),
             )
             .order_by(restrictions.c.id)
         )

@@ -57,8 +57,11 @@ class SqlScheduling:
             )
         ).all()
 
-    async def get_booking(self, booking_id: str) -> Booking:
-        return await self._get(Booking, booking_id)
+    async def get_booking(self, booking_id: str, *, for_update: bool = False) -> Booking:
+        found = await self._session.get(Booking, booking_id, with_for_update=for_update or None)
+        if found is None:
+            raise NotFound("There is no such booking.")
+        return found
 
     async def bookings(self, wanted: BookingFilter, page: PageRequest) -> Page[Booking]:
         statement = select(Booking)
@@ -122,6 +125,7 @@ class SqlScheduling:
                 .where(bookings.c.state == BookingState.HELD, bookings.c.hold_expires_at <= at)
                 .order_by(bookings.c.hold_expires_at, bookings.c.id)
                 .limit(limit)
+                .with_for_update(skip_locked=True)
             )
         ).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, String, Table, Text, UniqueConstraint
 
+from visitserver.domain.calls import CallKind
 from visitserver.domain.decisions import DecisionRecord, Outcome
 from visitserver.domain.rights import (
     NonAssociation,
@@ -24,6 +25,7 @@ relationships = Table(
     Column("prisoner_id", Id(), ForeignKey("prisoners.id"), nullable=False, index=True),
     Column("contact_id", Id(), ForeignKey("contacts.id"), nullable=False, index=True),
     Column("kind", TextEnum(RelationshipKind), nullable=False),
+    Column("call_kind", TextEnum(CallKind), nullable=False),
     Column("relation", String(100), nullable=False),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("state", TextEnum(RelationshipState), nullable=False),

@@ -1,0 +1,110 @@
+"""What the rules may know about one wished-for visit. Every source is either known or missing, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Generic, NoReturn, TypeVar
+
+from visitserver.domain.actors import ActorKind
+from visitserver.domain.calls import CallKind
+from visitserver.domain.ledger import Ledger
+from visitserver.domain.people import Contact, Prison, Prisoner
+from visitserver.domain.policies import Policies
+from visitserver.domain.rights import Relationship, Restriction
+from visitserver.domain.scheduling import Slot
+
+T = TypeVar("T")
+
+
+class SourceMissing(Exception):
+    """A rule asked for something whose source failed. The engine turns this into REVIEW."""
+
+    def __init__(self, source: str, why: str) -> None:
+        super().__init__(source)
+        self.source = source
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """A source that answered."""
+
+    value: T
+
+    def need(self) -> T:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A source that did not answer: its name, and why in a code."""
+
+    source: str
+    why: str
+
+    def need(self) -> NoReturn:
+        """Raises SourceMissing."""
+        raise SourceMissing(self.source, self.why)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityStanding:
+    """Whether a person decided that this contact is who they say, until when, and in which record."""
+
+    approved: bool
+    expires_at: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person outside who wants to be on the call, with the relationship that the booking rests on."""
+
+    contact: Contact
+    relationship: Relationship
+    lead: bool = False
+    identity: Known[IdentityStanding] | Missing = field(default=Known(IdentityStanding(approved=False)))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is left around the slot's time. The booking's own hold is not counted against it.
+
+    `prisoner_busy` and `busy_contacts` are about this very time, buffer included.
+    """
+
+    prisoner_busy: bool
+    busy_contacts: frozenset[str]
+    free_places: int
+    free_stations: int
+    free_seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything the rules may look at. `today` is the prison's day; `next_credit` is when one comes, if one will.
+
+    `overrides` are rule keys that staff set aside, each with the reason.
+    """
+
+    now: datetime
+    today: date
+    prison: Prison
+    prisoner: Prisoner
+    slot: Slot
+    kind: CallKind
+    asked_by: ActorKind
+    callers: tuple[Caller, ...]
+    policies: Policies
+    restrictions: Known[Sequence[Restriction]] | Missing
+    ledger: Known[Ledger] | Missing
+    room: Known[Room] | Missing
+    next_credit: date | None = None
+    already_charged: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lead(self) -> Caller:
+        return next(caller for caller in self.callers if caller.lead)

@@ -1,0 +1,142 @@
+"""From templates to slots: weekdays and wall-clock times of a prison, told in UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from dateutil import tz
+from dateutil.rrule import WEEKLY, rrule
+
+from visitserver.domain.errors import Invalid
+from visitserver.domain.occupancy import CELL
+from visitserver.domain.scheduling import SessionTemplate, Slot
+
+_KEY = re.compile(r"(?P<template>[a-z]{2,8}_[a-z0-9_]{1,31})@(?P<start>\d{8}T\d{4})Z")
+
+
+def slots_of(
+    template: SessionTemplate, zone: ZoneInfo, first: date, last: date, *, buffer: timedelta
+) -> Iterator[Slot]:
+    """The template's slots on the prison's days from `first` to `last`, in order.
+
+    Slots begin at wall-clock times: the session's start, then every duration and buffer, rounded up to five minutes. A
+    wall-clock time that a clock change skips has no slot; of one that comes twice the first is meant. A slot that a
+    shortened day pushes into the one before is left out, so a template never competes with itself.
+    """
+    step = timedelta(minutes=template.duration_minutes) + -(-buffer // CELL) * CELL
+    duration = timedelta(minutes=template.duration_minutes)
+    for day in _days(template, first, last):
+        busy_until: datetime | None = None
+        wall = datetime.combine(day, template.starts_at)
+        end = datetime.combine(day, template.ends_at)
+        while wall + duration <= end:
+            starts_at = to_utc(wall, zone)
+            if starts_at is not None and (busy_until is None or starts_at >= busy_until):
+                busy_until = starts_at + step
+                yield _slot(template, starts_at, day)
+            wall += step
+
+
+def slot_at(template: SessionTemplate, zone: ZoneInfo, starts_at: datetime, *, buffer: timedelta) -> Slot | None:
+    """The template's slot that begins at `starts_at`, or None when there is none."""
+    day = starts_at.astimezone(zone).date()
+    for slot in slots_of(template, zone, day, day, buffer=buffer):
+        if slot.starts_at == starts_at:
+            return slot
+    return None
+
+
+def parse_slot_key(key: str) -> tuple[str, datetime]:
+    """(template id, start in UTC) of `Slot.key`; Invalid for anything else."""
+    match = _KEY.fullmatch(key)
+    if match is not None:
+        try:
+            return match["template"], datetime.strptime(match["start"], "%Y%m%dT%H%M").replace(tzinfo=UTC)
+        except ValueError:
+            pass
+    raise Invalid("There is no such time.", code="slot_key", field="slot")
+
+
+def to_utc(wall: datetime, zone: ZoneInfo) -> datetime | None:
+    """The first moment at which the clocks of `zone` show `wall` (naive); None when they skip it."""
+    local = wall.replace(tzinfo=zone, fold=0)
+    return local.astimezone(UTC) if tz.datetime_exists(local) else None
+
+
+def check_template(template: SessionTemplate) -> None:
+    """Raises Invalid for a template that makes no slots or slots off the five-minute grid."""
+
+    def refuse(detail: str, field: str) -> Invalid:
+        return Invalid(detail, code="template", field=field)
+
+    if not template.weekdays or any(day not in range(7) for day in template.weekdays):
+        raise refuse("Choose one or more days of the week.", "weekdays")
+    if template.duration_minutes not in range(5, 181) or template.duration_minutes % 5:
+        raise refuse("A visit lasts 5 to 180 minutes, in steps of five.", "duration_minutes")
+    if any(
+        moment.minute % 5 or moment.second or moment.microsecond for moment in (template.starts_at, template.ends_at)
+    ):
+        raise refuse("Sessions begin and end on a five-minute mark.", "starts_at")
+    if _minutes(template.ends_at) - _minutes(template.starts_at) < template.duration_minutes:
+        raise refuse("The session is shorter than one visit.", "ends_at")
+    if template.every_weeks not in range(1, 53):
+        raise refuse("A session recurs every 1 to 52 weeks.", "every_weeks")
+    if template.capacity < 1 or (template.capacity_supervised or 0) < 0:
+        raise refuse("A session has room for one visit or more.", "capacity")
+    if not template.station_ids:
+        raise refuse("Choose one or more stations.", "station_ids")
+    if not template.kinds:
+        raise refuse("Choose one or more kinds of visit.", "kinds")
+    if len({kind.privileged for kind in template.kinds}) > 1:
+        raise refuse("Legal visits and others have sessions of their own.", "kinds")
+    if template.valid_to is not None and template.valid_to < template.valid_from:
+        raise refuse("The last day comes before the first.", "valid_to")
+
+
+def _days(template: SessionTemplate, first: date, last: date) -> Iterator[date]:
+    first = max(first, template.valid_from)
+    last = last if template.valid_to is None else min(last, template.valid_to)
+    if last < first:
+        return
+    # Weeks are counted from the Monday of the template's first week; start near `first`, not years before it.
+    monday = template.valid_from - timedelta(days=template.valid_from.weekday())
+    cycle = timedelta(weeks=template.every_weeks)
+    start = monday + (first - monday) // cycle * cycle
+    midnight = time.min
+    rule = rrule(
+        WEEKLY,
+        dtstart=datetime.combine(start, midnight),
+        interval=template.every_weeks,
+        byweekday=sorted(set(template.weekdays)),
+        until=datetime.combine(last, midnight),
+    )
+    for moment in rule:
+        if moment.date() >= first:
+            yield moment.date()
+
+
+def _slot(template: SessionTemplate, starts_at: datetime, day: date) -> Slot:
+    return Slot(
+        template_id=template.id,
+        template_version=template.version,
+        prison_id=template.prison_id,
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(minutes=template.duration_minutes),
+        day=day,
+        capacity=template.capacity,
+        capacity_supervised=template.capacity_supervised,
+        station_ids=template.station_ids,
+        kinds=template.kinds,
+        supervision=template.supervision,
+        credit_type=template.credit_type,
+        public=template.public,
+        include_wings=template.include_wings,
+        exclude_wings=template.exclude_wings,
+    )
+
+
+def _minutes(moment: time) -> int:
+    return moment.hour * 60 + moment.minute
