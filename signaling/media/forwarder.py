@@ -40,7 +40,7 @@ class Outlet(Protocol):
         ...
 
     def starved(self, forwarder: Forwarder) -> None:
-        """A packet of this slot could not be sent: it stands still until a receiver can start again."""
+        """This video slot stands still until a keyframe comes."""
         ...
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
@@ -100,6 +100,7 @@ class Forwarder:
         self.report = SlotReport()
         self._outlet = outlet
         self._sent_packets = SentPackets() if kind is Kind.VIDEO else None
+        self._enabled = False
         self._live = False
         self._needs_keyframe = kind is Kind.VIDEO
         self._first_index = 0
@@ -147,7 +148,17 @@ class Forwarder:
         self.pause()
         if track is not None:
             track.add_slot(self)
-            self._start_from_cache()
+            self._start()
+
+    def open(self) -> None:
+        """The session is connected: send from now on."""
+        self._enabled = True
+        self._start()
+
+    def _start(self) -> None:
+        """Start a video at once if that can be: from the cache, or else by asking for a keyframe."""
+        if self._enabled and self._needs_keyframe and self.track is not None and not self._start_from_cache():
+            self._outlet.starved(self)
 
     def pause(self) -> None:
         """Send nothing until the next packet from which a receiver can start."""
@@ -181,7 +192,7 @@ class Forwarder:
         if not self._live:
             if self._catching_up:  # the packet is in the cache and goes out with it
                 return 0
-            if self._needs_keyframe and not view.keyframe:
+            if not self._enabled or (self._needs_keyframe and not view.keyframe):
                 self.skipped += 1
                 return 0
             self._begin(view)
@@ -240,7 +251,8 @@ class Forwarder:
         if wire is None:
             # What the receiver never gets may not leave a hole that it would ask for: start again at a keyframe.
             self.pause()
-            self._outlet.starved(self)
+            if self._needs_keyframe:
+                self._outlet.starved(self)
             return 0
         if self._sent_packets is not None:
             self._sent_packets.add(sequence, wire)

@@ -137,6 +137,8 @@ class Peer:
         self.profile = srtp.profile
         self.connected = True
         log.info("peer connected", session_id=self.session_id, profile=srtp.profile)
+        for slot in self.slots:
+            slot.open()
         self.room.peer_connected(self)
 
     def _dtls_closed(self) -> None:

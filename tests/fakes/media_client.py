@@ -1,0 +1,316 @@
+"""A WebRTC client made of bare parts, for tests and load: it sees and makes every single packet.
+
+It offers, checks (ICE), shakes hands (DTLS by aiortc) and then sends and receives RTP and RTCP that the test writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aioice import stun
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
+from aiortc.rtp import HeaderExtensionsMap, RtcpPacket, RtpPacket
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.sdp import SessionDescription
+
+AUDIO_PT = 111
+VIDEO_PT = 96
+MID_ID, LEVEL_ID, TIME_ID = 4, 1, 2
+_EXTENSIONS = {
+    MID_ID: "urn:ietf:params:rtp-hdrext:sdes:mid",
+    LEVEL_ID: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    TIME_ID: "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+}
+
+
+def extensions_map() -> HeaderExtensionsMap:
+    """The header extensions as this client negotiates them."""
+    extensions = HeaderExtensionsMap()
+    extensions.configure(
+        RTCRtpParameters(
+            headerExtensions=[RTCRtpHeaderExtensionParameters(id=number, uri=uri) for number, uri in _EXTENSIONS.items()]
+        )
+    )
+    return extensions
+
+
+def make_offer(
+    certificate: RTCCertificate,
+    lines: Sequence[tuple[str, str]],
+    *,
+    ufrag: str = "clnt",
+    pwd: str = "client-password-0123456789".replace("-", "x"),
+    setup: str = "actpass",
+    fingerprint: str | None = None,
+) -> str:
+    """An offer with m-lines of (kind, direction), whose mids are 0, 1, 2 and so on."""
+    value = next(item.value for item in certificate.getFingerprints() if item.algorithm == "sha-256")
+    mids = " ".join(str(number) for number in range(len(lines)))
+    text = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", f"a=group:BUNDLE {mids}"]
+    for number, (kind, direction) in enumerate(lines):
+        payload_type = AUDIO_PT if kind == "audio" else VIDEO_PT
+        text += [
+            f"m={kind} 9 UDP/TLS/RTP/SAVPF {payload_type}",
+            "c=IN IP4 0.0.0.0",
+            f"a=mid:{number}",
+            f"a={direction}",
+            f"a=ice-ufrag:{ufrag}",
+            f"a=ice-pwd:{pwd}",
+            f"a=fingerprint:sha-256 {fingerprint or value}",
+            f"a=setup:{setup}",
+            "a=rtcp-mux",
+            *(f"a=extmap:{identifier} {uri}" for identifier, uri in _EXTENSIONS.items()),
+        ]
+        if kind == "audio":
+            text += [f"a=rtpmap:{AUDIO_PT} opus/48000/2", f"a=fmtp:{AUDIO_PT} minptime=10;useinbandfec=1"]
+        else:
+            text.append(f"a=rtpmap:{VIDEO_PT} VP8/90000")
+            text += [f"a=rtcp-fb:{VIDEO_PT} {name}" for name in ("nack", "nack pli", "ccm fir", "goog-remb")]
+    return "\r\n".join(text) + "\r\n"
+
+
+PARTY = (("audio", "sendrecv"), ("video", "sendrecv"))
+OFFICER = (("video", "recvonly"), ("video", "recvonly"), ("audio", "recvonly"), ("audio", "recvonly"))
+
+
+class _Pipe:
+    """The ICE transport that RTCDtlsTransport is given."""
+
+    role = "controlling"
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self.datagrams: asyncio.Queue[bytes] = asyncio.Queue()
+        self._transmit = send
+
+    async def _recv(self) -> bytes:
+        return await self.datagrams.get()
+
+    async def _send(self, data: bytes) -> None:
+        self._transmit(data)
+
+
+@dataclass
+class Received:
+    """What has come to a client's socket, taken apart."""
+
+    datagrams: int = 0
+    rtp: list[RtpPacket] = field(default_factory=list)
+    rtcp: list[Any] = field(default_factory=list)
+    rtcp_compounds: int = 0
+    undecryptable: int = 0
+
+    def of_kind(self, kind: str) -> list[RtpPacket]:
+        """The RTP packets of one kind, in the order they came."""
+        payload_type = AUDIO_PT if kind == "audio" else VIDEO_PT
+        return [packet for packet in self.rtp if packet.payload_type == payload_type]
+
+
+class MediaClient:
+    """One session of a client. `connect` does ICE and DTLS; everything that comes in is put into `received`."""
+
+    def __init__(self, lines: Sequence[tuple[str, str]] = PARTY, *, parse: bool = True) -> None:
+        """Without `parse`, media is only counted, not decrypted: for load."""
+        self.certificate = RTCCertificate.generateCertificate()
+        self.lines = lines
+        self.ufrag = secrets.token_hex(4)
+        self.pwd = secrets.token_hex(12)
+        self.received = Received()
+        self.ssrc = {"audio": secrets.randbits(31), "video": secrets.randbits(31)}
+        self.sequence = {"audio": secrets.randbits(15), "video": secrets.randbits(15)}
+        self.extensions = extensions_map()
+        self.dtls: RTCDtlsTransport | None = None
+        self.server: tuple[str, int] = ("", 0)
+        self.local_ufrag = self.local_pwd = ""
+        self._parse = parse
+        self._responses: dict[bytes, asyncio.Future[stun.Message]] = {}
+        self._keepalive: asyncio.Task[None] | None = None
+        self._open_socket()
+
+    def _open_socket(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(("127.0.0.1", 0))
+        asyncio.get_running_loop().add_reader(self.socket, self._readable)
+
+    def offer(self, **changes: Any) -> str:
+        """This client's offer."""
+        return make_offer(self.certificate, self.lines, **{"ufrag": self.ufrag, "pwd": self.pwd, **changes})
+
+    def take_answer(self, answer: str) -> SessionDescription:
+        """Read the answer's ICE parameters and candidate."""
+        description = SessionDescription.parse(answer)
+        media = description.media[0]
+        assert media.ice is not None and media.ice.usernameFragment and media.ice.password
+        self.local_ufrag, self.local_pwd = media.ice.usernameFragment, media.ice.password
+        self.server = (media.ice_candidates[0].ip, media.ice_candidates[0].port)
+        return description
+
+    async def connect(self, answer: str, *, fingerprint: str | None = None) -> None:
+        """Check, nominate, shake hands; raises ConnectionError if that fails."""
+        description = self.take_answer(answer)
+        await self.check(nominate=True)
+        self.keep_alive()
+        dtls = description.media[0].dtls
+        assert dtls is not None
+        pipe = _Pipe(self.transmit)
+        self.pipe = pipe
+        transport = RTCDtlsTransport(pipe, [self.certificate])  # type: ignore[arg-type]
+        transport._set_role("client" if dtls.role == "server" else "server")
+        self.dtls = transport
+        fingerprints = dtls.fingerprints
+        if fingerprint is not None:
+            fingerprints = [RTCDtlsFingerprint("sha-256", fingerprint)]
+        await asyncio.wait_for(transport.start(RTCDtlsParameters(fingerprints=fingerprints)), 10)
+        if transport.state != "connected":
+            raise ConnectionError(f"DTLS ended {transport.state}")
+
+    def keep_alive(self) -> None:
+        """Send checks every second from now on, as a browser does."""
+        if self._keepalive is None:
+            self._keepalive = asyncio.get_running_loop().create_task(self._keep_alive())
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self.transmit(self.binding_request(nominate=True))
+
+    def stop_checks(self) -> None:
+        """Send no more checks."""
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+
+    def binding_request(self, *, nominate: bool, key: str | None = None, username: str | None = None) -> bytes:
+        """A connectivity check (RFC 8445 section 7.1)."""
+        request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+        request.attributes["USERNAME"] = username or f"{self.local_ufrag}:{self.ufrag}"
+        request.attributes["PRIORITY"] = 1
+        request.attributes["ICE-CONTROLLING"] = 1
+        if nominate:
+            request.attributes["USE-CANDIDATE"] = None
+        request.add_message_integrity((key or self.local_pwd).encode())
+        return bytes(request)
+
+    async def check(self, *, nominate: bool, timeout: float = 5) -> stun.Message:
+        """Send one check and wait for its response."""
+        request = self.binding_request(nominate=nominate)
+        future: asyncio.Future[stun.Message] = asyncio.get_running_loop().create_future()
+        self._responses[request[8:20]] = future
+        self.transmit(request)
+        return await asyncio.wait_for(future, timeout)
+
+    def move(self) -> None:
+        """Change the network: another local port, the old one closed."""
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self.socket.close()
+        self._open_socket()
+
+    def transmit(self, datagram: bytes) -> None:
+        """Send bytes as they are."""
+        self.socket.sendto(datagram, self.server)
+
+    def send_rtp(
+        self,
+        kind: str,
+        payload: bytes,
+        timestamp: int,
+        *,
+        marker: int = 1,
+        level: int | None = None,
+        send_time: int | None = None,
+        skip: bool = False,
+    ) -> RtpPacket:
+        """Send one packet with the next sequence number (`skip`: take the number and send nothing)."""
+        packet = RtpPacket(
+            payload_type=AUDIO_PT if kind == "audio" else VIDEO_PT,
+            marker=marker,
+            sequence_number=self.sequence[kind],
+            timestamp=timestamp,
+            ssrc=self.ssrc[kind],
+            payload=payload,
+        )
+        self.sequence[kind] = (self.sequence[kind] + 1) & 0xFFFF
+        packet.extensions.mid = "0" if kind == "audio" else "1"
+        if level is not None:
+            packet.extensions.audio_level = (True, level)
+        if send_time is not None:
+            packet.extensions.abs_send_time = send_time
+        if not skip:
+            self.resend(packet)
+        return packet
+
+    def resend(self, packet: RtpPacket) -> None:
+        """Protect and send a packet."""
+        self.send_protected(packet.serialize(self.extensions))
+
+    def send_protected(self, packet: bytes) -> None:
+        """Protect and send a plain RTP packet's bytes."""
+        assert self.dtls is not None
+        self.transmit(self.dtls._tx_srtp.protect(packet))
+
+    def send_rtcp(self, *packets: Any) -> None:
+        """Protect and send a compound RTCP packet."""
+        assert self.dtls is not None
+        self.transmit(self.dtls._tx_srtp.protect_rtcp(b"".join(bytes(packet) for packet in packets)))
+
+    def _readable(self) -> None:
+        for _ in range(512):
+            try:
+                data = self.socket.recv(2048)
+            except (BlockingIOError, InterruptedError, ConnectionRefusedError):
+                return
+            self.received.datagrams += 1
+            if data and data[0] < 4:
+                self._on_stun(data)
+            elif data and data[0] < 64:
+                self.pipe.datagrams.put_nowait(data)
+            elif self._parse:
+                self._on_media(data)
+
+    def _on_stun(self, data: bytes) -> None:
+        message = stun.parse_message(data)
+        future = self._responses.pop(message.transaction_id, None)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    def _on_media(self, data: bytes) -> None:
+        session = self.dtls._rx_srtp if self.dtls is not None else None
+        if session is None:
+            self.received.undecryptable += 1
+            return
+        if 192 <= data[1] <= 223:
+            self.received.rtcp_compounds += 1
+            self.received.rtcp += RtcpPacket.parse(session.unprotect_rtcp(data))
+        else:
+            self.received.rtp.append(RtpPacket.parse(session.unprotect(data), self.extensions))
+
+    async def close(self) -> None:
+        """Leave."""
+        tasks = []
+        if self._keepalive is not None:
+            self._keepalive.cancel()
+            tasks.append(self._keepalive)
+        if self.dtls is not None:
+            task = self.dtls._task
+            await self.dtls.stop()
+            if task is not None:
+                tasks.append(task)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.socket)
+            self.socket.close()
+
+
+# VP8 payloads (RFC 7741): a descriptor with a 15-bit picture ID, then the frame's first byte.
+
+
+def vp8(picture: int, *, key: bool, start: bool = True, size: int = 200) -> bytes:
+    """A payload of `size` bytes after the descriptor, that is or is not the start of a keyframe."""
+    descriptor = bytes([0x80 | (0x10 if start else 0), 0x80, 0x80 | picture >> 8 & 0x7F, picture & 0xFF])
+    body = (b"\x10\x02\x00\x9d\x01\x2a\x80\x02\xe0\x01" if key else b"\x11\x02\x00") if start else b""
+    return descriptor + body.ljust(size, b"\x55")
