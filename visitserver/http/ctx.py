@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
@@ -13,19 +12,23 @@ from pydantic import BaseModel
 
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.errors import NotFound
-from visitserver.http import forms
+from visitserver.http import cookies, forms
 from visitserver.http.forms import Form
 from visitserver.http.principal import Principal, PrincipalKind
-from visitserver.http.registry import Route
+from visitserver.http.problems import RateLimited
+from visitserver.http.ratelimit import retry_after
+from visitserver.http.registry import Audience, Route
 
 if TYPE_CHECKING:
     from visitserver.config import Settings
+    from visitserver.domain.accounts import StationDevice
+    from visitserver.domain.clock import Clock
+    from visitserver.http.peer_address import Peer
+    from visitserver.http.ratelimit import RateLimiter
     from visitserver.http.services import Services
     from visitserver.http.templating import Templates
 
 M = TypeVar("M", bound=BaseModel)
-Clock = Callable[[], datetime]
-
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9_.@-]{1,80}")
 
 
@@ -42,11 +45,23 @@ class Ctx:
     clock: Clock
     request_id: str
     locale: str
-    address: str
-    secure: bool
+    peer: Peer
     csrf_token: str
+    limiter: RateLimiter
+    csrf_secret: str | None = None
     session_token: str | None = None
-    cookies: list[Callable[[web.StreamResponse], None]] = field(default_factory=list)
+    device: StationDevice | None = None
+    answer_with: list[Callable[[web.StreamResponse], None]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """What rate limits count by when nobody is signed in."""
+        return self.peer.bucket
+
+    @property
+    def secure(self) -> bool:
+        """Whether the browser speaks HTTPS."""
+        return self.peer.secure
 
     @property
     def actor(self) -> Actor:
@@ -54,11 +69,11 @@ class Ctx:
         principal = self.principal
         match principal.kind:
             case PrincipalKind.FAMILY:
-                return Actor(ActorKind.FAMILY, principal.contact_id or "")
+                return Actor(ActorKind.FAMILY, principal.contact_id or "", None, principal.roles)
             case PrincipalKind.PRISONER:
-                return Actor(ActorKind.PRISONER, principal.prisoner_id or "", principal.prison_id)
+                return Actor(ActorKind.PRISONER, principal.prisoner_id or "", principal.prison_id, principal.roles)
             case PrincipalKind.STAFF:
-                return Actor(ActorKind.STAFF, principal.staff_id or "", principal.prison_id)
+                return Actor(ActorKind.STAFF, principal.staff_id or "", principal.prison_id, principal.roles)
             case PrincipalKind.ANONYMOUS:
                 return Actor(ActorKind.ANONYMOUS, "", principal.prison_id)
 
@@ -87,6 +102,30 @@ class Ctx:
         """The form as the route's `body` model. Check `form.model is None`, and show the page again with `form`."""
         _declared(self.route.body, model, self.route.name)
         return forms.parse_form(await self.request.post(), model, self._)
+
+    async def limit(self, name: str, key: str) -> None:
+        """Take one token of the bucket `key` of a limit (ratelimit.LIMITS); RateLimited (429) when it is empty."""
+        wait = await self.limiter.take(name, key)
+        if wait > 0:
+            raise RateLimited(retry_after(wait))
+
+    def sign_in(self, audience: Audience, token: str) -> None:
+        """Give the browser its new session with this answer."""
+        self.answer_with.append(
+            lambda response: cookies.write(response, cookies.session_cookie(audience), token, secure=self.secure)
+        )
+
+    def sign_out(self, audience: Audience) -> None:
+        """Take the session's cookie back with this answer."""
+        self.answer_with.append(
+            lambda response: cookies.clear(response, cookies.session_cookie(audience), secure=self.secure)
+        )
+
+    def become_station(self, token: str) -> None:
+        """Make this browser the terminal that was enrolled."""
+        self.answer_with.append(
+            lambda response: cookies.write(response, cookies.STATION, token, secure=self.secure, lasting=True)
+        )
 
     def render(self, template: str, *, status: int = 200, **data: Any) -> web.Response:
         """A page from web/templates. `principal`, `csrf_token`, `static()`, `_()` and the like are there already."""

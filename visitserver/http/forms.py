@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -180,5 +179,6 @@ def _is_list(model: type[BaseModel], name: str) -> bool:
     if name not in model.model_fields:
         return False
     annotation = model.model_fields[name].annotation
-    options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    # list[str] | None: look at each choice
+    options = (annotation, *typing.get_args(annotation))
     return any(typing.get_origin(option) in (list, set, frozenset, tuple) for option in options)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visitserver.services.accounts import AccountService
+    from visitserver.services.own_security import OwnSecurityService
+    from visitserver.services.pins import PinService
     from visitserver.services.sessions import SessionService
     from visitserver.services.signin import SignInService
     from visitserver.services.stations import StationService
@@ -21,6 +23,8 @@ class Services:
     signin: SignInService
     sessions: SessionService
     stations: StationService
+    pins: PinService
+    own_security: OwnSecurityService
     # contact rights and scheduling (RIGHTS)
     relationships: Any
     restrictions: Any

@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from visitserver.http.registry import RouteTable
-from visitserver.http.routes import family, officer, recordings, scheduler, terminal
+from visitserver.http.routes import (
+    admin_staff,
+    admin_stations,
+    audit,
+    family,
+    family_signin,
+    officer,
+    recordings,
+    scheduler,
+    staff_signin,
+    terminal,
+    terminal_signin,
+)
+
+_MODULES = (
+    family_signin,
+    family,
+    terminal_signin,
+    terminal,
+    staff_signin,
+    officer,
+    scheduler,
+    recordings,
+    admin_staff,
+    admin_stations,
+    audit,
+)
 
 
 def all_tables() -> tuple[RouteTable, ...]:
-    """Every table of the application, except the media routes, which the media node brings."""
-    return (family.routes, terminal.routes, officer.routes, scheduler.routes, recordings.routes)
+    """Every table of the application, except the media routes, which the media node brings, and the system's."""
+    return tuple(module.routes for module in _MODULES)
