@@ -12,7 +12,7 @@ from signaling.capabilities import CallCharter, MonitorWarrant, RecordingPolicy,
 from signaling.errors import NotChartered, TicketError, WrongState
 from signaling.ids import OrdinaryCallId
 from signaling.media.listener import PeerLost
-from signaling.media.router import OrdinaryMediaRoom
+from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
 from signaling.messages import Event, ServerMessage, Slots, Watching
 from signaling.recorder_leg import RecorderFactory, RecorderLeg

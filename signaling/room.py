@@ -22,7 +22,8 @@ from signaling.errors import SignalingError, TicketError, UnknownSession, WrongS
 from signaling.ids import PrivilegedCallId
 from signaling.media.leg import Kind, TrackInfo
 from signaling.media.listener import PeerLost
-from signaling.media.router import MediaRoom, PrivilegedMediaRoom
+from signaling.media.rooms import PrivilegedMediaRoom
+from signaling.media.router import MediaRoom
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
 from signaling.messages import Device, Quality, Replaced, ServerMessage, Slots, SlotView, Talking
 from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel, Seat, Seats
