@@ -11,6 +11,7 @@ from typing import Protocol
 from visitserver.services.ports.accounts import Accounts
 from visitserver.services.ports.allowance import Allowance
 from visitserver.services.ports.audit import Audit
+from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
 from visitserver.services.ports.policies import Policies
@@ -33,6 +34,8 @@ class UnitOfWork(Protocol):
     def scheduling(self) -> Scheduling: ...
     @property
     def allowance(self) -> Allowance: ...
+    @property
+    def identity(self) -> Identity: ...
     @property
     def audit(self) -> Audit: ...
     @property

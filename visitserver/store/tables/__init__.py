@@ -2,8 +2,10 @@
 
 from visitserver.store.base import metadata
 from visitserver.store.tables import (
+    accounts,
     allowance,
     audit,
+    identity,
     outbox,
     people,
     policies,
@@ -12,8 +14,10 @@ from visitserver.store.tables import (
 )
 
 __all__ = [
+    "accounts",
     "allowance",
     "audit",
+    "identity",
     "metadata",
     "outbox",
     "people",
