@@ -1,0 +1,5 @@
+"""`python -m visitserver`."""
+
+from visitserver.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""The command `visitserver`: serve, migrate, demo, keys, user, doctor, verify, audit, backup, restore."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+import uvloop
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from visitserver.config import Settings, UnknownSetting, load_settings
+from visitserver.domain.errors import DomainError
+from visitserver.logs import set_up_logs
+
+app: Final = typer.Typer(
+    name="visitserver",
+    help="Video visits between prisoners and their families.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+user_app: Final = typer.Typer(help="Accounts of staff.", no_args_is_help=True)
+audit_app: Final = typer.Typer(help="The audit log.", no_args_is_help=True)
+app.add_typer(user_app, name="user")
+app.add_typer(audit_app, name="audit")
+
+out: Final = Console()
+err: Final = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", envvar="VISITSERVER_CONFIG", help="TOML file with the settings.")
+]
+SecretsOption = Annotated[
+    Path | None, typer.Option("--secrets", envvar="VISITSERVER_SECRETS", help="Folder with one file per secret.")
+]
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    err.print(message, style="red", highlight=False, markup=False)
+    raise typer.Exit(code)
+
+
+def _settings(config: Path | None, secrets: Path | None) -> Settings:
+    try:
+        settings = load_settings(config, secrets)
+    except FileNotFoundError as error:
+        _fail(f"There is no settings file {error.filename or error}.", 2)
+    except UnknownSetting as error:
+        _fail(str(error), 2)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        _fail(f"The settings do not fit: {faults}", 2)
+    set_up_logs(settings.server.log_format, settings.server.log_level)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> None:
+    """Run one command's coroutine on uvloop; domain errors become one line, Ctrl-C is no error."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            code = runner.run(work)
+    except DomainError as error:
+        _fail(error.detail)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def serve(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+    """Run the server: pages, media, recorder and background jobs in one process."""
+    from visitserver.bootstrap import run_server
+
+    settings = _settings(config, secrets)
+    _run(run_server(settings))
+
+
+@app.command()
+def migrate(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+    """Bring the database's tables up to this version."""
+    from visitserver.store.migrate import migrate as bring_up
+
+    settings = _settings(config, secrets)
+    _run(bring_up(settings.database.url.get_secret_value()))
+    out.print("The database is up to date.")
+
+
+@app.command()
+def keys(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+    """Make the keys that are missing. Keys that are there stay as they are."""
+    from visitserver.keyring import KeyPaths, make_missing_keys
+
+    made = make_missing_keys(KeyPaths.of(_settings(config, secrets)))
+    for path in made:
+        out.print(f"made {path}", highlight=False)
+    out.print(f"{len(made)} keys made. Back them up apart from the database.")
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="TCP port of the pages.", min=0, max=65535)] = 8080,
+    tls: Annotated[bool, typer.Option("--tls", help="HTTPS on every address, self-signed: for a phone.")] = False,
+    data: Annotated[Path, typer.Option(help="Folder of the demo's data.")] = Path("var/demo"),
+    udp_port: Annotated[int, typer.Option(help="UDP port of the media.", min=0, max=65535)] = 8189,
+) -> None:
+    """Start with a demo prison: migrate, seed, print addresses and sign-ins, serve."""
+    from visitserver.demo.run import run_demo
+
+    set_up_logs("console", "warning")
+    _run(run_demo(data, port=port, udp_port=udp_port, tls=tls, console=out))
+
+
+@user_app.command("add-administrator")
+def add_administrator(
+    login: Annotated[str, typer.Argument(help="User name for signing in.")],
+    name: Annotated[str, typer.Option(help="The person's name.")],
+    prison: Annotated[str, typer.Option(help="Name of the prison; made when there is none of that name.")],
+    zone: Annotated[str, typer.Option(help="The prison's time zone, if it is made.")] = "Europe/Helsinki",
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Make the first administrator of a prison; prints a password that works once."""
+    from visitserver.admin import add_first_administrator
+
+    settings = _settings(config, secrets)
+
+    async def work() -> None:
+        password = await add_first_administrator(settings, login=login, name=name, prison_name=prison, zone=zone)
+        out.print(f"{login} can sign in at /staff/signin with: {password}", highlight=False)
+
+    _run(work())
+
+
+@app.command()
+def doctor(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+    """Check settings, keys, database, storage, media port and the identity worker; say what to do about faults."""
+    from visitserver.admin import examine
+
+    settings = _settings(config, secrets)
+
+    async def work() -> int:
+        table = Table("part", "state", "what to do")
+        findings = await examine(settings)
+        for finding in findings:
+            table.add_row(finding.part, "good" if finding.good else "[red]bad[/red]", finding.advice)
+        out.print(table)
+        return 0 if all(finding.good for finding in findings) else 1
+
+    _run(work())
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="Folder of a recording.")],
+    public_key: Annotated[Path | None, typer.Option(help="Public key (PEM) that signed it.")] = None,
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Say whether a recording is what was recorded; if not, which segment is damaged and how."""
+    from recorder.verify import verify_path
+
+    key = public_key or _settings(config, secrets).recorder.signing_key_file.with_suffix(".pub.pem")
+    try:
+        report = verify_path(path, key.read_bytes())
+    except (OSError, ValueError) as error:
+        _fail(f"Cannot verify: {error}", 2)
+    out.print(str(report), highlight=False, markup=False)
+    raise typer.Exit(0 if report.valid else 1)
+
+
+@audit_app.command("verify")
+def audit_verify(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+    """Say whether the audit log is whole; if not, which row was edited, deleted, inserted or cut off."""
+    from visitserver.admin import verify_audit_log
+
+    settings = _settings(config, secrets)
+
+    async def work() -> int:
+        report = await verify_audit_log(settings)
+        out.print(str(report), highlight=False, markup=False)
+        return 0 if report.valid else 1
+
+    _run(work())
+
+
+@app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(help="Archive to write (.tar); must not exist.")],
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Copy database, recordings and identity files into one archive while the server runs. Keys are never in it."""
+    from visitserver.backup import write_backup
+
+    settings = _settings(config, secrets)
+    summary = write_backup(settings, destination, progress=lambda line: err.print(line, highlight=False))
+    out.print(summary, highlight=False)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="Archive made by backup.")],
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Put an archive's content into places that are empty; the server must be stopped."""
+    from visitserver.backup import read_backup
+
+    settings = _settings(config, secrets)
+    summary = read_backup(settings, source, progress=lambda line: err.print(line, highlight=False))
+    out.print(summary, highlight=False)
