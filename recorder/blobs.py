@@ -90,6 +90,10 @@ class BlobStore(Protocol):
         """Remove a committed object; nothing happens if there is none."""
         ...
 
+    def overwrite(self, name: str, data: bytes) -> None:
+        """Write `data` over an object's own bytes, in place where the medium can, before it is deleted."""
+        ...
+
     def claim(self, prefix: str) -> Claim:
         """The sole right to write a recording.
 
@@ -182,6 +186,15 @@ class FolderStore:
         path.unlink(missing_ok=True)
         if path.parent.is_dir():
             _sync_folder(path.parent)
+
+    def overwrite(self, name: str, data: bytes) -> None:
+        """See BlobStore."""
+        descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def claim(self, prefix: str) -> Claim:
         """See BlobStore."""

@@ -31,7 +31,8 @@ class GapChange(StrEnum):
 class Gap:
     """A change to the packets `first` to `last`, both included, counted on from the track's first packet's number.
 
-    `mono_ns` is when it happened; `since_ns` when the packets were first missed.
+    `mono_ns` is when it happened; `since_ns` when the packets were first missed. A restart's range are the numbers that
+    the counting passed over.
     """
 
     change: GapChange
@@ -162,5 +163,5 @@ class SequenceTracker:
         # The new numbers go on above the old ones, with the same low 16 bits.
         counted = self._next + (number - self._next) % _WRAP
         self.restarts += 1
-        self.changes.append(Gap(GapChange.RESTART, counted, counted, mono_ns, mono_ns))
+        self.changes.append(Gap(GapChange.RESTART, self._next, counted - 1, mono_ns, mono_ns))
         return self._advance(number, counted)

@@ -182,7 +182,10 @@ class RecordingService:
 
 
 def _require_ordinary(call_id: str) -> None:
-    """NotRecordable unless `call_id` is an ordinary call's. Its text decides, not the type that somebody claims for it."""
+    """NotRecordable unless `call_id` is an ordinary call's.
+
+    Its text decides, not the type that somebody claims for it.
+    """
     try:
         ordinary = isinstance(parse_call_id(call_id), OrdinaryCallId)
     except ValueError as error:

@@ -108,14 +108,23 @@ class RecordingSummary:
                 self.pauses[-1]["to_ns"] = mono_ns
             if event.get("type") in _PAUSE_TYPES:
                 self.pauses.append({"cause": str(event.get("type")), "from_ns": mono_ns})
-            if not gate:
-                for track in self.tracks.values():
-                    track.sequence.withhold()
+        for index in self.withheld_by(event):
+            self.tracks[index].sequence.withhold()
+
+    def withheld_by(self, event: Mapping[str, Any]) -> list[int]:
+        """The tracks from which the relay forwards nothing after `event`: all when the gate shuts, one when it is
+        muted.
+        """
+        if gate_after(event) is False:
+            return list(self.tracks)
         muted = muted_by(event)
-        if muted is not None:
-            for track in self.tracks.values():
-                if (track.info.get("participant_id"), track.info.get("kind")) == muted:
-                    track.sequence.withhold()
+        if muted is None:
+            return []
+        return [
+            index
+            for index, track in self.tracks.items()
+            if (track.info.get("participant_id"), track.info.get("kind")) == muted
+        ]
 
     def note(self, note: Mapping[str, Any], mono_ns: int) -> None:
         """A remark of the recorder's own."""
