@@ -100,20 +100,18 @@ class MediaNode:
     def open_room(self, call_id: OrdinaryCallId | PrivilegedCallId) -> Room:
         """The call's room, made at the first asking. The identifier's type decides what kind of room it is.
 
-        Raises RoomClosed when the node is not running, TypeError for a bare CallId.
+        Raises RoomClosed when the node is not running, TypeError for a bare CallId or one whose type and text disagree.
         """
         if self._transport is None:
             raise RoomClosed("the media node is not running")
-        room = self._rooms.get(call_id)
-        if room is None:
-            if isinstance(call_id, PrivilegedCallId):
-                room = PrivilegedMediaRoom(call_id, self._transport)
-            elif isinstance(call_id, OrdinaryCallId):
-                room = OrdinaryMediaRoom(call_id, self._transport)
-            else:
-                raise TypeError("a call identifier is ordinary or privileged")
-            self._rooms[call_id] = room
-        return room
+        made: Room
+        if isinstance(call_id, PrivilegedCallId):
+            made = PrivilegedMediaRoom(call_id, self._transport)
+        elif isinstance(call_id, OrdinaryCallId):
+            made = OrdinaryMediaRoom(call_id, self._transport)
+        else:
+            raise TypeError("a call identifier is ordinary or privileged")
+        return self._rooms.setdefault(call_id, made)
 
     def close_room(self, call_id: CallId) -> None:
         """End every session of the room and forget it; nothing happens if there is none."""

@@ -27,6 +27,7 @@ from signaling.media.track import Track
 log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 30.0  # seconds from the answer to the end of the handshake
+_MAX_EARLY = 64  # packets kept that overtook the end of the handshake; the first keyframe is among them
 _MAX_SOURCES = 32  # new SSRCs one session may come with in its life
 
 
@@ -103,6 +104,7 @@ class Peer:
         self.ice = IceLite(credentials, self._started)
         self._publications = {publication.payload_type: publication for publication in publications}
         self._sources = 0
+        self._early: list[tuple[bytes, float]] = []
         self._srtp: Srtp | None = None
         self._address: Address | None = None
         self._send_datagram = endpoint.transmit
@@ -140,6 +142,9 @@ class Peer:
         for slot in self.slots:
             slot.open()
         self.room.peer_connected(self)
+        early, self._early = self._early, []
+        for datagram, arrival in early:
+            self.on_media(datagram, arrival)
 
     def _dtls_closed(self) -> None:
         self.close(PeerLost.DTLS_CLOSED)
@@ -217,7 +222,10 @@ class Peer:
     def on_media(self, datagram: bytes, now: float) -> None:
         """See `endpoint.Receiver`."""
         if self._srtp is None or self.closed:
-            self.counters.dropped_srtp += 1
+            if len(self._early) < _MAX_EARLY and not self.closed:
+                self._early.append((datagram, now))
+            else:
+                self.counters.dropped_srtp += 1
             return
         if is_rtcp(datagram):
             self._on_srtcp(self._srtp, datagram, now)

@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from signaling.ids import OrdinaryCallId, PrivilegedCallId
+from signaling.ids import PRIVILEGED_PREFIX, OrdinaryCallId, PrivilegedCallId
 from signaling.media.errors import RoomFull
 from signaling.media.leg import Leg
 from signaling.media.peer import Peer
@@ -29,8 +29,8 @@ class OrdinaryMediaRoom(MediaRoom):
     _refreshes_keyframes = True
 
     def __init__(self, call_id: OrdinaryCallId, transport: Transport) -> None:
-        """Raises TypeError for any other type of identifier."""
-        if not isinstance(call_id, OrdinaryCallId):
+        """Raises TypeError for an identifier of another type, or with the other kind's prefix."""
+        if not isinstance(call_id, OrdinaryCallId) or call_id.startswith(f"{PRIVILEGED_PREFIX}_"):
             raise TypeError("an ordinary room needs an ordinary call's identifier")
         super().__init__(call_id, transport)
         self._legs: dict[str, LegOutput] = {}
@@ -113,7 +113,7 @@ class PrivilegedMediaRoom(MediaRoom):
     """A room of participants and nobody else. It has no method that could add a listener."""
 
     def __init__(self, call_id: PrivilegedCallId, transport: Transport) -> None:
-        """Raises TypeError for any other type of identifier."""
-        if not isinstance(call_id, PrivilegedCallId):
+        """Raises TypeError for an identifier of another type, or with the other kind's prefix."""
+        if not isinstance(call_id, PrivilegedCallId) or not call_id.startswith(f"{PRIVILEGED_PREFIX}_"):
             raise TypeError("a privileged room needs a privileged call's identifier")
         super().__init__(call_id, transport)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -298,7 +297,10 @@ class MediaRoom:
             arrange(peer.slots, peer.owner_id if not peer.hidden else "", present, tracks)
             after = peer.slot_infos()
             if after != before:
-                self._tell(partial(self.listener.slots_changed, peer.session_id, after))
+                self._say_slots(peer.session_id, after)
+
+    def _say_slots(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
+        self._tell(lambda: self.listener.slots_changed(session_id, slots))
 
     def _tell(self, say: Callable[[], None]) -> None:
         """Say something to the listener; if that fails, media goes on."""

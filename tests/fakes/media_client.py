@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pylibsrtp
 from aioice import stun
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
-from aiortc.rtp import HeaderExtensionsMap, RtcpPacket, RtpPacket
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtp import HeaderExtensionsMap, RtcpPacket, RtpPacket
 from aiortc.sdp import SessionDescription
 
 AUDIO_PT = 111
@@ -33,7 +34,9 @@ def extensions_map() -> HeaderExtensionsMap:
     extensions = HeaderExtensionsMap()
     extensions.configure(
         RTCRtpParameters(
-            headerExtensions=[RTCRtpHeaderExtensionParameters(id=number, uri=uri) for number, uri in _EXTENSIONS.items()]
+            headerExtensions=[
+                RTCRtpHeaderExtensionParameters(id=number, uri=uri) for number, uri in _EXTENSIONS.items()
+            ]
         )
     )
     return extensions
@@ -102,7 +105,6 @@ class Received:
     rtp: list[RtpPacket] = field(default_factory=list)
     rtcp: list[Any] = field(default_factory=list)
     rtcp_compounds: int = 0
-    undecryptable: int = 0
 
     def of_kind(self, kind: str) -> list[RtpPacket]:
         """The RTP packets of one kind, in the order they came."""
@@ -125,8 +127,10 @@ class MediaClient:
         self.extensions = extensions_map()
         self.dtls: RTCDtlsTransport | None = None
         self.server: tuple[str, int] = ("", 0)
+        self.replayed = 0
         self.local_ufrag = self.local_pwd = ""
         self._parse = parse
+        self._early: list[bytes] = []
         self._responses: dict[bytes, asyncio.Future[stun.Message]] = {}
         self._keepalive: asyncio.Task[None] | None = None
         self._open_socket()
@@ -169,6 +173,9 @@ class MediaClient:
         await asyncio.wait_for(transport.start(RTCDtlsParameters(fingerprints=fingerprints)), 10)
         if transport.state != "connected":
             raise ConnectionError(f"DTLS ended {transport.state}")
+        early, self._early = self._early, []
+        for data in early:
+            self._on_media(data)
 
     def keep_alive(self) -> None:
         """Send checks every second from now on, as a browser does."""
@@ -280,14 +287,21 @@ class MediaClient:
 
     def _on_media(self, data: bytes) -> None:
         session = self.dtls._rx_srtp if self.dtls is not None else None
-        if session is None:
-            self.received.undecryptable += 1
+        if session is None:  # the server was ready first
+            self._early.append(data)
             return
         if 192 <= data[1] <= 223:
             self.received.rtcp_compounds += 1
             self.received.rtcp += RtcpPacket.parse(session.unprotect_rtcp(data))
-        else:
-            self.received.rtp.append(RtpPacket.parse(session.unprotect(data), self.extensions))
+            return
+        try:
+            packet = session.unprotect(data)
+        except pylibsrtp.Error as error:
+            if "replay" not in str(error):
+                raise
+            self.replayed += 1
+            return
+        self.received.rtp.append(RtpPacket.parse(packet, self.extensions))
 
     async def close(self) -> None:
         """Leave."""
