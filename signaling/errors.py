@@ -1,7 +1,7 @@
 """Signaling's errors: one hierarchy, each with a stable `code` and the HTTP status that says the same (RFC 9110).
 
-An error crosses process borders as `{"code", "detail"}` (`to_payload`, `error_from_payload`), so a caller sees the same
-class whether the room is in its own process or on another node.
+An error crosses process borders as JSON (`to_payload`, `error_from_payload`), so a caller sees the same class whether
+the room is in its own process or on another node.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SignalingError(Exception):
 
     def to_payload(self) -> dict[str, Any]:
         """The error as JSON for the bus and the control channel."""
-        return {"code": self.code, "detail": self.detail}
+        return {"code": self.code, "detail": self.detail, "status": self.status}
 
 
 class TicketError(SignalingError):
@@ -79,6 +79,18 @@ class WrongState(SignalingError):
     status = 409
 
 
+class LobbyClosed(WrongState):
+    """The waiting room is not open yet."""
+
+    code = "lobby_closed"
+
+
+class RecorderAttached(WrongState):
+    """The call is being recorded already."""
+
+    code = "recorder_attached"
+
+
 class CharterConflict(SignalingError):
     """The call is already open under another charter; a charter is fixed per call."""
 
@@ -90,6 +102,13 @@ class RecorderRequired(WrongState):
     """The call must be recorded and is not: it stays held until a recorder is attached."""
 
     code = "recorder_required"
+
+
+class RecorderUnavailable(SignalingError):
+    """The recorder could not be started: no storage, or no recorder on this node."""
+
+    code = "recorder_unavailable"
+    status = 503
 
 
 class NotChartered(SignalingError):
@@ -142,7 +161,9 @@ def error_from_payload(payload: dict[str, Any]) -> SignalingError:
     for known in _classes(SignalingError):
         if known.code == code:
             return known(detail)
-    return SignalingError(detail, code=code)
+    error = SignalingError(detail, code=code)
+    error.status = int(payload.get("status", SignalingError.status))
+    return error
 
 
 TICKET_CODES = frozenset({"expired", "not_yet", "bad_signature", "wrong_type", "wrong_call", "malformed"})

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from signaling.calls import CallEvent, EventType
+from signaling.calls import CallEvent, EventType, Recorder
 from signaling.capabilities import CallCharter, MonitorWarrant, RecordingPolicy, RecordingWarrant
-from signaling.errors import NotChartered, TicketError, WrongState
+from signaling.errors import NotChartered, RecorderAttached, TicketError, WrongState
 from signaling.ids import OrdinaryCallId
 from signaling.media.listener import PeerLost
 from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
 from signaling.messages import Event, ServerMessage, Slots, Watching
-from signaling.recorder_leg import RecorderFactory, RecorderLeg
+from signaling.recorder_leg import PASSING_FAILURES, RecorderFactory, RecorderLeg
 from signaling.room import Room, RoomContext
 from signaling.seats import Channel
 from signaling.tickets import PrivilegedCallError, Verified
@@ -140,12 +140,15 @@ class OrdinaryRoom(Room):
         The leg hears what has happened so far, so that its timeline is whole.
         """
         self._may_record(warrant)
+        body = warrant.body
+        if self._recorder is not None:  # one that failed and did not come back
+            self._let_recorder_go(self._recorder, "replaced")
         self._recorder = leg
         leg.failed = lambda cause: self._recorder_failed(leg, cause)
+        leg.recovered = lambda: self._recorder_recovered(leg, body)
         for event in tuple(self.machine.events):
             self._tell_recorder(event)
         self._ordinary_media.add_leg(leg)
-        body = warrant.body
         self._commit(self.machine.recorder_attached(self._clock(), body.recording_id, body.policy_version))
 
     def _may_record(self, warrant: Verified[RecordingWarrant]) -> None:
@@ -153,26 +156,35 @@ class OrdinaryRoom(Room):
             raise TicketError("the warrant is for another call", code="wrong_call")
         if self.charter.recording is not RecordingPolicy.REQUIRED:
             raise NotChartered("the call's charter provides for no recording")
-        if self._recorder is not None or self._recorder_coming:
-            raise WrongState("the call is being recorded already", code="recorder_attached")
+        if self._recorder_coming or (self._recorder is not None and self.machine.state.recorder is Recorder.ATTACHED):
+            raise RecorderAttached("the call is being recorded already")
         if not self.machine.is_open:
             raise WrongState("the call is over")
 
     def _recorder_failed(self, leg: RecorderLeg, cause: str) -> None:
         if self._recorder is not leg:
             return
-        self._recorder = None
         self._commit(self.machine.recorder_failed(self._clock(), cause))
+        if cause not in PASSING_FAILURES:
+            self._let_recorder_go(leg, "recorder_failed")
+
+    def _recorder_recovered(self, leg: RecorderLeg, warrant: RecordingWarrant) -> None:
+        if self._recorder is leg and self.machine.is_open:
+            now = self._clock()
+            self._commit(self.machine.recorder_attached(now, warrant.recording_id, warrant.policy_version))
+
+    def _let_recorder_go(self, leg: RecorderLeg, reason: str) -> None:
+        """Take the leg out and seal what it has."""
+        self._recorder = None
+        leg.close(reason)
         self._ordinary_media.remove_leg(leg.leg_id)
-        self._sealing.add(self._start(self._seal_leg(leg, "recorder_failed")))
+        self._sealing.add(self._start(self._seal_leg(leg, reason)))
 
     async def _seal(self) -> None:
+        if self._recorder is not None:
+            self._let_recorder_go(self._recorder, "call_over")
         if self._sealing:
             await asyncio.wait(self._sealing)
-        leg, self._recorder = self._recorder, None
-        if leg is not None:
-            self._ordinary_media.remove_leg(leg.leg_id)
-            await self._seal_leg(leg, "call_over")
 
     async def _seal_leg(self, leg: RecorderLeg, reason: str) -> None:
         now = self._clock
@@ -190,6 +202,8 @@ class OrdinaryRoom(Room):
             "bytes": summary.bytes,
             "duration_ms": summary.duration_ms,
             "head_sha256": summary.head_sha256,
+            "gaps": summary.gaps,
+            "tracks": summary.tracks,
         }
         self._commit(self.machine.recorder_sealed(now(), sealed))
 

@@ -22,6 +22,14 @@ class SealSummary(Protocol):
     def duration_ms(self) -> int: ...
     @property
     def head_sha256(self) -> str: ...
+    @property
+    def gaps(self) -> int: ...
+    @property
+    def tracks(self) -> int: ...
+
+
+PASSING_FAILURES = frozenset({"overflow", "stalled"})
+"""Causes after which the same leg may come back and say `recovered`. After any other it is done for."""
 
 
 class RecorderLeg(Leg, Protocol):
@@ -29,6 +37,9 @@ class RecorderLeg(Leg, Protocol):
 
     failed: Callable[[str], None] | None
     """Set by the room; called once, on the event loop's thread, with a short cause when the leg stops writing."""
+
+    recovered: Callable[[], None] | None
+    """Set by the room; called when the leg writes again after one of `PASSING_FAILURES`."""
 
     @property
     def attached(self) -> bool:

@@ -18,7 +18,7 @@ import structlog
 from signaling.call_machine import CallMachine, CallRules
 from signaling.calls import Actor, CallEvent, EventType, Phase
 from signaling.capabilities import CallCharter, JoinTicket
-from signaling.errors import SignalingError, TicketError, UnknownSession, WrongState
+from signaling.errors import LobbyClosed, SignalingError, TicketError, UnknownSession, WrongState
 from signaling.ids import PrivilegedCallId
 from signaling.media.leg import Kind, TrackInfo
 from signaling.media.listener import PeerLost
@@ -279,7 +279,7 @@ class Room:
         if body.call_id != self.charter.call_id:
             raise TicketError("the ticket is for another call", code="wrong_call")
         if self.phase is Phase.SCHEDULED:
-            raise WrongState("the waiting room is not open yet", code="lobby_closed")
+            raise LobbyClosed("the waiting room is not open yet")
         events = self.machine.joined(self._clock(), body.participant_id, body.side, body.identity_check_id)
         seat = self._seats.take(body)
         self._commit(events)

@@ -12,6 +12,7 @@ from signaling.errors import (
     CharterConflict,
     InvalidRequest,
     PrivilegedCallError,
+    RecorderUnavailable,
     SignalingError,
     Unavailable,
     UnknownCall,
@@ -109,12 +110,18 @@ class Rooms:
         return self.get(media.call_id)
 
     async def attach_recorder(self, warrant_token: str) -> OrdinaryRoom:
-        """Let a recorder into the room that the warrant names; see `OrdinaryRoom.record`. Unavailable without one."""
+        """Let a recorder into the room that the warrant names; see `OrdinaryRoom.record`. RecorderUnavailable."""
         warrant = self._verifier.recording(warrant_token)
         room = self.ordinary(warrant.body.call_id)
         if self._recorder_factory is None:
-            raise Unavailable("this node has no recorder")
-        await room.record(warrant, self._recorder_factory)
+            raise RecorderUnavailable("this node has no recorder")
+        try:
+            await room.record(warrant, self._recorder_factory)
+        except SignalingError:
+            raise
+        except Exception as error:
+            log.exception("recorder not started", call_id=str(room.charter.call_id))
+            raise RecorderUnavailable("the recorder could not be started") from error
         return room
 
     def events(self, call_id: CallId) -> Sequence[CallEvent]:

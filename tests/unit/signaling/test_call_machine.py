@@ -232,7 +232,7 @@ def test_the_clock_counts_live_seconds_only() -> None:
 def test_notices_come_once_each_and_the_schedule_ends_the_call() -> None:
     machine = live()
     minutes: list[int] = []
-    for second in range(0, 1800):
+    for second in range(1800):
         minutes += [event.data["minutes"] for event in machine.tick(at(second)) if event.type is EventType.NOTICE]
     assert minutes == [10, 5, 2, 1]
     ended = machine.tick(END)

@@ -96,7 +96,9 @@ def test_a_ticket_expires_to_the_second(signer: Signer) -> None:
 
 
 def test_a_ticket_of_tomorrow_is_not_valid_yet(signer: Signer) -> None:
-    token = signer.issuer.issue(join(), expires_at=signer.clock() + HOUR, not_before=signer.clock() + timedelta(minutes=5))
+    token = signer.issuer.issue(
+        join(), expires_at=signer.clock() + HOUR, not_before=signer.clock() + timedelta(minutes=5)
+    )
     with pytest.raises(TicketError) as refused:
         signer.verifier.join(token)
     assert refused.value.code == "not_yet"
