@@ -70,12 +70,13 @@ def _sign_in_page(request: web.Request) -> str | None:
 
 def _page(request: web.Request, problem: Problem) -> web.Response:
     ctx = request.get(CONTEXT) or bare_context(request)
-    surface = "console" if request.path.startswith("/staff") else "calm"
+    surface = {"staff": "console", "terminal": "terminal"}.get(request.path.split("/")[1], "calm")
     title = ctx._(problem.title)
     try:
         response = ctx.render(
             "error.html",
             status=problem.status,
+            problem_status=problem.status,
             code=problem.code,
             title=title,
             detail=ctx._(problem.detail),

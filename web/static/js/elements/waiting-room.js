@@ -30,6 +30,8 @@ class WaitingRoom extends HTMLElement {
     this._skew = 0;
     this._starts = 0;
     this._entering = false;
+    /** @type {HTMLButtonElement | null} */
+    this._enter = null;
     this._wake = new AbortController();
   }
 
@@ -40,7 +42,10 @@ class WaitingRoom extends HTMLElement {
     this._clock = make("p", { class: "countdown figures", role: "timer", "aria-live": "off" });
     this._people = make("ul", { class: "awaited plain-list", "aria-label": this._words.say("people") });
     this._net = make("p", { class: "notice warn", role: "status", hidden: true });
-    this.prepend(make("div", { class: "card lit stack" }, [this._headline, this._clock, this._people, this._net]));
+    // At a terminal nobody's camera goes on by itself: the prisoner starts the visit by hand.
+    const byHand = this.getAttribute("by-hand");
+    this._enter = byHand ? make("button", { type: "button", class: "button", text: byHand, hidden: true, onclick: () => this._go() }) : null;
+    this.prepend(make("div", { class: "card lit stack" }, [this._headline, this._clock, this._people, this._net, ...(this._enter ? [this._enter] : [])]));
     this.addEventListener("door-checked", () => this._wake.abort());
     document.addEventListener("visibilitychange", () => this._wake.abort(), { signal: this._stop.signal });
     this._ticker = setInterval(() => this._tick(), 1_000);
@@ -103,10 +108,13 @@ class WaitingRoom extends HTMLElement {
         ]),
       ),
     );
-    if (state.may_enter) {
-      this._entering = true;
-      location.assign(this.getAttribute("call") ?? "");
-    }
+    if (state.may_enter && this._enter === null) this._go();
+    if (this._enter) this._enter.hidden = !state.may_enter;
+  }
+
+  _go() {
+    this._entering = true;
+    location.assign(this.getAttribute("call") ?? "");
   }
 
   /** @param {VisitState} state */

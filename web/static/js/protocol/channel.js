@@ -20,6 +20,7 @@ import { VisitError } from "./errors.js";
  * @typedef {object} ChannelOptions
  * @property {string} url ws: or wss: address
  * @property {() => Promise<string>} ticket asked before every hello
+ * @property {string} [callId] officers only: which of the warrant's calls
  * @property {typeof WebSocket} [webSocket]
  * @property {number} [pingEvery] milliseconds; an answer that has not come by the next ping is a dead connection
  * @property {Backoff} [backoff]
@@ -31,10 +32,11 @@ const LAST = new Set(["ended", "replaced"]);
 /** @extends {Emitter<ChannelEvents & Record<string, any>>} */
 export class Channel extends Emitter {
   /** @param {ChannelOptions} options */
-  constructor({ url, ticket, webSocket = globalThis.WebSocket, pingEvery = 10_000, backoff = new Backoff() }) {
+  constructor({ url, ticket, callId, webSocket = globalThis.WebSocket, pingEvery = 10_000, backoff = new Backoff() }) {
     super();
     this._url = url;
     this._ticket = ticket;
+    this._callId = callId;
     this._WebSocket = webSocket;
     this._pingEvery = pingEvery;
     this._backoff = backoff;
@@ -113,7 +115,7 @@ export class Channel extends Emitter {
         answered = false;
         this.send({ type: "ping" });
       };
-      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", ticket }));
+      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", ticket, call_id: this._callId }));
       socket.onmessage = (event) => {
         const message = parse(event.data);
         if (message === null) return;

@@ -1,0 +1,249 @@
+// <monitor-wall words query>: up to sixteen live calls, and one bar of controls for the one that is chosen.
+// A watch begins when the officer asks for it and states a ground; sound is off until it is chosen, for one call at a time.
+
+import { setText } from "./dom.js";
+import { failureWords } from "./failures.js";
+import { CallActions } from "./monitor-actions.js";
+import { MonitorApi } from "./monitor-api.js";
+import { Keys } from "./monitor-keys.js";
+import { MonitorTile } from "./monitor-tile.js";
+import { MonitorWatch } from "./monitor-watch.js";
+import { wordsOf } from "./words.js";
+
+const EVERY = 2_000;
+/** @type {Record<string, import("./monitor-actions.js").Act>} */
+const KEYS = { p: "hold", m: "mute", t: "terminate", b: "bookmark", n: "note", s: "say" };
+
+class MonitorWall extends HTMLElement {
+  constructor() {
+    super();
+    this._api = new MonitorApi();
+    /** @type {Map<string, MonitorTile>} */
+    this._tiles = new Map();
+    /** @type {Map<string, MonitorWatch>} */
+    this._watches = new Map();
+    /** @type {string | null} */
+    this._chosen = null;
+    this._skew = 0;
+  }
+
+  connectedCallback() {
+    this._words = wordsOf(this);
+    this._list = /** @type {HTMLElement} */ (this.querySelector("[data-tiles]"));
+    this._empty = /** @type {HTMLElement} */ (this.querySelector("[data-empty]"));
+    this._said = /** @type {HTMLElement} */ (this.querySelector("[data-said]"));
+    this._about = /** @type {HTMLElement} */ (this.querySelector("[data-about]"));
+    this._bar = /** @type {HTMLElement} */ (this.querySelector("[data-bar]"));
+    this._actions = new CallActions(this._api, this._words, (text, kind) => this._tell(text, kind));
+    for (const button of this._bar.querySelectorAll("button[data-act]")) {
+      button.addEventListener("click", () => void this._act(button.getAttribute("data-act") ?? ""));
+    }
+    this._keys = new Keys((key) => this._key(key), this.querySelector("input[data-keys]"));
+    this._timer = setInterval(() => this._tick(), 1_000);
+    this._leaving = () => this._stopAll();
+    window.addEventListener("pagehide", this._leaving);
+    void this._load();
+  }
+
+  disconnectedCallback() {
+    clearInterval(this._timer);
+    clearTimeout(this._next);
+    this._keys?.stop();
+    window.removeEventListener("pagehide", this._leaving ?? (() => {}));
+    this._stopAll();
+  }
+
+  /** Ask for the wall, and again a while after the answer: never two questions at once. */
+  async _load() {
+    clearTimeout(this._next);
+    try {
+      const wall = await this._api.wall(this.getAttribute("query") ?? "");
+      this._skew = Date.parse(wall.now) - Date.now();
+      this._show(wall.calls);
+      this.dataset["loaded"] = "yes";
+      this.classList.remove("stale");
+      if (this._lost) this._tell("", "good");
+      this._lost = false;
+    } catch (error) {
+      this.classList.add("stale");
+      if (!this._lost) this._tell(failureWords(this._say, error), "bad");
+      this._lost = true;
+    }
+    if (this.isConnected) this._next = setTimeout(() => void this._load(), EVERY);
+  }
+
+  get _say() {
+    return /** @type {import("./words.js").Words} */ (this._words);
+  }
+
+  /** @param {import("./monitor-api.js").Call[]} calls */
+  _show(calls) {
+    const now = Date.now() + this._skew;
+    const ids = new Set(calls.map((call) => call.call_id));
+    for (const [id, tile] of this._tiles) {
+      if (ids.has(id)) continue;
+      void this._watches.get(id)?.stop();
+      this._watches.delete(id);
+      tile.element.remove();
+      this._tiles.delete(id);
+    }
+    calls.forEach((call, index) => {
+      const tile = this._tiles.get(call.call_id);
+      if (tile) tile.update(call, now);
+      else this._add(call);
+      this._tiles.get(call.call_id)?.setNumber(index < 9 ? index + 1 : 0);
+    });
+    this._order(calls);
+    if (this._empty) this._empty.hidden = calls.length > 0;
+    if (this._chosen !== null && !ids.has(this._chosen)) this._choose(null);
+    if (this._chosen === null && calls[0]) this._choose(calls[0].call_id);
+    this._setBar();
+  }
+
+  /** @param {import("./monitor-api.js").Call} call */
+  _add(call) {
+    const id = call.call_id;
+    const tile = new MonitorTile(call, this._say, {
+      choose: () => this._choose(id),
+      watch: () => void this._watch(id),
+      sound: () => this._sound(id),
+    });
+    this._tiles.set(id, tile);
+    this._list?.append(tile.element);
+  }
+
+  /**
+   * Put the tiles into the server's order; one that stands right is not moved, so focus and pictures stay.
+   * @param {import("./monitor-api.js").Call[]} calls
+   */
+  _order(calls) {
+    calls.forEach((call, index) => {
+      const element = this._tiles.get(call.call_id)?.element;
+      const there = this._list?.children[index];
+      if (element && there !== element) this._list?.insertBefore(element, there ?? null);
+    });
+  }
+
+  /** @param {string | null} id */
+  _choose(id) {
+    this._chosen = id;
+    for (const [other, tile] of this._tiles) tile.setChosen(other === id);
+    this._setBar();
+  }
+
+  _setBar() {
+    const tile = this._tiles.get(this._chosen ?? "");
+    const bar = this._bar;
+    if (!bar || !this._about) return;
+    bar.classList.toggle("none", tile === undefined);
+    setText(this._about, tile ? [tile.call.prisoner, ...tile.call.visitors].join(" – ") : this._say.say("none_chosen"));
+    for (const button of bar.querySelectorAll("button[data-act]")) {
+      const act = button.getAttribute("data-act") ?? "";
+      const impossible = tile === undefined || (tile.call.privileged && button.hasAttribute("data-ordinary"));
+      button.toggleAttribute("disabled", impossible);
+      if (act === "hold") setText(/** @type {Element} */ (button.querySelector("[data-label]")), this._say.say(tile?.call.phase === "held" ? "resume" : "hold"));
+    }
+    const open = bar.querySelector("a[data-open]");
+    if (open instanceof HTMLAnchorElement) {
+      open.hidden = tile === undefined;
+      open.href = tile ? `/staff/calls/${tile.call.call_id}` : "/staff/wall";
+    }
+  }
+
+  /** @param {string} key */
+  _key(key) {
+    if (/^[1-9]$/.test(key)) {
+      const tile = [...this._tiles.values()].find((one) => one.element === this._list?.children[Number(key) - 1]);
+      if (!tile) return false;
+      this._choose(tile.call.call_id);
+      tile.focus();
+      return true;
+    }
+    if (key === "w" && this._chosen) void this._watch(this._chosen);
+    else if (key === "a" && this._chosen) this._sound(this._chosen);
+    else if (key in KEYS) void this._act(KEYS[key] ?? "");
+    else return false;
+    return true;
+  }
+
+  /** @param {string} act */
+  async _act(act) {
+    const tile = this._tiles.get(this._chosen ?? "");
+    if (!tile) return;
+    const button = this._bar?.querySelector(`button[data-act="${act}"]`);
+    if (button?.hasAttribute("disabled")) return;
+    await this._actions?.run(tile.call, /** @type {import("./monitor-actions.js").Act} */ (act));
+    await this._load();
+  }
+
+  /** @param {string} id */
+  async _watch(id) {
+    const tile = this._tiles.get(id);
+    if (!tile || tile.call.privileged) return;
+    const running = this._watches.get(id);
+    if (running) {
+      this._watches.delete(id);
+      return running.stop();
+    }
+    const ground = await this._actions?.ground(tile.call);
+    if (!ground || !this._tiles.has(id) || this._watches.has(id)) return;
+    const watch = new MonitorWatch(this._api, id, ground);
+    this._watches.set(id, watch);
+    watch.on("status", (status) => this._watchStatus(id, tile, status));
+    watch.on("remotes", (remotes) => tile.setRemotes(remotes));
+    watch.on("talking", ({ participant_id, level }) => tile.setTalking(participant_id, level));
+    watch.on("error", (error) => this._tell(failureWords(this._say, error), "bad"));
+    try {
+      await watch.start();
+    } catch (error) {
+      this._watches.delete(id);
+      tile.setWatching("off");
+      this._tell(failureWords(this._say, error), "bad");
+    }
+    void this._load();
+  }
+
+  /**
+   * @param {string} id
+   * @param {MonitorTile} tile
+   * @param {import("./monitor-watch.js").WatchEvents["status"]} status
+   */
+  _watchStatus(id, tile, status) {
+    if (status === "over" || status === "failed") {
+      this._watches.delete(id);
+      tile.setWatching("off");
+    } else {
+      tile.setWatching(status);
+    }
+  }
+
+  /** One voice at a time: two calls at once cannot be understood. @param {string} id */
+  _sound(id) {
+    const chosen = this._tiles.get(id);
+    if (!chosen || chosen.watching === "off") return;
+    const on = !chosen.sound;
+    for (const tile of this._tiles.values()) if (tile.sound) tile.setSound(false);
+    chosen.setSound(on);
+  }
+
+  _tick() {
+    for (const tile of this._tiles.values()) tile.tick(Date.now() + this._skew);
+  }
+
+  _stopAll() {
+    for (const watch of this._watches.values()) void watch.stop();
+    this._watches.clear();
+  }
+
+  /**
+   * @param {string} text
+   * @param {"good" | "bad"} kind
+   */
+  _tell(text, kind) {
+    if (!this._said) return;
+    this._said.dataset["kind"] = kind;
+    setText(this._said, text);
+  }
+}
+
+customElements.define("monitor-wall", MonitorWall);
