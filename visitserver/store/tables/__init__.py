@@ -9,6 +9,7 @@ from visitserver.store.tables import (
     outbox,
     people,
     policies,
+    recordings,
     rights,
     scheduling,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "outbox",
     "people",
     "policies",
+    "recordings",
     "rights",
     "scheduling",
 ]
