@@ -23,6 +23,7 @@ from visitserver.store.repositories.identity import SqlIdentity
 from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
 from visitserver.store.repositories.policies import SqlPolicies
+from visitserver.store.repositories.recordings import SqlRecordings
 from visitserver.store.repositories.rights import SqlRights
 from visitserver.store.repositories.scheduling import SqlScheduling
 
@@ -40,6 +41,7 @@ class SqlUnitOfWork:
         self.scheduling = SqlScheduling(session)
         self.allowance = SqlAllowance(session)
         self.identity = SqlIdentity(session)
+        self.recordings = SqlRecordings(session)
         self.audit = SqlAudit(session, clock, audit_key)
         self.outbox = SqlOutbox(session, clock)
 

@@ -15,6 +15,7 @@ from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
 from visitserver.services.ports.policies import Policies
+from visitserver.services.ports.recordings import Recordings
 from visitserver.services.ports.rights import Rights
 from visitserver.services.ports.scheduling import Scheduling
 
@@ -36,6 +37,8 @@ class UnitOfWork(Protocol):
     def allowance(self) -> Allowance: ...
     @property
     def identity(self) -> Identity: ...
+    @property
+    def recordings(self) -> Recordings: ...
     @property
     def audit(self) -> Audit: ...
     @property
