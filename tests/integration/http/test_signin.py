@@ -184,9 +184,7 @@ async def test_a_second_factor_is_asked_for_and_no_code_works_twice(http_house: 
     secret = text.split('name="secret" value="')[1].split('"')[0]
     totp = pyotp.TOTP(secret)
     code = totp.at(http_house.clock())
-    wrong = await officer.post(
-        "/staff/security/second-factor", {"password": "not it", "secret": secret, "code": code}
-    )
+    wrong = await officer.post("/staff/security/second-factor", {"password": "not it", "secret": secret, "code": code})
     assert wrong.status == 422
     done = await officer.post("/staff/security/second-factor", {"password": PASSWORD, "secret": secret, "code": code})
     assert done.status == 200, await done.text()
