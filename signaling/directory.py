@@ -112,6 +112,10 @@ class InProcessDirectory:
         """See `Directory.nodes`."""
         return [known.node for _, known in sorted(self._nodes.items()) if self._lives(known)]
 
+    def hosts(self, call_id: CallId) -> bool:
+        """Whether any living node hosts the call."""
+        return self._host(call_id) is not None
+
     def _lives(self, known: _Registered) -> bool:
         return self._clock() - known.seen < self._ttl
 

@@ -97,6 +97,8 @@ class SignalingNode:
 
     async def stop(self) -> None:
         """Let go of every call without ending it (another node, or this one restarted, can open it again) and stop."""
+        if not self._tasks:
+            return
         self.rooms.accepting = False
         await asyncio.gather(*(self._let_go(room) for room in self.rooms))
         if self._service is not None:
