@@ -27,7 +27,8 @@ class DeviceCheck extends HTMLElement {
     const words = this._words;
     this._video = make("video", { autoplay: true, playsinline: true, "aria-label": words.say("preview") });
     this._video.muted = true;
-    this._level = make("meter", { min: "0", max: "1", low: "0.3", value: "0", "aria-label": words.say("level") });
+    this._empty = make("p", { text: words.say("no_preview") });
+    this._level = make("meter", { hidden: true, min: "0", max: "1", low: "0.3", value: "0", "aria-label": words.say("level") });
     this._verdicts = {
       camera: this._verdict("camera"),
       microphone: this._verdict("microphone"),
@@ -42,7 +43,7 @@ class DeviceCheck extends HTMLElement {
     this._choices = make("div", { class: "device-choices" });
     this.replaceChildren(
       make("div", { class: "device-grid" }, [
-        make("div", { class: "preview" }, [this._video]),
+        make("div", { class: "preview" }, [this._video, this._empty]),
         make("div", { class: "stack" }, [
           make("p", { class: "row" }, [this._start]),
           this._verdicts.camera.row,
@@ -95,6 +96,7 @@ class DeviceCheck extends HTMLElement {
   /** @param {MediaStream} stream */
   _listen(stream) {
     this._say("microphone", "wait", "microphone_speak");
+    if (this._level) this._level.hidden = false;
     this._meter = new LevelMeter(new MediaStream(stream.getAudioTracks()), (level) => {
       if (this._level) this._level.value = fraction(level);
       if (!this._heard && level > HEARD_ABOVE) {
@@ -109,6 +111,7 @@ class DeviceCheck extends HTMLElement {
     const video = this._video;
     if (!video) return;
     video.srcObject = new MediaStream(stream.getVideoTracks());
+    if (this._empty) this._empty.hidden = true;
     try {
       await video.play();
     } catch {
