@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from signaling.ids import PRIVILEGED_PREFIX, OrdinaryCallId, PrivilegedCallId
+from signaling.ids import PRIVILEGED_PREFIX, CallId, OrdinaryCallId, PrivilegedCallId
 from signaling.media.errors import RoomFull
 from signaling.media.leg import Leg
 from signaling.media.peer import Peer
@@ -30,8 +30,7 @@ class OrdinaryMediaRoom(MediaRoom):
 
     def __init__(self, call_id: OrdinaryCallId, transport: Transport) -> None:
         """Raises TypeError for an identifier of another type, or with the other kind's prefix."""
-        if not isinstance(call_id, OrdinaryCallId) or call_id.startswith(f"{PRIVILEGED_PREFIX}_"):
-            raise TypeError("an ordinary room needs an ordinary call's identifier")
+        _check_kind(call_id, OrdinaryCallId)
         super().__init__(call_id, transport)
         self._legs: dict[str, LegOutput] = {}
 
@@ -114,6 +113,12 @@ class PrivilegedMediaRoom(MediaRoom):
 
     def __init__(self, call_id: PrivilegedCallId, transport: Transport) -> None:
         """Raises TypeError for an identifier of another type, or with the other kind's prefix."""
-        if not isinstance(call_id, PrivilegedCallId) or not call_id.startswith(f"{PRIVILEGED_PREFIX}_"):
-            raise TypeError("a privileged room needs a privileged call's identifier")
+        _check_kind(call_id, PrivilegedCallId)
         super().__init__(call_id, transport)
+
+
+def _check_kind(call_id: CallId, wanted: type[CallId]) -> None:
+    """The type and the text of an identifier must both say the same; TypeError otherwise."""
+    says_privileged = call_id.startswith(f"{PRIVILEGED_PREFIX}_")
+    if not isinstance(call_id, wanted) or says_privileged != (wanted is PrivilegedCallId):
+        raise TypeError(f"not the identifier of {wanted.__name__}'s kind of call")

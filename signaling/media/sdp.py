@@ -235,19 +235,20 @@ def build_answer(
                 text.append(f"a=mid:{line.mid}")
             continue
         answered = lines.get(line.mid, AnsweredLine(receives=False, ssrc=None))
-        text += _answer_line(line, answered, offer.setup, transport, is_first=line is usable[0])
+        text += _answer_line(line, answered, offer.setup, transport)
     return "\r\n".join(text) + "\r\n"
 
 
-def _answer_line(
-    line: OfferedLine, answered: AnsweredLine, setup: str, transport: LocalTransport, *, is_first: bool
-) -> list[str]:
+def _answer_line(line: OfferedLine, answered: AnsweredLine, setup: str, transport: LocalTransport) -> list[str]:
     codec = "opus/48000/2" if line.kind == Kind.AUDIO else "VP8/90000"
     text = [
         f"m={line.kind} 9 {line.protocol} {line.payload_type}",
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
-        *_transport_lines(transport, with_candidates=is_first),
+        f"a=ice-ufrag:{transport.ice_ufrag}",
+        f"a=ice-pwd:{transport.ice_pwd}",
+        # Once would do in a bundle (RFC 9143), but aiortc takes the last m-line's for all.
+        *candidate_lines(transport.candidates),
         f"a=fingerprint:{transport.fingerprint[0]} {transport.fingerprint[1]}",
         f"a=setup:{setup}",
         f"a=mid:{line.mid}",
@@ -278,13 +279,6 @@ def _direction(answered: AnsweredLine) -> str:
     if answered.ssrc is not None:
         return "sendrecv" if answered.receives else "sendonly"
     return "recvonly" if answered.receives else "inactive"
-
-
-def _transport_lines(transport: LocalTransport, *, with_candidates: bool) -> list[str]:
-    text = [f"a=ice-ufrag:{transport.ice_ufrag}", f"a=ice-pwd:{transport.ice_pwd}"]
-    if with_candidates:
-        text += candidate_lines(transport.candidates)
-    return text
 
 
 def candidate_lines(candidates: Sequence[tuple[str, int]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from aiortc.rtp import (
@@ -35,7 +36,7 @@ def send(client: MediaClient, start: int, count: int, *, key_at: int | None = No
 
 def gapless(sequences: list[int]) -> bool:
     """Whether sequence numbers follow each other without a hole."""
-    return all((later - earlier) & 0xFFFF == 1 for earlier, later in zip(sequences, sequences[1:], strict=False))
+    return all((later - earlier) & 0xFFFF == 1 for earlier, later in pairwise(sequences))
 
 
 async def test_both_sides_get_what_the_other_sends(call: Call) -> None:
@@ -54,7 +55,7 @@ async def test_both_sides_get_what_the_other_sends(call: Call) -> None:
         assert packets[0].ssrc != family.ssrc[kind]
         step = 960 if kind == "audio" else 3000
         stamps = [packet.timestamp for packet in packets]
-        assert all((later - earlier) & 0xFFFFFFFF == step for earlier, later in zip(stamps, stamps[1:], strict=False))
+        assert all((later - earlier) & 0xFFFFFFFF == step for earlier, later in pairwise(stamps))
     assert {packet.payload for packet in prisoner.received.of_kind("audio")} == {b"opus" * 20}
     assert [packet.payload for packet in prisoner.received.of_kind("video")][3] == vp8(3, key=False)
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import socket
+from pathlib import Path
 
 import pytest
 from aioice import stun
@@ -223,7 +224,7 @@ async def test_joins_and_leaves_leave_nothing_behind(call: Call, node: MediaNode
     await (await call.join("family", Side.FAMILY)).close()
     await eventually(lambda: not call.room.session_ids, "the first one's end")
     tasks = len(asyncio.all_tasks())
-    sockets = len(os.listdir("/proc/self/fd"))
+    sockets = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(15):
         client = await call.join("family", Side.FAMILY)
         client.send_rtp("audio", b"hello", 0)
@@ -234,7 +235,7 @@ async def test_joins_and_leaves_leave_nothing_behind(call: Call, node: MediaNode
         call.clients.clear()
         await eventually(lambda: not call.room.session_ids, "everybody's end")
     await eventually(lambda: len(asyncio.all_tasks()) == tasks, "no task left over")
-    assert len(os.listdir("/proc/self/fd")) == sockets
+    assert len(list(Path("/proc/self/fd").iterdir())) == sockets
     assert call.room.tracks() == ()
     endpoint = node._endpoint
     assert endpoint._by_address == {}
