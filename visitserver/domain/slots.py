@@ -66,6 +66,13 @@ def to_utc(wall: datetime, zone: ZoneInfo) -> datetime | None:
     return local.astimezone(UTC) if tz.datetime_exists(local) else None
 
 
+def day_starts(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a day in `zone`, in UTC; where clocks skip midnight, the moment to which they jump."""
+    midnight = datetime.combine(day, time.min)
+    # The offset that holds before a gap, read off a skipped wall-clock time, gives the end of the gap.
+    return to_utc(midnight, zone) or midnight.replace(tzinfo=zone, fold=0).astimezone(UTC)
+
+
 def check_template(template: SessionTemplate) -> None:
     """Raises Invalid for a template that makes no slots or slots off the five-minute grid."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
-from sqlalchemy import text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 
@@ -13,12 +14,15 @@ def lock_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
-async def take(session: AsyncSession, *names: str) -> None:
-    """Hold the names until the transaction ends, waiting for whoever holds one (up to the statement's time limit).
+async def take(session: AsyncSession, *names: str, shared: Sequence[str] = ()) -> None:
+    """Hold the names until the transaction ends, waiting for whoever holds one; `shared` ones with others who share.
 
-    Keys are taken in ascending order. SQLite's write transaction is alone already, so there is nothing to take.
+    Waiting ends with the statement's time limit. Keys are taken in ascending order. SQLite's write transaction is alone
+    already, so there is nothing to take.
     """
     if session.get_bind().dialect.name != "postgresql":
         return
-    for key in sorted({lock_key(name) for name in names}):
-        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    wanted = {lock_key(name): "pg_advisory_xact_lock_shared" for name in shared}
+    wanted |= {lock_key(name): "pg_advisory_xact_lock" for name in names}
+    for key, function in sorted(wanted.items()):
+        await session.execute(select(getattr(func, function)(key)))

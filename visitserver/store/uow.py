@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -60,8 +60,8 @@ class SqlUnitOfWork:
     async def flush(self) -> None:
         await self._session.flush()
 
-    async def lock(self, *names: str) -> None:
-        await take(self._session, *names)
+    async def lock(self, *names: str, shared: Sequence[str] = ()) -> None:
+        await take(self._session, *names, shared=shared)
 
 
 class SqlUnitOfWorkFactory:

@@ -16,11 +16,21 @@ class Rights(Protocol):
 
     def add(self, right: Relationship | Restriction | NonAssociation | DecisionRecord) -> None: ...
 
-    async def get_relationship(self, relationship_id: str) -> Relationship: ...
+    async def get_relationship(self, relationship_id: str, *, fresh: bool = False) -> Relationship:
+        """`fresh` reads it anew even when this unit of work has seen it: after taking a lock."""
+        ...
 
     async def find_relationship(
         self, prisoner_id: str, contact_id: str, kind: RelationshipKind
     ) -> Relationship | None: ...
+
+    async def has_approved(self, prisoner_id: str, contact_id: str) -> bool:
+        """Whether the contact has an approved relationship of any kind, not withdrawn, with the prisoner."""
+        ...
+
+    async def known_at_prison(self, contact_id: str, prison_id: str) -> bool:
+        """Whether the contact has (or had) a relationship with somebody who is at the prison."""
+        ...
 
     async def relationships_of_contact(self, contact_id: str, page: PageRequest) -> Page[Relationship]:
         """Newest request first."""

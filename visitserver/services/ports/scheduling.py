@@ -67,11 +67,13 @@ class Scheduling(Protocol):
         """Which of the resources are occupied during some part of `span`."""
         ...
 
-    async def occupied(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[tuple[str, int]]:
-        """(resource, cell) of every occupied cell of these resources within `span`."""
+    async def occupied(
+        self, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
+    ) -> set[tuple[str, int]]:
+        """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
         ...
 
-    async def places_taken(self, template_ids: Sequence[str], span: Span) -> dict[str, int]:
+    async def places_taken(self, template_ids: Sequence[str], span: Span, *, but: str | None = None) -> dict[str, int]:
         """How many bookings stand (held ones too) on each slot of the templates that starts within `span`, by key."""
         ...
 

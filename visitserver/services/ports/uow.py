@@ -5,6 +5,7 @@ Each area's owner adds one import and one line to `UnitOfWork` here, and one to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -52,8 +53,10 @@ class UnitOfWork(Protocol):
         """Send what was added to the database now, within the transaction."""
         ...
 
-    async def lock(self, *names: str) -> None:
+    async def lock(self, *names: str, shared: Sequence[str] = ()) -> None:
         """Wait until nobody else holds one of these names, and hold them until the end of the transaction.
+
+        Any number of transactions may hold a name as `shared`, while nobody holds it for themselves.
 
         Names are taken in sorted order, so two transactions that name all they need in one call cannot block each
         other. On SQLite there is one writer at a time anyway.

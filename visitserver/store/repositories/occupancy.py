@@ -18,14 +18,17 @@ async def taken(session: AsyncSession, kind: ResourceKind, ids: Sequence[str], s
     return {resource for resource, _ in await occupied(session, kind, ids, span)}
 
 
-async def occupied(session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[tuple[str, int]]:
-    """(resource, cell) of every occupied cell of these resources within `span`."""
+async def occupied(
+    session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
+) -> set[tuple[str, int]]:
+    """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
     rows = await session.execute(
         select(occupancy.c.resource, occupancy.c.cell).where(
             occupancy.c.kind == kind.value,
             occupancy.c.resource.in_(ids),
             occupancy.c.cell >= span.cells.start,
             occupancy.c.cell < span.cells.stop,
+            occupancy.c.booking_id != (but or ""),
         )
     )
     return {(row.resource, row.cell) for row in rows}

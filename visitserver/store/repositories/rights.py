@@ -29,8 +29,8 @@ class SqlRights:
     def add(self, right: Relationship | Restriction | NonAssociation | DecisionRecord) -> None:
         self._session.add(right)
 
-    async def get_relationship(self, relationship_id: str) -> Relationship:
-        return await self._get(Relationship, relationship_id)
+    async def get_relationship(self, relationship_id: str, *, fresh: bool = False) -> Relationship:
+        return await self._get(Relationship, relationship_id, fresh=fresh)
 
     async def find_relationship(self, prisoner_id: str, contact_id: str, kind: RelationshipKind) -> Relationship | None:
         return await self._session.scalar(
@@ -40,6 +40,28 @@ class SqlRights:
                 relationships.c.kind == kind,
             )
         )
+
+    async def has_approved(self, prisoner_id: str, contact_id: str) -> bool:
+        found = await self._session.scalar(
+            select(relationships.c.id)
+            .where(
+                relationships.c.prisoner_id == prisoner_id,
+                relationships.c.contact_id == contact_id,
+                relationships.c.state == RelationshipState.APPROVED,
+                relationships.c.withdrawn_at.is_(None),
+            )
+            .limit(1)
+        )
+        return found is not None
+
+    async def known_at_prison(self, contact_id: str, prison_id: str) -> bool:
+        found = await self._session.scalar(
+            select(relationships.c.id)
+            .join(prisoners, prisoners.c.id == relationships.c.prisoner_id)
+            .where(relationships.c.contact_id == contact_id, prisoners.c.prison_id == prison_id)
+            .limit(1)
+        )
+        return found is not None
 
     async def relationships_of_contact(self, contact_id: str, page: PageRequest) -> Page[Relationship]:
         return await fetch_page(
@@ -123,8 +145,8 @@ class SqlRights:
             )
         ).all()
 
-    async def _get(self, entity: type[T], key: str) -> T:
-        found = await self._session.get(entity, key)
+    async def _get(self, entity: type[T], key: str, *, fresh: bool = False) -> T:
+        found = await self._session.get(entity, key, populate_existing=fresh)
         if found is None:
             raise NotFound(f"There is no such {entity.__name__.lower()}.")
         return found

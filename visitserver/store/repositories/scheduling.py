@@ -58,7 +58,9 @@ class SqlScheduling:
         ).all()
 
     async def get_booking(self, booking_id: str, *, for_update: bool = False) -> Booking:
-        found = await self._session.get(Booking, booking_id, with_for_update=for_update or None)
+        found = await self._session.get(
+            Booking, booking_id, with_for_update=for_update or None, populate_existing=for_update
+        )
         if found is None:
             raise NotFound("There is no such booking.")
         return found
@@ -129,7 +131,7 @@ class SqlScheduling:
             )
         ).all()
 
-    async def places_taken(self, template_ids: Sequence[str], span: Span) -> dict[str, int]:
+    async def places_taken(self, template_ids: Sequence[str], span: Span, *, but: str | None = None) -> dict[str, int]:
         rows = await self._session.execute(
             select(bookings.c.slot_key, func.count())
             .where(
@@ -137,6 +139,7 @@ class SqlScheduling:
                 bookings.c.state.in_(sorted(OPEN_STATES)),
                 bookings.c.starts_at >= span.starts_at,
                 bookings.c.starts_at < span.ends_at,
+                bookings.c.id != (but or ""),
             )
             .group_by(bookings.c.slot_key)
         )
@@ -145,8 +148,10 @@ class SqlScheduling:
     async def taken(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
         return await occupancy_rows.taken(self._session, kind, ids, span)
 
-    async def occupied(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[tuple[str, int]]:
-        return await occupancy_rows.occupied(self._session, kind, ids, span)
+    async def occupied(
+        self, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
+    ) -> set[tuple[str, int]]:
+        return await occupancy_rows.occupied(self._session, kind, ids, span, but=but)
 
     async def occupy(self, booking_id: str, resource: Resource, span: Span) -> bool:
         return await occupancy_rows.occupy(self._session, booking_id, resource, span)

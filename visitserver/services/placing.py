@@ -1,0 +1,275 @@
+"""Deciding about one slot within a transaction, and taking the place: what every way of booking has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from signaling.ids import new_id
+from visitserver.domain.actors import SYSTEM, Actor
+from visitserver.domain.clock import Clock
+from visitserver.domain.decisions import Decision, Outcome, RuleResult
+from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NotFound
+from visitserver.domain.rights import Relationship
+from visitserver.domain.rules.order import RULES, decide_visit
+from visitserver.domain.rules.room import GONE, OTHER_TIME, free_place
+from visitserver.domain.scheduling import Booking, BookingParticipant, BookingState, Slot, SupervisionLevel
+from visitserver.domain.slots import parse_slot_key, slot_at
+from visitserver.services.access_checks import own_prison
+from visitserver.services.decisions import keep_decision
+from visitserver.services.facts import Background, FactsReader, Party
+from visitserver.services.places import take_place
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+T = TypeVar("T")
+
+HOLDS_AT_ONCE = 100
+"""How many lapsed holds one transaction clears away."""
+
+OVERRIDABLE = frozenset(rule.key for rule in RULES if rule.overridable)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A slot, all that is known about it, and what the rules say."""
+
+    background: Background
+    slot: Slot
+    decision: Decision
+
+    @property
+    def party(self) -> Party:
+        return self.background.party
+
+    @property
+    def supervision(self) -> SupervisionLevel:
+        """How this call is to be watched: never a privileged one, live where a rule asks for it."""
+        if self.party.relationships[0].call_kind.privileged:
+            return SupervisionLevel.NONE
+        return SupervisionLevel.LIVE if self.decision.live_supervision else self.slot.supervision
+
+
+class Refused(Exception):
+    """Inside a transaction: it is to be rolled back, the decision kept, and DecisionRefused raised."""
+
+    def __init__(self, considered: Considered, decision: Decision | None = None, booking_id: str | None = None) -> None:
+        super().__init__(considered.slot.key)
+        self.considered = considered
+        self.decision = decision or considered.decision
+        self.booking_id = booking_id
+
+
+class Placing:
+    """Reads, decides and places within the transactions of the booking services."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, facts: FactsReader) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._facts = facts
+
+    async def run(
+        self, actor: Actor, purpose: str, request_id: str | None, work: Callable[[UnitOfWork], Awaitable[T]]
+    ) -> T:
+        """Do `work` in a write transaction. When it raises Refused, the decision is kept and DecisionRefused raised."""
+        try:
+            async with self._uow() as u:
+                return await work(u)
+        except Refused as refused:
+            about = refused.considered
+            async with self._uow() as u:
+                keep_decision(
+                    u,
+                    refused.decision,
+                    at=self._clock(),
+                    purpose=purpose,
+                    actor=actor,
+                    prison_id=about.slot.prison_id,
+                    prisoner_id=about.party.prisoner.id,
+                    booking_id=refused.booking_id,
+                    slot_key=about.slot.key,
+                )
+                u.audit.append(
+                    "booking.refused",
+                    actor,
+                    refused.booking_id or about.party.relationships[0].id,
+                    {"purpose": purpose, "slot": about.slot.key, "rules": [r.key for r in refused.decision.deciding]},
+                    request_id,
+                    prison_id=about.slot.prison_id,
+                )
+                await u.commit()
+            raise DecisionRefused(refused.decision) from refused
+
+    async def links(
+        self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
+    ) -> tuple[Relationship, ...]:
+        """The lead's relationship and the guests', read under the locks of everybody they concern."""
+        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests))
+        await self._at_own_prison(u, actor, found[0])
+        return found
+
+    async def links_to_look(
+        self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
+    ) -> tuple[Relationship, ...]:
+        """The same without locks, for looking at what could be booked."""
+        found = await self.own_links(u, actor, relationship_id, guests)
+        await self._at_own_prison(u, actor, found[0])
+        return found
+
+    async def own_links(
+        self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
+    ) -> tuple[Relationship, ...]:
+        """The relationships as far as they concern one prisoner and (for families) are the actor's own to use."""
+        if actor.is_prisoner:
+            raise Forbidden("Visits are booked by the people outside, or by staff.")
+        found = [await u.rights.get_relationship(each) for each in (relationship_id, *guests)]
+        lead = found[0]
+        if actor.is_family and lead.contact_id != actor.id:
+            raise NotFound("There is no such relationship.")
+        if any(each.prisoner_id != lead.prisoner_id for each in found):
+            raise NotFound("There is no such relationship.")
+        if len({each.contact_id for each in found}) != len(found):
+            raise Invalid("Everybody is on a call once.", code="callers", field="guests")
+        return tuple(found)
+
+    async def links_of(self, u: UnitOfWork, booking: Booking) -> tuple[Relationship, ...]:
+        """The relationships that a booking rests on, the lead's first, read under the same locks."""
+        ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
+        return await self._locked(u, [await u.rights.get_relationship(each.relationship_id) for each in ordered])
+
+    async def consider(
+        self,
+        u: UnitOfWork,
+        actor: Actor,
+        links: Sequence[Relationship],
+        slot_key: str,
+        *,
+        booking: Booking | None = None,
+        overrides: Mapping[str, str] | None = None,
+    ) -> Considered:
+        """Ask every rule about the slot, now. `booking` does not stand in its own way."""
+        await clear_lapsed_holds(u, self._clock(), but=booking.id if booking else None)
+        await u.flush()
+        template_id, starts_at = parse_slot_key(slot_key)
+        await u.lock(shared=[f"template:{template_id}"])
+        template = await u.scheduling.get_template(template_id)
+        zone = (await u.people.get_prison(template.prison_id)).zone
+        party = await self._facts.party(u, links)
+        day = starts_at.astimezone(zone).date()
+        background = await self._facts.background(
+            u,
+            party,
+            now=self._clock(),
+            asked_by=actor.kind,
+            first=day,
+            last=day,
+            overrides=overrides,
+        )
+        slot = slot_at(template, zone, starts_at, buffer=background.buffer)
+        if slot is None:
+            raise Conflict("This time is no longer offered.", code="slot_gone")
+        rooms = await self._facts.rooms(u, background, [slot], but=booking.id if booking else None)
+        facts = background.facts(slot, rooms[slot.key], already_charged=booking is not None and booking.charged)
+        considered = Considered(background, slot, decide_visit(facts))
+        if considered.decision.outcome is Outcome.REFUSE:
+            raise Refused(considered, booking_id=booking.id if booking else None)
+        return considered
+
+    async def place(self, u: UnitOfWork, actor: Actor, considered: Considered) -> Booking:
+        """Make a HELD booking with its place taken. Refused when the database gave the place to somebody else."""
+        party, slot = considered.party, considered.slot
+        booking_id = new_id("bkg")
+        kind = party.relationships[0].call_kind
+        booking = Booking(
+            id=booking_id,
+            prison_id=slot.prison_id,
+            prisoner_id=party.prisoner.id,
+            kind=kind,
+            state=BookingState.HELD,
+            template_id=slot.template_id,
+            slot_key=slot.key,
+            starts_at=slot.starts_at,
+            ends_at=slot.ends_at,
+            supervision=considered.supervision,
+            created_at=self._clock(),
+            created_by=actor.reference,
+            station_id="",
+            participants=[
+                BookingParticipant(booking_id, each.contact_id, each.id, lead=number == 0)
+                for number, each in enumerate(party.relationships)
+            ],
+            credit_type=None if kind.privileged else slot.credit_type,
+        )
+        if not await take_place(u, booking, slot, considered.background):
+            raise place_gone(considered)
+        u.scheduling.add(booking)
+        return booking
+
+    def note(
+        self,
+        u: UnitOfWork,
+        action: str,
+        actor: Actor,
+        booking: Booking,
+        considered: Considered,
+        request_id: str | None,
+        **data: object,
+    ) -> None:
+        """Keep the decision and write the audit row of what was done to the booking."""
+        keep_decision(
+            u,
+            considered.decision,
+            at=self._clock(),
+            purpose=action.removeprefix("booking."),
+            actor=actor,
+            prison_id=booking.prison_id,
+            prisoner_id=booking.prisoner_id,
+            booking_id=booking.id,
+            slot_key=booking.slot_key,
+        )
+        u.audit.append(
+            action,
+            actor,
+            booking.id,
+            {"slot": booking.slot_key, "state": booking.state.value, **data},
+            request_id,
+            prison_id=booking.prison_id,
+        )
+
+    async def _at_own_prison(self, u: UnitOfWork, actor: Actor, lead: Relationship) -> None:
+        if not actor.is_family:
+            own_prison(actor, (await u.people.get_prisoner(lead.prisoner_id)).prison_id)
+
+    async def _locked(self, u: UnitOfWork, found: Sequence[Relationship]) -> tuple[Relationship, ...]:
+        await u.lock(
+            *(f"prisoner:{each.prisoner_id}" for each in found), *(f"contact:{each.contact_id}" for each in found)
+        )
+        return tuple([await u.rights.get_relationship(each.id, fresh=True) for each in found])
+
+
+def place_gone(considered: Considered, booking_id: str | None = None) -> Refused:
+    """The refusal of somebody who was too slow: the rules' trace, with the database's answer in it."""
+    lost = RuleResult(
+        key=free_place.key,
+        outcome=Outcome.REFUSE,
+        staff_text="Somebody else took the place at the same moment.",
+        safe=GONE,
+        change=OTHER_TIME,
+        policy_version=considered.background.policies.used(*free_place.uses),
+    )
+    kept = tuple(result for result in considered.decision.trace if result.key != free_place.key)
+    return Refused(considered, replace(considered.decision, trace=(*kept, lost)), booking_id)
+
+
+async def clear_lapsed_holds(u: UnitOfWork, now: datetime, *, but: str | None = None) -> int:
+    """Give back the places of holds whose time is over, within this transaction. Gives how many."""
+    count = 0
+    for held in await u.scheduling.lapsed_holds(now, HOLDS_AT_ONCE):
+        if held.id == but:
+            continue
+        held.move(BookingState.EXPIRED)
+        await u.scheduling.release(held.id)
+        u.audit.append("booking.hold_expired", SYSTEM, held.id, prison_id=held.prison_id)
+        count += 1
+    return count
