@@ -156,6 +156,7 @@ class Booking:
 
     `id` is also the hold's id while the state is HELD. `revision` counts what people must be told of (the SEQUENCE of
     a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
+    `acknowledged_at`: when the prisoner said at a terminal that they have seen it and will come.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Booking:
     decided_by: str | None = None
     decided_at: datetime | None = None
     revision: int = 0
+    acknowledged_at: datetime | None = None
 
     @property
     def privileged(self) -> bool:

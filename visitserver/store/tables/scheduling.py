@@ -107,6 +107,7 @@ bookings = Table(
     Column("decided_by", String(100)),
     Column("decided_at", UtcDateTime),
     Column("revision", Integer, nullable=False),
+    Column("acknowledged_at", UtcDateTime),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
     Index("ix_bookings_prison_day", "prison_id", "starts_at", "id"),
     Index("ix_bookings_prisoner", "prisoner_id", "starts_at"),
