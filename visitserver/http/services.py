@@ -7,11 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from visitserver.services.accounts import AccountService
+    from visitserver.services.allowance import AllowanceService
+    from visitserver.services.audit import AuditService
+    from visitserver.services.booking import BookingService
+    from visitserver.services.bookings import BookingReader
+    from visitserver.services.desk import DeskService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
+    from visitserver.services.policies import PolicyService
+    from visitserver.services.recordings import RecordingsService
+    from visitserver.services.relationships import RelationshipService
+    from visitserver.services.restrictions import RestrictionService
     from visitserver.services.sessions import SessionService
     from visitserver.services.signin import SignInService
+    from visitserver.services.slots import SlotService
     from visitserver.services.stations import StationService
+    from visitserver.services.templates import TemplateService
+    from visitserver.services.why import WhyService
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,18 +38,22 @@ class Services:
     pins: PinService
     own_security: OwnSecurityService
     # contact rights and scheduling (RIGHTS)
-    relationships: Any
-    restrictions: Any
-    slots: Any
-    booking: Any
-    allowance: Any
-    templates: Any
-    decisions: Any
-    audit: Any
-    # identity (IDENTITY)
+    relationships: RelationshipService
+    restrictions: RestrictionService
+    slots: SlotService
+    booking: BookingService
+    bookings: BookingReader
+    allowance: AllowanceService
+    templates: TemplateService
+    policies: PolicyService
+    why: WhyService
+    audit: AuditService
+    # the console's and the desk's own views (CONSOLE)
+    desk: DeskService
+    # identity (IDENTITY): services/enrolment.py, services/door.py
     enrolment: Any
     door: Any
-    # calls (CONTROL)
+    # calls (CONTROL): services/calls.py
     calls: Any
     # recordings (RECORDER)
-    recordings: Any
+    recordings: RecordingsService

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import Field
 
+from visitserver.domain.audit_check import AuditReport
 from visitserver.domain.paging import PageRequest
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
@@ -38,9 +39,7 @@ async def verify(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     return await _page(ctx, Wanted.model_validate({}), await ctx.services.audit.verify())
 
 
-async def _page(ctx: Ctx, wanted: Wanted, report: object | None) -> web.Response:
-    condition = AuditFilter(
-        action=wanted.action, actor_id=wanted.actor, object_id=wanted.object, prison_id=ctx.principal.prison_id
-    )
-    page = await ctx.services.audit.rows(ctx.actor, condition, PageRequest(cursor=wanted.after))
+async def _page(ctx: Ctx, wanted: Wanted, report: AuditReport | None) -> web.Response:
+    condition = AuditFilter(action=wanted.action, actor_id=wanted.actor, object_id=wanted.object)
+    page = await ctx.services.audit.list(ctx.actor, condition, PageRequest(cursor=wanted.after))
     return ctx.render("admin/audit.html", wanted=wanted, page=page, report=report)
