@@ -1,0 +1,67 @@
+"""What the server does by the clock: a task per job, one run at a time; a failure is logged and tried again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`work` is done `every` seconds, counted from the end of one run to the start of the next.
+
+    A run that takes longer than `limit` seconds is ended. `at_start`: the first run is at once, else after `every`.
+    """
+
+    name: str
+    every: float
+    work: Callable[[], Awaitable[object]]
+    limit: float = 300.0
+    at_start: bool = True
+
+
+class JobRunner:
+    """Runs jobs between `start` and `stop`. Its metrics say when each succeeded last, and how often it failed."""
+
+    def __init__(self, jobs: Sequence[Job], registry: CollectorRegistry) -> None:
+        self._jobs = jobs
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failures = Counter("visit_job_failures", "Runs of a job that failed", ["job"], registry=registry)
+        self._succeeded = Gauge(
+            "visit_job_last_success_seconds", "Unix time of a job's last good run", ["job"], registry=registry
+        )
+
+    def start(self) -> None:
+        """Begin. Needs a running event loop."""
+        self._tasks = [asyncio.create_task(self._repeat(job), name=f"job:{job.name}") for job in self._jobs]
+
+    async def stop(self) -> None:
+        """Cancel what runs (each run is a transaction, or safe to repeat) and wait for it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def _repeat(self, job: Job) -> None:
+        if not job.at_start:
+            await asyncio.sleep(job.every)
+        while True:
+            await self._run_once(job)
+            await asyncio.sleep(job.every)
+
+    async def _run_once(self, job: Job) -> None:
+        try:
+            async with asyncio.timeout(job.limit):
+                await job.work()
+        except Exception:
+            self._failures.labels(job.name).inc()
+            log.exception("job failed", job=job.name)
+        else:
+            self._succeeded.labels(job.name).set_to_current_time()
