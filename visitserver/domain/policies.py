@@ -69,6 +69,14 @@ PRIVILEGED_EXPIRY_DAYS: Final = PolicyKey(
     "allowance.privileged_expiry_days", 28, 1, 365, "Life of a privileged credit."
 )
 
+RECORDING_REQUIRED: Final = PolicyKey(
+    "call.recording_required", True, summary="Calls are recorded, and held while they are not. Never privileged ones."
+)
+WATCH_BANNER: Final = PolicyKey(
+    "call.watch_banner", False, summary="The people in a call are told while an officer is watching."
+)
+LOBBY_MINUTES: Final = PolicyKey("call.lobby_minutes", 15, 5, 60, "How long before its start the waiting room opens.")
+
 KEYS: Final[Mapping[str, PolicyKey]] = {
     key.name: key
     for key in (
@@ -76,6 +84,7 @@ KEYS: Final[Mapping[str, PolicyKey]] = {
         *(HOLD_MINUTES, FREE_CANCEL_HOURS, BUFFER_MINUTES, CALLERS_MAX, ADULTS_MAX, IDENTITY_REQUIRED),
         *(OFFICERS, CALLS_PER_OFFICER, ACCRUAL_DAYS_STANDARD, ACCRUAL_DAYS_PRIVILEGED, STANDARD_PER_ACCRUAL),
         *(PRIVILEGED_PER_ACCRUAL, ACCUMULATE_DAYS, CREDIT_CAP, PRIVILEGED_EXPIRY_DAYS),
+        *(RECORDING_REQUIRED, WATCH_BANNER, LOBBY_MINUTES),
     )
 }
 
