@@ -221,6 +221,13 @@ class CallMachine:
         self._require_open()
         return self._end(now, Phase.FAILED, cause, SYSTEM)
 
+    def cancel(self, now: datetime, cause: str) -> list[CallEvent]:
+        """The booking behind the call is gone. WrongState once the call has been live: then a person terminates it."""
+        self._require_open()
+        if self.state.was_live:
+            raise WrongState("a call that has begun is not cancelled")
+        return self._end(now, Phase.FAILED, cause, SYSTEM)
+
     # --- time --------------------------------------------------------------------------------------------------
 
     def tick(self, now: datetime) -> list[CallEvent]:

@@ -169,6 +169,10 @@ class Room:
         """A person ends the call; see `CallMachine.terminate`."""
         self._commit(self.machine.terminate(self._clock(), actor, reason, words))
 
+    def cancel(self, cause: str) -> None:
+        """The booking is gone before the call began; see `CallMachine.cancel`."""
+        self._commit(self.machine.cancel(self._clock(), cause))
+
     def bookmark(self, actor: Actor, note: str) -> None:
         """Mark this moment; see `CallMachine.bookmark`."""
         self._commit(self.machine.bookmark(self._clock(), actor, note))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
+from typing import Any, Final
 
 
 class CallKind(StrEnum):
@@ -42,3 +45,93 @@ class OutcomeCode(StrEnum):
     BOOKER_CANCELLED = "booker_cancelled"
     REQUEST_WITHDRAWN = "request_withdrawn"
     TECHNICAL_FAILURE = "technical_failure"
+
+
+class CallPhase(StrEnum):
+    """Where a call is, as the media nodes know it (signaling.calls.Phase has the same values)."""
+
+    SCHEDULED = "scheduled"
+    LOBBY_OPEN = "lobby_open"
+    READY = "ready"
+    LIVE = "live"
+    HELD = "held"
+    WAITING_MONITOR = "waiting_monitor"
+    RECONNECTING = "reconnecting"
+    ENDING = "ending"
+    ENDED = "ended"
+    TERMINATED = "terminated"
+    NO_SHOW = "no_show"
+    FAILED = "failed"
+
+
+FINAL_PHASES: Final = frozenset({CallPhase.ENDED, CallPhase.TERMINATED, CallPhase.NO_SHOW, CallPhase.FAILED})
+
+
+class WatchGround(StrEnum):
+    """Why an officer watches a call. Every watch names one, and is logged with it."""
+
+    POLICY = "policy"  # the call must be watched
+    SAMPLE = "sample"  # the prison's sampling
+    AUTHORISATION = "authorisation"  # an order that names the prisoner or the contact
+    CONCERN = "concern"  # something was seen or reported during the call
+
+
+@dataclass(eq=False)
+class Call:
+    """The call of one booking, from the opening of its room to its outcome. Times are UTC.
+
+    `id` begins with `priv_` for a privileged call, with `call_` for any other, and decides it. `recording_id` is the
+    latest part's. `last_sequence` is the last event that is stored. `connected_seconds` counts live time only.
+    `outcome` is set with the final phase.
+    """
+
+    id: str
+    booking_id: str
+    prison_id: str
+    prisoner_id: str
+    kind: CallKind
+    lobby_opens_at: datetime
+    starts_at: datetime
+    ends_at: datetime
+    recorded: bool
+    supervision: str
+    watch_banner: bool
+    policy_version: str
+    created_at: datetime
+    phase: CallPhase = CallPhase.SCHEDULED
+    recording_id: str | None = None
+    last_sequence: int = 0
+    connected_seconds: int = 0
+    outcome: OutcomeCode | None = None
+    cause: str | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has its outcome."""
+        return self.phase in FINAL_PHASES
+
+    @property
+    def privileged(self) -> bool:
+        """Whether it is privileged: by its identifier alone."""
+        return self.id.startswith("priv_")
+
+    @property
+    def owed_seconds(self) -> int:
+        """Scheduled time that was not connected, once the call is over."""
+        scheduled = int((self.ends_at - self.starts_at).total_seconds())
+        return max(0, scheduled - self.connected_seconds) if self.over else 0
+
+
+@dataclass(eq=False)
+class StoredCallEvent:
+    """One event of a call as its media node published it; rows are only ever added. See signaling.calls.CallEvent."""
+
+    call_id: str
+    sequence: int
+    at: datetime
+    type: str
+    actor_kind: str
+    actor_id: str
+    cause: str
+    data: dict[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from visitserver.store.locks import take
 from visitserver.store.repositories.accounts import SqlAccounts
 from visitserver.store.repositories.allowance import SqlAllowance
 from visitserver.store.repositories.audit import SqlAudit
+from visitserver.store.repositories.calls import SqlCalls
 from visitserver.store.repositories.identity import SqlIdentity
 from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
@@ -40,6 +41,7 @@ class SqlUnitOfWork:
         self.policies = SqlPolicies(session)
         self.scheduling = SqlScheduling(session)
         self.allowance = SqlAllowance(session)
+        self.calls = SqlCalls(session)
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)
         self.audit = SqlAudit(session, clock, audit_key)

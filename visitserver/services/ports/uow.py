@@ -12,6 +12,7 @@ from typing import Protocol
 from visitserver.services.ports.accounts import Accounts
 from visitserver.services.ports.allowance import Allowance
 from visitserver.services.ports.audit import Audit
+from visitserver.services.ports.calls import Calls
 from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
@@ -36,6 +37,8 @@ class UnitOfWork(Protocol):
     def scheduling(self) -> Scheduling: ...
     @property
     def allowance(self) -> Allowance: ...
+    @property
+    def calls(self) -> Calls: ...
     @property
     def identity(self) -> Identity: ...
     @property

@@ -1,0 +1,81 @@
+"""How a call's end is accounted: what becomes of the booking, and whether its credit comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from visitserver.domain.calls import CallPhase, OutcomeCode
+from visitserver.domain.scheduling import BookingState
+
+
+@dataclass(frozen=True, slots=True)
+class CallVerdict:
+    """How a call's end is accounted: the booking's state, the outcome code, and whether the credit comes back."""
+
+    state: BookingState
+    outcome: OutcomeCode
+    refund: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnd:
+    """What is known of a call that is over.
+
+    `sides` are those whose absence ended it; `hung_up` those of them that left by themselves; `share` is connected
+    time over scheduled time, 0 to 1. `check_pending`: a caller was still waiting for an officer at the door;
+    `check_refused`: an officer refused one there.
+    """
+
+    phase: CallPhase
+    cause: str
+    sides: frozenset[str] = frozenset()
+    hung_up: frozenset[str] = frozenset()
+    share: float = 0.0
+    check_pending: bool = False
+    check_refused: bool = False
+
+
+ENOUGH_SHARE: Final = 0.5
+"""A call that broke after this share of its time counts as held; the missing minutes are owed. Below it, it failed."""
+
+
+def account_for(end: CallEnd) -> CallVerdict:
+    """How a call's end is accounted. What was not the family's doing does not cost a credit."""
+    match end.phase:
+        case CallPhase.TERMINATED:
+            return CallVerdict(BookingState.COMPLETED, OutcomeCode.TERMINATED_BY_STAFF, refund=False)
+        case CallPhase.NO_SHOW:
+            return _no_show(end)
+        case CallPhase.ENDED if end.cause == "side_gone":
+            return _left_early(end)
+        case CallPhase.ENDED:
+            return CallVerdict(BookingState.COMPLETED, OutcomeCode.COMPLETED_NORMALLY, refund=False)
+        case CallPhase.FAILED if end.cause == "monitor_missing":
+            return CallVerdict(BookingState.FAILED, OutcomeCode.ESTABLISHMENT_CANCELLED, refund=True)
+        case CallPhase.FAILED:
+            return CallVerdict(BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True)
+        case _:
+            raise ValueError(f"a call that is {end.phase} is not over")
+
+
+def _no_show(end: CallEnd) -> CallVerdict:
+    if "family" not in end.sides:
+        # The terminal cannot tell whether the prisoner refused, was elsewhere or was never told: a person finds out.
+        return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_ERROR, refund=True)
+    if end.check_pending:
+        return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_ERROR, refund=True)
+    if end.check_refused:
+        return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_FAILED_CHECKS, refund=False)
+    return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, refund=False)
+
+
+def _left_early(end: CallEnd) -> CallVerdict:
+    if end.sides and end.sides <= end.hung_up:
+        by_family = "family" in end.sides
+        code = OutcomeCode.VISITOR_COMPLETED_EARLY if by_family else OutcomeCode.PRISONER_COMPLETED_EARLY
+        return CallVerdict(BookingState.COMPLETED, code, refund=False)
+    held = end.share >= ENOUGH_SHARE
+    return CallVerdict(
+        BookingState.COMPLETED if held else BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=not held
+    )
