@@ -97,6 +97,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "terminal.people": _PRISONER,
         "terminal.relationship.answer": _PRISONER,
         "terminal.visit.read": _PRISONER,
+        "terminal.visit.acknowledge": _PRISONER,
         "terminal.visit.state": _PRISONER,
         "terminal.visit.join": _PRISONER,
         # officers: watching

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from visitserver.services.slots import SlotService
     from visitserver.services.stations import StationService
     from visitserver.services.templates import TemplateService
+    from visitserver.services.visits import VisitService
     from visitserver.services.why import WhyService
 
 
@@ -48,6 +49,8 @@ class Services:
     policies: PolicyService
     why: WhyService
     audit: AuditService
+    # one's own visits, for families and prisoners (WEB)
+    visits: VisitService
     # the console's and the desk's own views (CONSOLE)
     desk: DeskService
     # identity (IDENTITY): services/enrolment.py, services/door.py

@@ -117,26 +117,26 @@ def _zone(zone: str | ZoneInfo) -> ZoneInfo:
     return zone if isinstance(zone, ZoneInfo) else ZoneInfo(zone)
 
 
-def _dates_locale() -> str:
-    locale = _locale.get()
+def date_locale(locale: str) -> str:
+    """The locale in which dates are written for readers of `locale`."""
     return _DATES_AS.get(locale, locale)
 
 
 def _datetime(moment: datetime, zone: str | ZoneInfo, style: str = "medium") -> str:
     """`moment` in `zone` (IANA name), in the reader's language."""
-    return format_datetime(moment, format=style, tzinfo=_zone(zone), locale=_dates_locale())
+    return format_datetime(moment, format=style, tzinfo=_zone(zone), locale=date_locale(_locale.get()))
 
 
 def _date(day: date | datetime, zone: str | ZoneInfo = "UTC", style: str = "full") -> str:
     """A day in words; of a moment, the day it is in `zone`."""
     if isinstance(day, datetime):
         day = day.astimezone(_zone(zone)).date()
-    return format_date(day, format=style, locale=_dates_locale())
+    return format_date(day, format=style, locale=date_locale(_locale.get()))
 
 
 def _time(moment: datetime, zone: str | ZoneInfo, style: str = "short") -> str:
     """The time of day of `moment` in `zone`."""
-    return format_time(moment, format=style, tzinfo=_zone(zone), locale=_dates_locale())
+    return format_time(moment, format=style, tzinfo=_zone(zone), locale=date_locale(_locale.get()))
 
 
 def _minutes(duration: timedelta) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from visitserver.domain.people import Prison
+from visitserver.domain.people import Prison, Prisoner
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
 
@@ -59,7 +59,6 @@ def visit_view(
     _: Translate,
     *,
     for_terminal: bool = False,
-    acknowledged: bool = False,
 ) -> VisitView:
     """The view of `booking` at `now`. `for_terminal`: in words to the prisoner."""
     chip, words = _booking_state(booking.state, _, for_terminal=for_terminal)
@@ -83,7 +82,7 @@ def visit_view(
         can_cancel=booking.state in (BookingState.BOOKED, BookingState.REQUESTED) and now < booking.starts_at,
         late=booking.starts_at - now < FREE_CANCELLATION,
         review=booking.state is BookingState.REQUESTED,
-        acknowledged=acknowledged,
+        acknowledged=booking.acknowledged_at is not None,
     )
 
 
@@ -125,8 +124,11 @@ class PersonView:
     answers: tuple[tuple[str, str, str], ...] = ()
 
 
-def person_for_family(link: Relationship, name: str, prison: str, _: Translate) -> PersonView:
-    """A relationship as the contact sees it. A prisoner's refusal is never told: it reads like the prison's."""
+def person_for_family(link: Relationship, prisoner: Prisoner, prison: Prison | None, _: Translate) -> PersonView:
+    """A relationship as the contact sees it. A prisoner's refusal is never told: it reads like the prison's.
+
+    Until it is approved, the page says no more of the prisoner than the contact has typed.
+    """
     possible = link.prisoner_answer is not PrisonerAnswer.REFUSED
     if link.withdrawn_at is not None:
         chip, words = Chip(_("stopped")), _("You have stopped. You may ask again below.")
@@ -143,8 +145,8 @@ def person_for_family(link: Relationship, name: str, prison: str, _: Translate) 
     approved = link.state is RelationshipState.APPROVED and possible and link.withdrawn_at is None
     return PersonView(
         relationship_id=link.id,
-        name=name,
-        prison=prison,
+        name=prisoner.name if approved else f"{prisoner.family_name} ({prisoner.number})",
+        prison=prison.name if approved and prison else "",
         relation=relation_word(link.relation, _),
         state=chip,
         words=words,
@@ -194,11 +196,9 @@ def relations(_: Translate) -> list[tuple[str, str]]:
         ("friend", _("friend")),
         ("lawyer", _("lawyer")),
         ("consul", _("consul")),
+        ("inspector", _("inspector")),
         ("official", _("other official")),
     ]
-
-
-OFFICIAL_RELATIONS: Final = frozenset({"lawyer", "consul", "official"})
 
 
 def relation_word(relation: str, _: Translate) -> str:

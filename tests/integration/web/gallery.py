@@ -18,7 +18,7 @@ from visitserver.config import Settings
 from visitserver.domain.access import Grant, Role
 from visitserver.domain.accounts import Account, AccountKind, Session
 from visitserver.domain.calls import CallKind
-from visitserver.domain.people import Prison
+from visitserver.domain.people import Prison, Prisoner
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipKind, RelationshipState
 from visitserver.domain.scheduling import Booking, BookingParticipant, BookingState, SupervisionLevel
 from visitserver.http.app import create_app
@@ -73,12 +73,13 @@ def link(**changes: Any) -> Relationship:
 
 
 def people_for_family() -> list[Any]:
+    mikko = Prisoner("prs_1", "A1234BC", PRISON.id, "Mikko", "Lahtinen", date(1990, 5, 17), NOW)
     approved = link(state=RelationshipState.APPROVED, prisoner_answer=PrisonerAnswer.ACCEPTED)
     refused = link(id="rel_3", state=RelationshipState.REFUSED, relation="friend")
     return [
-        person_for_family(approved, "Mikko Lahtinen", PRISON.name, same),
-        person_for_family(link(id="rel_2", relation="sibling"), "A. B. 77", "", same),
-        person_for_family(refused, "C. D. 12", "", same),
+        person_for_family(approved, mikko, PRISON, same),
+        person_for_family(link(id="rel_2", relation="sibling"), mikko, PRISON, same),
+        person_for_family(refused, mikko, PRISON, same),
     ]
 
 
@@ -119,7 +120,7 @@ def book_page(**changes: Any) -> dict[str, Any]:
         "person": "Mikko Lahtinen",
         "prison": PRISON.name,
         "zone": PRISON.timezone,
-        "allowance": "3 visits left",
+        "allowance": SimpleNamespace(balance=3, next_credit=date(2026, 3, 16)),
         "general": [],
         "days": days,
         "free_count": 5,

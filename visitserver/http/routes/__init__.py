@@ -8,7 +8,9 @@ from visitserver.http.routes import (
     admin_stations,
     audit,
     family,
+    family_booking,
     family_signin,
+    family_visits,
     officer,
     recordings,
     scheduler,
@@ -20,6 +22,8 @@ from visitserver.http.routes import (
 _MODULES = (
     family_signin,
     family,
+    family_booking,
+    family_visits,
     terminal_signin,
     terminal,
     staff_signin,

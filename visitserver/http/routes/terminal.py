@@ -1,7 +1,106 @@
-"""The pages of the terminals, and the JSON calls their modules make."""
+"""The pages of the terminals: my visits, my people, one visit. No page leads to an address outside /terminal."""
 
 from __future__ import annotations
 
+from typing import Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from visitserver.domain.paging import PageRequest
+from visitserver.domain.rights import PrisonerAnswer
+from visitserver.http.ctx import Ctx
+from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
+from visitserver.http.views import VisitView, person_for_prisoner, visit_view
+from visitserver.services.visits import Visit
 
 routes = RouteTable("terminal")
+
+AT_ONCE = 20
+
+
+class Paged(Body):
+    """Where the list goes on."""
+
+    cursor: str | None = Field(None, max_length=200)
+    lang: str = Field("", max_length=16)
+
+
+class Answer(Body):
+    """What the prisoner says about a contact."""
+
+    answer: Literal["accept", "refuse"]
+
+
+def shown(ctx: Ctx, visit: Visit) -> VisitView:
+    """The view of a visit for the prisoner who is signed in."""
+    names = ", ".join(contact.name for contact in visit.contacts)
+    return visit_view(visit.booking, visit.prison, names, ctx.clock(), ctx._, for_terminal=True)
+
+
+@routes.get("/terminal/home", action="terminal.home", summary="My visits", query=Paged)
+async def home(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    page = await ctx.services.visits.coming(ctx.actor, PageRequest(AT_ONCE, ctx.query(Paged).cursor))
+    people = await ctx.services.relationships.mine(ctx.actor, PageRequest(100))
+    unanswered = sum(
+        each.relationship.prisoner_answer is PrisonerAnswer.UNANSWERED and each.relationship.withdrawn_at is None
+        for each in people.items
+    )
+    views = [shown(ctx, visit) for visit in page.items]
+    return ctx.render(
+        "terminal/home.html",
+        next_visit=views[0] if views else None,
+        later=views[1:],
+        unanswered=unanswered,
+        more=f"/terminal/home?cursor={page.next_cursor}" if page.next_cursor else "",
+    )
+
+
+@routes.get("/terminal/people", action="terminal.people", summary="My people", query=Paged)
+async def people(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    page = await ctx.services.relationships.mine(ctx.actor, PageRequest(AT_ONCE, ctx.query(Paged).cursor))
+    return ctx.render(
+        "terminal/people.html",
+        people=[
+            person_for_prisoner(each.relationship, each.contact.name, ctx._)
+            for each in page.items
+            if each.relationship.withdrawn_at is None
+        ],
+        more=f"/terminal/people?cursor={page.next_cursor}" if page.next_cursor else "",
+    )
+
+
+@routes.post(
+    "/terminal/people/{relationship_id}",
+    action="terminal.relationship.answer",
+    summary="Accept, refuse or stop a contact, in private",
+    body=Answer,
+)
+async def answer(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(Answer)
+    if form.model is not None:
+        accept = form.model.answer == "accept"
+        await ctx.services.relationships.answer(
+            ctx.actor, ctx.param("relationship_id"), accept=accept, request_id=ctx.request_id
+        )
+    return ctx.redirect("/terminal/people")
+
+
+@routes.get("/terminal/devices", action="terminal.visit.read", summary="Try camera and sound")
+async def devices(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    return ctx.render("terminal/devices.html")
+
+
+@routes.get("/terminal/visits/{booking_id}", action="terminal.visit.read", summary="One visit, and the way into it")
+async def visit_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    visit = await ctx.services.visits.get(ctx.actor, ctx.param("booking_id"))
+    return ctx.render("terminal/visit.html", visit=shown(ctx, visit))
+
+
+@routes.post(
+    "/terminal/visits/{booking_id}/acknowledge", action="terminal.visit.acknowledge", summary="I have seen it and come"
+)
+async def acknowledge(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    booking = await ctx.services.visits.acknowledge(ctx.actor, ctx.param("booking_id"), request_id=ctx.request_id)
+    return ctx.redirect(f"/terminal/visits/{booking.id}")

@@ -1,0 +1,206 @@
+"""Booking: free times first, why the others are not, a hold, and the confirmation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from pydantic import Field
+
+from visitserver.domain.decisions import Decision, Outcome
+from visitserver.domain.errors import Conflict, DecisionRefused, Invalid
+from visitserver.domain.paging import PageRequest
+from visitserver.domain.scheduling import BookingState, SupervisionLevel
+from visitserver.http.ctx import Ctx
+from visitserver.http.forms import Body
+from visitserver.http.registry import RouteTable
+from visitserver.http.views import visit_view
+from visitserver.http.wording import shown_in
+from visitserver.services.slots import SlotOffer
+
+routes = RouteTable("family")
+
+TIMES_AT_ONCE = 60
+
+
+class Days(Body):
+    """From which point of the list on."""
+
+    cursor: str | None = Field(None, max_length=200)
+    lang: str = Field("", max_length=16)
+
+
+class Choice(Body):
+    """The chosen time, by its key."""
+
+    slot: str = Field(min_length=1, max_length=100)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeView:
+    """A time on the booking page. `why` and `change` are sentences for the family; empty when it is free."""
+
+    key: str
+    starts_at: datetime
+    ends_at: datetime
+    minutes: int
+    review: bool
+    watched: bool
+    why: list[str] = field(default_factory=list)
+    change: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """A day of the prison with its times."""
+
+    day: date
+    free: list[TimeView]
+    closed: list[TimeView]
+
+
+@routes.get("/book/{relationship_id}", action="slot.list", summary="Free times, and why the others are not", query=Days)
+async def times(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    return await _times(ctx, ctx.param("relationship_id"), ctx.query(Days).cursor, [])
+
+
+@routes.post("/book/{relationship_id}/hold", action="booking.hold", summary="Keep a time for some minutes", body=Choice)
+async def hold(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    relationship_id = ctx.param("relationship_id")
+    form = await ctx.form(Choice)
+    if form.model is None:
+        return ctx.redirect(f"/book/{relationship_id}")
+    try:
+        held = await ctx.services.booking.hold(ctx.actor, relationship_id, form.model.slot, request_id=ctx.request_id)
+    except DecisionRefused as error:
+        said = _said(ctx, error.decision)
+        return await _times(ctx, relationship_id, None, said or [ctx._(error.detail)], status=409)
+    except (Conflict, Invalid) as error:
+        return await _times(ctx, relationship_id, None, [ctx._(error.detail)], status=409)
+    return ctx.redirect(f"/book/confirm/{held.id}")
+
+
+@routes.get("/book/confirm/{hold_id}", action="booking.confirm", summary="What is about to be booked")
+async def confirm_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    visit = await ctx.services.visits.get(ctx.actor, ctx.param("hold_id"))
+    booking = visit.booking
+    if booking.state is not BookingState.HELD:
+        return ctx.redirect(f"/visits/{booking.id}")
+    shown = visit_view(booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._)
+    cost = ctx._("This visit uses one of the visits that the person may have.") if booking.credit_type else ""
+    return ctx.render(
+        "family/confirm.html",
+        visit=shown,
+        hold={"id": booking.id, "expires_at": booking.hold_expires_at, "may_extend": not booking.hold_extended},
+        relationship_id=visit.relationship_of(ctx.actor.id),
+        cost="" if booking.privileged else cost,
+    )
+
+
+@routes.post("/book/confirm/{hold_id}", action="booking.confirm", summary="Book the kept time")
+async def confirm(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    visit = await ctx.services.visits.get(ctx.actor, ctx.param("hold_id"))
+    relationship_id = visit.relationship_of(ctx.actor.id)
+    try:
+        booking = await ctx.services.booking.confirm(ctx.actor, visit.booking.id, request_id=ctx.request_id)
+    except DecisionRefused as error:
+        said = _said(ctx, error.decision)
+        return await _times(ctx, relationship_id, None, said or [ctx._(error.detail)], status=409)
+    except Conflict as error:
+        return await _times(ctx, relationship_id, None, [ctx._(error.detail)], status=409)
+    return ctx.redirect(f"/visits/{booking.id}")
+
+
+@routes.post("/book/confirm/{hold_id}/extend", action="booking.confirm", summary="Keep the time a little longer, once")
+async def extend(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    booking = await ctx.services.booking.extend(ctx.actor, ctx.param("hold_id"), request_id=ctx.request_id)
+    return ctx.redirect(f"/book/confirm/{booking.id}")
+
+
+@routes.post("/book/confirm/{hold_id}/release", action="booking.confirm", summary="Give the kept time back")
+async def release(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    visit = await ctx.services.visits.get(ctx.actor, ctx.param("hold_id"))
+    if visit.booking.state is BookingState.HELD:
+        await ctx.services.booking.cancel(ctx.actor, visit.booking.id, request_id=ctx.request_id)
+    return ctx.redirect(f"/book/{visit.relationship_of(ctx.actor.id)}")
+
+
+async def _times(
+    ctx: Ctx, relationship_id: str, cursor: str | None, notices: list[str], status: int = 200
+) -> web.StreamResponse:
+    view = await ctx.services.relationships.get(ctx.actor, relationship_id)
+    prison = (await ctx.services.visits.prisons([view.prisoner.prison_id])).get(view.prisoner.prison_id or "")
+    if prison is None:
+        raise Conflict("This person is at no prison now.", code="prisoner_moved")
+    uncounted = view.relationship.call_kind.privileged
+    page = await ctx.services.slots.offers(ctx.actor, relationship_id, PageRequest(TIMES_AT_ONCE, cursor))
+    days = _days(page.items, prison.zone, ctx)
+    general = _common(days)
+    if general:
+        days = []
+    return ctx.render(
+        "family/book.html",
+        status=status,
+        relationship_id=relationship_id,
+        person=view.prisoner.name,
+        prison=prison.name,
+        zone=prison.timezone,
+        allowance=None if uncounted else await ctx.services.allowance.view(ctx.actor, view.prisoner.id),
+        general=notices + general,
+        days=days,
+        free_count=sum(len(day.free) for day in days),
+        closed_count=sum(len(day.closed) for day in days),
+        earlier=f"/book/{relationship_id}" if cursor else "",
+        later=f"/book/{relationship_id}?{urlencode({'cursor': page.next_cursor})}" if page.next_cursor else "",
+    )
+
+
+def _said(ctx: Ctx, decision: Decision) -> list[str]:
+    """What a refusal says to the family, and what would change it. Times in it are UTC moments or the prison's days."""
+    show = shown_in(ctx.locale)
+    return decision.say(ctx._, show) + decision.say_change(ctx._, show)
+
+
+def _days(offers: Iterable[SlotOffer], zone: ZoneInfo, ctx: Ctx) -> list[DayView]:
+    show = shown_in(ctx.locale, zone)
+    days = []
+    for day, group in groupby(offers, key=lambda offer: offer.slot.starts_at.astimezone(zone).date()):
+        views = [(offer, _time(offer, ctx, show)) for offer in group]
+        days.append(
+            DayView(
+                day=day,
+                free=[view for offer, view in views if offer.decision.outcome is not Outcome.REFUSE],
+                closed=[view for offer, view in views if offer.decision.outcome is Outcome.REFUSE],
+            )
+        )
+    return days
+
+
+def _time(offer: SlotOffer, ctx: Ctx, show: Callable[[Any], str]) -> TimeView:
+    refused = offer.decision.outcome is Outcome.REFUSE
+    watched = offer.slot.supervision is SupervisionLevel.LIVE or offer.decision.live_supervision
+    return TimeView(
+        key=offer.slot.key,
+        starts_at=offer.slot.starts_at,
+        ends_at=offer.slot.ends_at,
+        minutes=int(offer.slot.duration / timedelta(minutes=1)),
+        review=offer.decision.outcome is Outcome.REVIEW,
+        watched=watched,
+        why=offer.decision.say(ctx._, show) if refused else [],
+        change=offer.decision.say_change(ctx._, show) if refused else [],
+    )
+
+
+def _common(days: list[DayView]) -> list[str]:
+    """When nothing is free and every time is closed for one and the same reason, that is said once, at the head."""
+    closed = [view for day in days for view in day.closed]
+    if not closed or any(day.free for day in days):
+        return []
+    first = (closed[0].why, closed[0].change)
+    return [*first[0], *first[1]] if all((view.why, view.change) == first for view in closed) else []
