@@ -112,7 +112,9 @@ class SignInService:
             failure = await self._judge(u, account, right and account is not None, hashed, code, device)
             if account is None:
                 raise failure or SignInFailed("The name and the secret do not fit together.")
-            actor = Actor(_ACTOR_KINDS[kind], account.person_id, None if device is None else device.prison_id)
+            actor = Actor(
+                _ACTOR_KINDS[kind], account.person_id, account.prison_id if device is None else device.prison_id
+            )
             if failure is not None:
                 u.audit.append("session.refused", actor, account.id, {"code": failure.code}, request_id)
                 await u.commit()
