@@ -204,6 +204,7 @@ class _NoJar(CookieJar):
 
 def fill(path: str, value: str = "x_doesnotexist") -> str:
     """The path with every parameter filled in."""
+    path = re.sub(r"{[a-z_]+:\[0-9\]\+}", "1", path)
     return re.sub(r"{[^}]*}", value, path)
 
 
