@@ -1,0 +1,155 @@
+"""The jobs of the identity process and their results as messages: dataclasses to JSON headers and blobs, and back.
+
+What comes back is checked while it is taken apart: a wrong type raises ValueError, KeyError or TypeError.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from visitserver.domain.identity import FacePolicy, Verdict
+from visitserver.services.ports.identity_engine import (
+    Claim,
+    DocumentFields,
+    DocumentReading,
+    FaceComparison,
+    FieldCheck,
+    Hint,
+    Liveness,
+)
+
+Message = tuple[dict[str, Any], list[bytes]]
+
+
+def claim_out(claim: Claim | None) -> dict[str, str] | None:
+    """A claim as JSON."""
+    if claim is None:
+        return None
+    return {"given": claim.given_name, "family": claim.family_name, "born_on": claim.born_on.isoformat()}
+
+
+def claim_in(data: dict[str, str] | None) -> Claim | None:
+    """The claim in JSON."""
+    return Claim(data["given"], data["family"], date.fromisoformat(data["born_on"])) if data else None
+
+
+def policy_out(policy: FacePolicy) -> dict[str, Any]:
+    """A policy as JSON."""
+    return {
+        "version": policy.version,
+        "encoder": policy.encoder,
+        "agree": policy.agree,
+        "unsure": policy.unsure,
+        "enough": policy.enough,
+    }
+
+
+def policy_in(data: dict[str, Any]) -> FacePolicy:
+    """The policy in JSON."""
+    return FacePolicy(data["version"], data["encoder"], data["agree"], data["unsure"], data["enough"])
+
+
+def reading_out(reading: DocumentReading, *, pictures: bool = True) -> Message:
+    """A reading; its pictures are the blobs, left out when they are kept elsewhere."""
+    fields = reading.fields
+    header = {
+        "fields": None
+        if fields is None
+        else {
+            "document_code": fields.document_code,
+            "issuer": fields.issuer,
+            "number": fields.number,
+            "family_name": fields.family_name,
+            "given_names": fields.given_names,
+            "nationality": fields.nationality,
+            "sex": fields.sex,
+            "birth_date": fields.birth_date.isoformat() if fields.birth_date else None,
+            "expires": fields.expires.isoformat() if fields.expires else None,
+            "optional": fields.optional,
+        },
+        "mrz_type": reading.mrz_type,
+        "lines": list(reading.lines),
+        "doubtful": [list(place) for place in reading.doubtful],
+        "checks": [[check.check, check.ok, check.detail] for check in reading.checks],
+        "problems": list(reading.problems),
+        "portrait_found": reading.portrait_found,
+        "pixels_per_char": reading.pixels_per_char,
+    }
+    return header, [reading.page, reading.portrait] if pictures else [b"", b""]
+
+
+def reading_in(header: dict[str, Any], blobs: list[bytes]) -> DocumentReading:
+    """The reading in a message."""
+    fields = header["fields"]
+    if fields is not None:
+        fields = DocumentFields(
+            **{name: str(fields[name]) for name in _FIELD_TEXTS},
+            birth_date=_day(fields["birth_date"]),
+            expires=_day(fields["expires"]),
+        )
+    return DocumentReading(
+        fields=fields,
+        mrz_type=header["mrz_type"],
+        lines=tuple(str(line) for line in header["lines"]),
+        doubtful=tuple((int(line), int(place)) for line, place in header["doubtful"]),
+        checks=tuple(FieldCheck(str(check), _maybe(ok), str(detail)) for check, ok, detail in header["checks"]),
+        problems=tuple(str(problem) for problem in header["problems"]),
+        portrait_found=bool(header["portrait_found"]),
+        pixels_per_char=header["pixels_per_char"],
+        page=blobs[0],
+        portrait=blobs[1],
+    )
+
+
+_FIELD_TEXTS = (*("document_code", "issuer", "number", "family_name", "given_names", "nationality", "sex", "optional"),)
+
+
+def comparison_out(comparison: FaceComparison) -> Message:
+    """A comparison; the template, the face and the frames are the blobs."""
+    header = {
+        "verdict": comparison.verdict.value,
+        "distances": list(comparison.distances),
+        "distance": comparison.distance,
+        "reasons": list(comparison.reasons),
+        "template": comparison.template is not None,
+        "model_version": comparison.model_version,
+        "policy_version": comparison.policy_version,
+        "liveness": [comparison.liveness.observed, comparison.liveness.change, list(comparison.liveness.directions)],
+    }
+    return header, [comparison.template or b"", comparison.face, *comparison.frames]
+
+
+def comparison_in(header: dict[str, Any], blobs: list[bytes]) -> FaceComparison:
+    """The comparison in a message."""
+    observed, change, directions = header["liveness"]
+    return FaceComparison(
+        verdict=Verdict(header["verdict"]),
+        distances=tuple(float(value) for value in header["distances"]),
+        reasons=tuple(str(reason) for reason in header["reasons"]),
+        template=blobs[0] if header["template"] else None,
+        distance=None if header["distance"] is None else float(header["distance"]),
+        model_version=str(header["model_version"]),
+        policy_version=str(header["policy_version"]),
+        liveness=Liveness(str(observed), float(change), tuple(str(direction) for direction in directions)),
+        face=blobs[1],
+        frames=tuple(blobs[2:]),
+    )
+
+
+def hints_out(hints: list[Hint]) -> Message:
+    """Hints as JSON."""
+    return {"hints": [[hint.code, hint.value] for hint in hints]}, []
+
+
+def hints_in(header: dict[str, Any]) -> list[Hint]:
+    """The hints in a message."""
+    return [Hint(str(code), float(value)) for code, value in header["hints"]]
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _maybe(value: Any) -> bool | None:
+    return None if value is None else bool(value)

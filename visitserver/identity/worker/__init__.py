@@ -1,0 +1,1 @@
+"""What runs in the identity process: pictures, characters, faces. Imported nowhere else (tests check it)."""
