@@ -34,12 +34,12 @@ from aiortc.rtp import (
     RtcpPsfbPacket,
     RtcpReceiverInfo,
     RtcpRrPacket,
-    RtcpRtpfbPacket,
     RtcpSdesPacket,
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
     pack_remb_fci,
+    pack_rtcp_packet,
     unpack_remb_fci,
 )
 
@@ -47,6 +47,7 @@ _CNAME = 1  # RFC 3550 section 6.5.1
 _BLOCK = struct.Struct("!LB3sLLLL")
 _SENDER = struct.Struct("!LQL")
 _NACK = struct.Struct("!HH")
+_FEEDBACK = struct.Struct("!LL")
 
 
 class MalformedRtcp(ValueError):
@@ -164,9 +165,21 @@ class Reporter:
         return self._empty_report + bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=self.ssrc, media_ssrc=ssrc))
 
     def nack(self, ssrc: int, sequences: list[int]) -> bytes:
-        """A generic NACK for these sequence numbers, in their order (RFC 4585 section 6.2.1)."""
-        message = RtcpRtpfbPacket(fmt=RTCP_RTPFB_NACK, ssrc=self.ssrc, media_ssrc=ssrc, lost=sequences)
-        return self._empty_report + bytes(message)
+        """A generic NACK for these sequence numbers, in their order (RFC 4585 section 6.2.1); at least one.
+
+        aiortc's own cannot write numbers that wrap around.
+        """
+        payload = _FEEDBACK.pack(self.ssrc, ssrc)
+        first, following = sequences[0], 0
+        for sequence in sequences[1:]:
+            distance = (sequence - first - 1) & 0xFFFF
+            if distance < 16:
+                following |= 1 << distance
+            else:
+                payload += _NACK.pack(first, following)
+                first, following = sequence, 0
+        payload += _NACK.pack(first, following)
+        return self._empty_report + pack_rtcp_packet(RTCP_RTPFB, RTCP_RTPFB_NACK, payload)
 
 
 def sender_report(ssrc: int, cname: str, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
