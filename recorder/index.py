@@ -106,7 +106,7 @@ class RecordingIndex:
         self.summary = RecordingSummary()
         self.events: list[tuple[int, dict[str, Any]]] = []
         self._read_tracks: dict[int, IndexedTrack] = {}
-        self._senders: dict[str, SenderClock | None] = {}
+        self._senders: dict[int, SenderClock | None] = {}
 
     @classmethod
     def build(cls, chunks: Iterable[bytes], start_ns: int, only: Iterable[str] | None = None) -> RecordingIndex:
@@ -130,17 +130,32 @@ class RecordingIndex:
         """Participants who have a track, in order of their first, each with their side."""
         return {track.participant_id: track.side for track in self.tracks.values()}
 
-    def sender(self, participant_id: str) -> SenderClock | None:
-        """The wall clock of a participant; None if it sent no reports."""
-        if participant_id not in self._senders:
-            reports = [
-                report
-                for track in self.tracks.values()
-                if track.participant_id == participant_id
-                for report in track.reports
-            ]
-            self._senders[participant_id] = SenderClock(reports) if reports else None
-        return self._senders[participant_id]
+    def sender(self, track: IndexedTrack) -> SenderClock | None:
+        """The wall clock of the device that sent `track`; None if it sent no reports.
+
+        A participant's tracks that overlap in time come from one device and share its clock. After a rejoin it may be
+        another device.
+        """
+        if not self._senders:
+            for group in self._devices():
+                reports = [report for member in group for report in member.reports]
+                clock = SenderClock(reports) if reports else None
+                self._senders.update((member.number, clock) for member in group)
+        return self._senders.get(track.number)
+
+    def _devices(self) -> list[list[IndexedTrack]]:
+        groups: list[list[IndexedTrack]] = []
+        received = [track for track in self.tracks.values() if track.sequence.received]
+        for track in sorted(received, key=lambda track: (track.participant_id, track.first_ns)):
+            if (
+                groups
+                and groups[-1][0].participant_id == track.participant_id
+                and track.first_ns < max(member.last_ns for member in groups[-1])
+            ):
+                groups[-1].append(track)
+            else:
+                groups.append([track])
+        return groups
 
     def to_ms(self, mono_ns: int) -> int:
         """Milliseconds on the recording's time line."""

@@ -147,7 +147,7 @@ class _TrackReader:
 
     def __init__(self, index: RecordingIndex, track: IndexedTrack, writer: _WebmWriter) -> None:
         self._writer = writer
-        self._clock = track.clock(index.sender(track.participant_id))
+        self._clock = track.clock(index.sender(track))
         self._start = index.start_ns / 1e9
         self._numbers = SequenceTracker()
         self._reorder: Reorder[tuple[bool, int, bytes, float]] = Reorder(track.absent)

@@ -251,3 +251,8 @@ class Publisher:
             yield self._sent(at, self.video, sender_report(self.video.ssrc, ntp, 7_000_000 + int(at * 90000)), True)
             stamp = 0xFFFFFFFF - 24000 + int(at * 48000)
             yield self._sent(at, self.audio, sender_report(self.audio.ssrc, ntp, stamp), True)
+
+
+def system_now() -> datetime:
+    """The system's clock."""
+    return datetime.now(UTC)
