@@ -70,8 +70,8 @@ def test_of_times_that_come_twice_the_first_is_meant() -> None:
 
 
 def test_the_wall_clock_that_is_skipped_has_no_moment() -> None:
-    assert to_utc(datetime(2026, 3, 29, 3, 30), HELSINKI) is None
-    assert to_utc(datetime(2026, 10, 25, 3, 30), HELSINKI) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert to_utc(datetime.combine(SPRING, time(3, 30)), HELSINKI) is None
+    assert to_utc(datetime.combine(AUTUMN, time(3, 30)), HELSINKI) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 def test_a_day_has_a_first_moment_even_where_midnight_is_skipped() -> None:
