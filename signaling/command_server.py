@@ -8,6 +8,7 @@ from signaling.calls import CallEvent
 from signaling.commands import (
     AttachRecorder,
     Bookmark,
+    Cancel,
     Events,
     Hold,
     Mute,
@@ -45,7 +46,7 @@ class CommandServer:
             case Events():
                 events = self._rooms.events(_call_id(command.call_id))
                 return {"events": [event.to_json() for event in events if event.sequence > command.after]}
-            case Snapshot() | Hold() | Resume() | Mute() | Terminate() | Bookmark() | Say():
+            case Snapshot() | Hold() | Resume() | Mute() | Terminate() | Cancel() | Bookmark() | Say():
                 room = self._rooms.get(_call_id(command.call_id))
                 _intervene(room, command)
             case _:
@@ -56,7 +57,7 @@ class CommandServer:
         return room.snapshot(self._node_id).model_dump(mode="json")
 
 
-def _intervene(room: Room, command: Snapshot | Hold | Resume | Mute | Terminate | Bookmark | Say) -> None:
+def _intervene(room: Room, command: Snapshot | Hold | Resume | Mute | Terminate | Cancel | Bookmark | Say) -> None:
     match command:
         case Hold():
             room.hold(command.actor, command.reason, command.words)
@@ -66,6 +67,8 @@ def _intervene(room: Room, command: Snapshot | Hold | Resume | Mute | Terminate 
             room.mute(command.participant_id, command.kind, command.muted, command.actor, command.reason)
         case Terminate():
             room.terminate(command.actor, command.reason, command.words)
+        case Cancel():
+            room.cancel(command.cause)
         case Bookmark():
             room.bookmark(command.actor, command.note)
         case Say():

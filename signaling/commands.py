@@ -74,6 +74,14 @@ class Terminate(_Command):
     words: _Words
 
 
+class Cancel(_Command):
+    """End a call that has not been live: its booking is gone. `cause` is a code."""
+
+    command: Literal["cancel"] = "cancel"
+    call_id: str
+    cause: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
+
+
 class Bookmark(_Command):
     """Mark this moment."""
 
@@ -113,7 +121,9 @@ class Events(_Command):
     after: int = Field(default=0, ge=0)
 
 
-Command = Open | AttachRecorder | Hold | Resume | Mute | Terminate | Bookmark | Say | Snapshot | Snapshots | Events
+Command = (
+    Open | AttachRecorder | Hold | Resume | Mute | Terminate | Cancel | Bookmark | Say | Snapshot | Snapshots | Events
+)
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
 
 

@@ -12,6 +12,7 @@ from signaling.calls import Actor, CallEvent
 from signaling.commands import (
     AttachRecorder,
     Bookmark,
+    Cancel,
     Command,
     Events,
     Hold,
@@ -70,6 +71,10 @@ class RoomControl(Protocol):
 
     async def terminate(self, call_id: CallId, actor: Actor, reason: str, words: str) -> RoomSnapshot:
         """End the call. `words` are shown to the participants, `reason` is not."""
+        ...
+
+    async def cancel(self, call_id: CallId, cause: str) -> RoomSnapshot:
+        """End a call that has not been live yet because its booking is gone. `cause` is a code."""
         ...
 
     async def bookmark(self, call_id: CallId, actor: Actor, note: str) -> RoomSnapshot:
@@ -136,6 +141,10 @@ class BusRoomControl:
         """See `RoomControl.terminate`."""
         command = _checked(Terminate, call_id=call_id, actor=actor, reason=reason, words=words)
         return await self._to_room(call_id, command)
+
+    async def cancel(self, call_id: CallId, cause: str) -> RoomSnapshot:
+        """See `RoomControl.cancel`."""
+        return await self._to_room(call_id, _checked(Cancel, call_id=call_id, cause=cause))
 
     async def bookmark(self, call_id: CallId, actor: Actor, note: str) -> RoomSnapshot:
         """See `RoomControl.bookmark`."""

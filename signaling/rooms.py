@@ -16,6 +16,7 @@ from signaling.errors import (
     SignalingError,
     Unavailable,
     UnknownCall,
+    WrongState,
 )
 from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId, parse_call_id
 from signaling.media.node import MediaNode
@@ -63,6 +64,8 @@ class Rooms:
             if known.charter != charter:
                 raise CharterConflict("the call is open under another charter")
             return known
+        if charter.call_id in self._past:
+            raise WrongState("the call is over")
         if not self.accepting:
             raise Unavailable("this node takes no new calls")
         call_id = parse_call_id(charter.call_id)

@@ -51,6 +51,8 @@ def account_for(end: CallEnd) -> CallVerdict:
             return _left_early(end)
         case CallPhase.ENDED:
             return CallVerdict(BookingState.COMPLETED, OutcomeCode.COMPLETED_NORMALLY, refund=False)
+        case CallPhase.FAILED if end.cause == "booking_cancelled":
+            return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, refund=True)
         case CallPhase.FAILED if end.cause == "monitor_missing":
             return CallVerdict(BookingState.FAILED, OutcomeCode.ESTABLISHMENT_CANCELLED, refund=True)
         case CallPhase.FAILED:

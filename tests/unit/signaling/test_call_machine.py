@@ -307,6 +307,14 @@ def test_termination_needs_a_person_and_a_reason() -> None:
     assert (types(final), final[0].actor) == ([EventType.TERMINATED], OFFICER)
 
 
+def test_a_call_is_cancelled_only_before_it_was_live() -> None:
+    machine = opened()
+    events = machine.cancel(at(-100), "booking_cancelled")
+    assert (events[0].cause, events[0].data["outcome"]) == ("booking_cancelled", "failed")
+    with pytest.raises(WrongState):
+        live().cancel(at(10), "booking_cancelled")
+
+
 def test_nothing_happens_to_a_call_that_is_over() -> None:
     machine = live()
     machine.terminate(at(10), OFFICER, "why", "")

@@ -156,6 +156,8 @@ async def test_what_is_over_can_be_asked_for_some_minutes_longer(on: Stage) -> N
     await on.control.terminate(given.call_id, OFFICER, "why", "")
     await eventually(lambda: len(on.node.rooms) == 0, "the room is closed")
     assert given.call_id not in on.media.rooms
+    with pytest.raises(WrongState):  # nobody who is behind with the events brings it back to life
+        await on.control.open(on.sign(given))
     assert await on.control.events(given.call_id)
     on.clock.advance(LINGER.total_seconds())
     await on.directory.register(on.node.info, 0)

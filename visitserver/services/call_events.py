@@ -1,0 +1,173 @@
+"""Call events into the store: each once, none missing; and what a call's end means for booking and recording."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+
+from signaling.bus import Bus
+from signaling.calls import FINAL, IN_PROGRESS, CallEvent, CallState, EventType, replay
+from signaling.commands import CALL_EVENT_TOPIC
+from signaling.control import RoomControl
+from signaling.errors import SignalingError, UnknownCall
+from signaling.recorder_leg import PASSING_FAILURES
+from visitserver.domain.actors import Actor, system_actor
+from visitserver.domain.call_outcomes import CallEnd, account_for
+from visitserver.domain.calls import Call, CallPhase
+from visitserver.domain.errors import DomainError, NotFound
+from visitserver.domain.identity import CheckState
+from visitserver.domain.scheduling import BookingState
+from visitserver.services.call_access import call_id_of
+from visitserver.services.call_history import event_of, row_of
+from visitserver.services.call_opening import Closing
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+log = structlog.get_logger(__name__)
+
+ACTOR = system_actor("call_events")
+
+
+class RecordingLife(Protocol):
+    """What call events tell services/recordings.py."""
+
+    async def started(self, recording_id: str) -> None: ...
+
+    async def paused(self, recording_id: str, is_paused: bool) -> None: ...
+
+    async def seal_known(self, actor: Actor, recording_id: str, request_id: str | None = None) -> bool: ...
+
+    async def failed(self, actor: Actor, recording_id: str, cause: str, request_id: str | None = None) -> None: ...
+
+
+class CallEventConsumer:
+    """Follows the bus. What it misses (a slow moment, a restart, a database that was away) it asks the media node for.
+
+    `run` until cancelled; `catch_up` now and then, from a PeriodicTask.
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        bus: Bus,
+        control: RoomControl,
+        recordings: RecordingLife,
+        bookings: Closing,
+    ) -> None:
+        self._uow = uow
+        self._bus = bus
+        self._control = control
+        self._recordings = recordings
+        self._bookings = bookings
+
+    async def run(self) -> None:
+        """Store every event that is published from now on."""
+        async with await self._bus.subscribe(CALL_EVENT_TOPIC) as subscription:
+            async for message in subscription:
+                if message.lost:
+                    log.warning("call events lost on the bus", count=message.lost)
+                try:
+                    await self.take([CallEvent.from_json(message.payload)])
+                except (DomainError, SignalingError) as error:
+                    # catch_up comes back to it: the media node still has it.
+                    log.warning("call event not stored", code=error.code)
+                except Exception:
+                    log.exception("call event not stored")
+
+    async def catch_up(self) -> None:
+        """Ask for whatever the open calls' rows are missing."""
+        async with self._uow(read_only=True) as u:
+            unfinished = await u.calls.unfinished(2000)
+        for call in unfinished:
+            try:
+                await self.take(await self._control.events(call_id_of(call.id), call.last_sequence))
+            except UnknownCall:
+                continue
+            except (DomainError, SignalingError) as error:
+                log.warning("call events not caught up", call_id=call.id, code=error.code)
+
+    async def take(self, events: Sequence[CallEvent]) -> None:
+        """Store events of one call. Those stored already change nothing; a hole before them is filled first."""
+        if not events:
+            return
+        call_id = str(events[0].call_id)
+        async with self._uow(read_only=True) as u:
+            try:
+                stored = (await u.calls.get(call_id)).last_sequence
+            except NotFound:
+                log.warning("event of a call that is not ours", call_id=call_id)
+                return
+        if events[0].sequence > stored + 1:
+            events = await self._control.events(call_id_of(call_id), stored)
+        for follow_up in await self._store(call_id, events):
+            await follow_up()
+
+    async def _store(self, call_id: str, events: Sequence[CallEvent]) -> list[Callable[[], Awaitable[object]]]:
+        """One transaction: rows, the call, and at its end the booking. What is to be done after it."""
+        async with self._uow() as u:
+            call = await u.calls.get(call_id, for_update=True)
+            new = [event for event in events if event.sequence > call.last_sequence]
+            if not new:
+                return []
+            if new[0].sequence != call.last_sequence + 1:
+                log.warning("hole in a call's events", call_id=call_id, expected=call.last_sequence + 1)
+                return []
+            before = [event_of(row) for row in await u.calls.events(call_id)]
+            state = replay([*before, *new])
+            for event in new:
+                u.calls.add(row_of(event))
+            call.last_sequence = state.sequence
+            call.phase = CallPhase(state.phase.value)
+            call.connected_seconds = int(state.connected_seconds(new[-1].at))
+            if state.phase in FINAL:
+                await self._close(u, call, state, [*before, *new])
+            await u.commit()
+        return [step for event in new for step in self._recording_steps(call, event)]
+
+    async def _close(self, u: UnitOfWork, call: Call, state: CallState, events: Sequence[CallEvent]) -> None:
+        final = events[-1]
+        checks = await u.identity.checks_of_booking(call.booking_id)
+        scheduled = (call.ends_at - call.starts_at) / timedelta(seconds=1)
+        verdict = account_for(
+            CallEnd(
+                phase=call.phase,
+                cause=state.cause,
+                sides=frozenset(final.data.get("sides", ())),
+                hung_up=_hung_up(events),
+                share=call.connected_seconds / scheduled,
+                check_pending=any(check.state is CheckState.REVIEW for check in checks),
+                check_refused=any(check.state is CheckState.REFUSED for check in checks),
+            )
+        )
+        call.outcome, call.cause, call.ended_at = verdict.outcome, state.cause, final.at
+        booking = await u.scheduling.get_booking(call.booking_id)
+        if booking.state is BookingState.BOOKED:
+            await self._bookings.close_within(
+                u, ACTOR, booking.id, verdict.state, verdict.outcome, refund=verdict.refund
+            )
+
+    def _recording_steps(self, call: Call, event: CallEvent) -> list[Callable[[], Awaitable[object]]]:
+        """What an event means for the recording; each a transaction of its own, harmless when it comes twice."""
+        recordings, recording_id = self._recordings, call.recording_id
+        if event.type is EventType.RECORDER_ATTACHED:
+            return [lambda: recordings.started(str(event.data["recording_id"]))]
+        if event.type is EventType.RECORDER_SEALED:
+            return [lambda: recordings.seal_known(ACTOR, str(event.data["recording_id"]))]
+        if recording_id is None:
+            return []
+        if event.type is EventType.RECORDER_FAILED and event.cause not in PASSING_FAILURES:
+            return [lambda: recordings.failed(ACTOR, recording_id, event.cause)]
+        if event.type.value in _PAUSING:
+            return [lambda: recordings.paused(recording_id, event.type is not EventType.LIVE)]
+        return []
+
+
+_PAUSING = frozenset(phase.value for phase in IN_PROGRESS)
+
+
+def _hung_up(events: Sequence[CallEvent]) -> frozenset[str]:
+    """The sides whose last word was to hang up."""
+    last = {str(event.data["side"]): event.cause for event in events if event.type is EventType.DISCONNECTED}
+    return frozenset(side for side, cause in last.items() if cause == "hung_up")

@@ -1,0 +1,243 @@
+"""Opening calls: a room for every booking that is due, and a new one wherever a media node was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from signaling.calls import BEFORE_LIVE, CallEvent, Phase, Recorder
+from signaling.control import RoomControl
+from signaling.errors import SignalingError, UnknownCall, WrongState
+from signaling.ids import CallId, OrdinaryCallId
+from signaling.media.leg import Kind, Side
+from signaling.snapshot import RoomSnapshot
+from signaling.tickets import CallCharter, RecordingPolicy, RecordingWarrant, Supervision, TicketIssuer
+from visitserver.domain import policies as keys
+from visitserver.domain.actors import system_actor
+from visitserver.domain.calls import Call, OutcomeCode
+from visitserver.domain.clock import Clock
+from visitserver.domain.errors import Conflict, DomainError
+from visitserver.domain.recordings import Recording, RecordingState
+from visitserver.domain.scheduling import Booking, BookingState
+from visitserver.services.call_access import call_id_of
+from visitserver.services.call_history import event_of
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+log = structlog.get_logger(__name__)
+
+ACTOR = system_actor("call_opener")
+BATCH = 200
+CHARTER_OUTLASTS = timedelta(hours=1)
+
+
+class Expecting(Protocol):
+    """What opening a call needs of services/recordings.py."""
+
+    def expect(
+        self,
+        u: UnitOfWork,
+        *,
+        call_id: str,
+        prison_id: str,
+        prisoner_id: str,
+        booking_id: str | None,
+        policy_version: str,
+        expected_end: datetime,
+    ) -> Recording: ...
+
+    async def started(self, recording_id: str) -> None: ...
+
+
+class Closing(Protocol):
+    """What it needs of services/booking.py."""
+
+    async def close_within(
+        self,
+        u: UnitOfWork,
+        actor: object,
+        booking_id: str,
+        state: BookingState,
+        outcome: OutcomeCode,
+        *,
+        refund: bool,
+        request_id: str | None = None,
+    ) -> Booking: ...
+
+
+class CallOpener:
+    """`run_once` is called every few seconds by a PeriodicTask; it does whatever is due by the injected clock.
+
+    Any number of them may run at once: a booking has one call (a unique key), a call one room (the directory).
+    """
+
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        clock: Clock,
+        issuer: TicketIssuer,
+        control: RoomControl,
+        recordings: Expecting,
+        bookings: Closing,
+        new_call_id: Callable[..., CallId],
+    ) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._issuer = issuer
+        self._control = control
+        self._recordings = recordings
+        self._bookings = bookings
+        self._new_call_id = new_call_id
+
+    async def run_once(self) -> int:
+        """Make the calls that are due; open or mend the rooms of those that are not over. How many there are."""
+        for booking_id in await self._due():
+            await self._make(booking_id)
+        async with self._uow(read_only=True) as u:
+            unfinished = await u.calls.unfinished(BATCH * 10)
+        for call in unfinished:
+            try:
+                await self._mend(call)
+            except (SignalingError, DomainError) as error:
+                # The next run tries again; the others must not wait for this one.
+                log.warning("call not opened", call_id=call.id, code=error.code)
+        return len(unfinished)
+
+    async def _due(self) -> list[str]:
+        """The bookings whose waiting room opens now, or should have."""
+        now = self._clock()
+        lobby: dict[str, timedelta] = {}
+        due: list[str] = []
+        async with self._uow(read_only=True) as u:
+            # The longest that any prison's waiting room opens ahead; then each one's own policy.
+            horizon = now + timedelta(minutes=keys.LOBBY_MINUTES.highest)
+            for booking in await u.calls.bookings_without_call(starts_before=horizon, limit=BATCH):
+                if booking.prison_id not in lobby:
+                    policies = await u.policies.at(booking.prison_id, now)
+                    lobby[booking.prison_id] = timedelta(minutes=policies.number(keys.LOBBY_MINUTES))
+                if now >= booking.starts_at - lobby[booking.prison_id]:
+                    due.append(booking.id)
+        return due
+
+    # --- rows --------------------------------------------------------------------------------------------------
+
+    async def _make(self, booking_id: str) -> None:
+        """The call of a booking that is due, with its recording: one transaction."""
+        try:
+            async with self._uow() as u:
+                booking = await u.scheduling.get_booking(booking_id, for_update=True)
+                now = self._clock()
+                if booking.state is not BookingState.BOOKED or await u.calls.find_of_booking(booking.id):
+                    return
+                if now >= booking.ends_at:
+                    await self._missed(u, booking)
+                    return
+                policies = await u.policies.at(booking.prison_id, now)
+                lobby_opens_at = booking.starts_at - timedelta(minutes=policies.number(keys.LOBBY_MINUTES))
+                recorded = policies.flag(keys.RECORDING_REQUIRED) and not booking.privileged
+                call = Call(
+                    id=self._new_call_id(privileged=booking.privileged),
+                    booking_id=booking.id,
+                    prison_id=booking.prison_id,
+                    prisoner_id=booking.prisoner_id,
+                    kind=booking.kind,
+                    lobby_opens_at=lobby_opens_at,
+                    starts_at=booking.starts_at,
+                    ends_at=booking.ends_at,
+                    recorded=recorded,
+                    supervision=Supervision.NONE.value if booking.privileged else booking.supervision.value,
+                    watch_banner=policies.flag(keys.WATCH_BANNER) and not booking.privileged,
+                    policy_version=policies.used(keys.RECORDING_REQUIRED),
+                    created_at=now,
+                )
+                if recorded:
+                    call.recording_id = self._expect(u, call).id
+                u.calls.add(call)
+                u.audit.append("call.open", ACTOR, call.id, {"booking": booking.id}, prison_id=call.prison_id)
+                await u.commit()
+        except Conflict:
+            log.info("booking was opened elsewhere", booking_id=booking_id)
+
+    async def _missed(self, u: UnitOfWork, booking: Booking) -> None:
+        """No call was opened in time: our fault, whatever it was."""
+        await self._bookings.close_within(
+            u, ACTOR, booking.id, BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True
+        )
+        await u.commit()
+        log.error("booking passed without a call", booking_id=booking.id)
+
+    def _expect(self, u: UnitOfWork, call: Call) -> Recording:
+        return self._recordings.expect(
+            u,
+            call_id=call.id,
+            prison_id=call.prison_id,
+            prisoner_id=call.prisoner_id,
+            booking_id=call.booking_id,
+            policy_version=call.policy_version[:64],
+            expected_end=call.ends_at,
+        )
+
+    # --- rooms -------------------------------------------------------------------------------------------------
+
+    async def _mend(self, call: Call) -> None:
+        """See that the call has its room, its room its recorder, and a cancelled one its end."""
+        call_id = call_id_of(call.id)
+        try:
+            snapshot = await self._control.snapshot(call_id)
+        except UnknownCall:
+            opened = await self._open(call, call_id)
+            if opened is None:
+                return
+            snapshot = opened
+        if snapshot.phase in BEFORE_LIVE or snapshot.phase is Phase.SCHEDULED:
+            async with self._uow(read_only=True) as u:
+                booking = await u.scheduling.get_booking(call.booking_id)
+            if booking.state is not BookingState.BOOKED:
+                await self._control.cancel(call_id, "booking_cancelled")
+                return
+        missing = snapshot.recorder in (Recorder.ABSENT, Recorder.FAILED)
+        if call.recorded and missing and snapshot.phase is not Phase.ENDING and isinstance(call_id, OrdinaryCallId):
+            await self._record(call, call_id)
+
+    async def _open(self, call: Call, call_id: CallId) -> RoomSnapshot | None:
+        """A room with what is known of the call. None when the call proves to be over already."""
+        charter = CallCharter(
+            call_id=call_id,
+            starts_at=call.starts_at,
+            ends_at=call.ends_at,
+            lobby_opens_at=call.lobby_opens_at,
+            sides=(Side.FAMILY, Side.PRISONER),
+            recording=RecordingPolicy.REQUIRED if call.recorded else RecordingPolicy.NONE,
+            supervision=Supervision(call.supervision),
+            watch_banner=call.watch_banner,
+        )
+        expires_at = max(call.ends_at, self._clock()) + CHARTER_OUTLASTS
+        token = self._issuer.issue(charter, expires_at=expires_at)
+        async with self._uow(read_only=True) as u:
+            history: Sequence[CallEvent] = [event_of(row) for row in await u.calls.events(call.id)]
+        try:
+            return await self._control.open(token, history)
+        except WrongState:
+            log.warning("call is over, its outcome is to come", call_id=call.id)
+            return None
+
+    async def _record(self, call: Call, call_id: OrdinaryCallId) -> None:
+        recording_id = await self._recording_id(call)
+        warrant = RecordingWarrant(call_id, recording_id, (Kind.AUDIO, Kind.VIDEO), call.policy_version[:64])
+        expires_at = max(call.ends_at, self._clock()) + CHARTER_OUTLASTS
+        await self._control.attach_recorder(self._issuer.issue(warrant, expires_at=expires_at))
+        await self._recordings.started(recording_id)
+
+    async def _recording_id(self, call: Call) -> str:
+        """The recording that is expected; a new one when that has begun: every part is a recording of its own."""
+        async with self._uow() as u:
+            current = await u.calls.get(call.id, for_update=True)
+            if current.recording_id is not None:
+                recording = await u.recordings.get(current.recording_id)
+                if recording.state is RecordingState.PENDING:
+                    return recording.id
+            current.recording_id = self._expect(u, current).id
+            await u.commit()
+            return current.recording_id

@@ -1,0 +1,204 @@
+"""Calls as people use them: who may join, who may watch, what is going on. Interventions are inherited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from signaling.control import RoomControl
+from signaling.ids import OrdinaryCallId
+from signaling.media.leg import Side
+from signaling.snapshot import RoomSnapshot
+from signaling.tickets import JoinTicket, MonitorWarrant, TicketIssuer
+from visitserver.domain.actors import Actor
+from visitserver.domain.calls import Call, StoredCallEvent, WatchGround
+from visitserver.domain.clock import Clock
+from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from visitserver.domain.identity import CheckState
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.scheduling import Booking, BookingState
+from visitserver.services.access_checks import own_booking, own_prison
+from visitserver.services.call_access import call_id_of, ordinary_call_id, own_call
+from visitserver.services.interventions import Interventions
+from visitserver.services.ports.calls import CallFilter
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+from visitserver.services.signaling_errors import signaling_errors
+
+TICKET_OUTLASTS = timedelta(minutes=10)
+"""A ticket is good a little longer than its call: the call's end decides, not two clocks."""
+
+WARRANT_LASTS = timedelta(hours=1)
+"""A warrant is renewed by whoever goes on watching, and each renewal is logged."""
+
+WALL_CALLS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPass:
+    """What a participant's page needs. `media_url` is the media node's origin, empty for this one's own."""
+
+    call_id: str
+    participant_id: str
+    ticket: str
+    media_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPass:
+    """What an officer's page needs, for one call or for several of one wall."""
+
+    call_ids: tuple[str, ...]
+    warrant: str
+    media_urls: dict[str, str]
+    expires_at: datetime
+
+
+class CallService(Interventions):
+    """The use cases of calls."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, issuer: TicketIssuer, control: RoomControl) -> None:
+        super().__init__(uow, control)
+        self._clock = clock
+        self._issuer = issuer
+
+    # --- joining -----------------------------------------------------------------------------------------------
+
+    async def join_ticket(
+        self, actor: Actor, booking_id: str, *, station_id: str | None = None, request_id: str | None = None
+    ) -> JoinPass:
+        """A ticket for the actor's own visit.
+
+        A caller needs an identity check of this booking that has passed (Forbidden, code `identity_required`: this is
+        how no picture is sent before identity); a prisoner is signed in at `station_id`, a terminal of the prison
+        (Forbidden, code `terminal_required`). NotFound for anybody else's booking; Conflict `call_not_open` before the
+        waiting room opens, `call_over`, `booking_state`; Unavailable.
+        """
+        async with self._uow() as u:
+            booking = await u.scheduling.get_booking(booking_id)
+            own_booking(actor, booking)
+            call = await self._open_call(u, booking)
+            if actor.is_family:
+                ticket = await self._caller_ticket(u, actor, booking, call)
+            elif actor.is_prisoner:
+                ticket = await self._prisoner_ticket(u, actor, booking, call, station_id)
+            else:
+                raise Forbidden("Only the people of a visit join it.")
+            data = {"participant": ticket.participant_id, "check": ticket.identity_check_id}
+            u.audit.append("call.ticket", actor, call.id, data, request_id, prison_id=call.prison_id)
+            await u.commit()
+        expires_at = call.ends_at + TICKET_OUTLASTS
+        with signaling_errors():
+            media_url = await self._control.media_url(ticket.call_id)
+        signed = self._issuer.issue(ticket, expires_at=expires_at)
+        return JoinPass(call.id, ticket.participant_id, signed, media_url, expires_at)
+
+    async def _open_call(self, u: UnitOfWork, booking: Booking) -> Call:
+        call = await u.calls.find_of_booking(booking.id)
+        if call is not None and call.over:
+            raise Conflict("This visit is over.", code="call_over")
+        if booking.state is not BookingState.BOOKED:
+            raise Conflict("This visit does not take place.", code="booking_state")
+        if call is None or self._clock() < call.lobby_opens_at:
+            raise Conflict("The waiting room is not open yet.", code="call_not_open")
+        if self._clock() >= call.ends_at:
+            raise Conflict("This visit is over.", code="call_over")
+        return call
+
+    async def _caller_ticket(self, u: UnitOfWork, actor: Actor, booking: Booking, call: Call) -> JoinTicket:
+        checks = [check for check in await u.identity.checks_of_booking(booking.id) if check.contact_id == actor.id]
+        if not checks or checks[-1].state is not CheckState.PASSED:
+            raise Forbidden("Your identity has not been checked for this visit yet.", code="identity_required")
+        contact = await u.people.get_contact(actor.id)
+        return JoinTicket(call_id_of(call.id), contact.id, Side.FAMILY, contact.name, checks[-1].id)
+
+    async def _prisoner_ticket(
+        self, u: UnitOfWork, actor: Actor, booking: Booking, call: Call, station_id: str | None
+    ) -> JoinTicket:
+        if station_id is None or (await u.scheduling.get_station(station_id)).prison_id != booking.prison_id:
+            raise Forbidden("Join from a terminal of the prison.", code="terminal_required")
+        prisoner = await u.people.get_prisoner(actor.id)
+        if prisoner.prison_id != booking.prison_id:
+            raise Conflict("This visit does not take place.", code="prisoner_moved")
+        return JoinTicket(call_id_of(call.id), prisoner.id, Side.PRISONER, prisoner.name, f"terminal:{station_id}")
+
+    # --- watching ----------------------------------------------------------------------------------------------
+
+    async def monitor_warrant(
+        self, actor: Actor, call_id: OrdinaryCallId, ground: WatchGround, *, request_id: str | None = None
+    ) -> WatchPass:
+        """A warrant to watch one call; see `wall_warrant`."""
+        return await self.wall_warrant(actor, (call_id,), ground, request_id=request_id)
+
+    async def wall_warrant(
+        self, actor: Actor, call_ids: Sequence[OrdinaryCallId], ground: WatchGround, *, request_id: str | None = None
+    ) -> WatchPass:
+        """A warrant to watch up to 16 ordinary calls of the actor's prison for an hour, with one audit row for each.
+
+        `ordinary_call_id` (services/call_access.py) makes the identifiers; whatever the type says, a privileged call is
+        Forbidden (code `privileged_call`). NotFound for another prison's call, Conflict when one is over, Unavailable.
+        """
+        if not actor.is_staff:
+            raise Forbidden("Only staff watch a call.")
+        if not 1 <= len(call_ids) <= WALL_CALLS:
+            raise Invalid(f"Watch 1 to {WALL_CALLS} calls.", field="call_ids")
+        wanted = tuple(ordinary_call_id(call_id) for call_id in call_ids)
+        async with self._uow() as u:
+            for call_id in wanted:
+                call = await own_call(u, actor, call_id)
+                if call.over:
+                    raise Conflict("The call is over.", code="call_over")
+                data = {"ground": ground.value}
+                u.audit.append("call.watch", actor, call.id, data, request_id, prison_id=call.prison_id)
+            await u.commit()
+        with signaling_errors():
+            media_urls = {str(call_id): await self._control.media_url(call_id) for call_id in wanted}
+        expires_at = self._clock() + WARRANT_LASTS
+        warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, ground.value), expires_at=expires_at)
+        return WatchPass(tuple(str(call_id) for call_id in wanted), warrant, media_urls, expires_at)
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    async def get(self, actor: Actor, call_id: str) -> Call:
+        """One call, for staff of its prison. NotFound."""
+        async with self._uow(read_only=True) as u:
+            return await own_call(u, actor, call_id)
+
+    async def of_booking(self, actor: Actor, booking_id: str) -> Call | None:
+        """The call of a booking, for its people and staff of its prison; None before its waiting room opens."""
+        async with self._uow(read_only=True) as u:
+            own_booking(actor, await u.scheduling.get_booking(booking_id))
+            return await u.calls.find_of_booking(booking_id)
+
+    async def list(self, actor: Actor, wanted: CallFilter, page: PageRequest) -> Page[Call]:
+        """Calls of the actor's prison in order of start. NotFound for another prison's."""
+        own_prison(actor, wanted.prison_id)
+        async with self._uow(read_only=True) as u:
+            return await u.calls.calls(wanted, page)
+
+    async def events(self, actor: Actor, call_id: str, after: int = 0) -> Sequence[StoredCallEvent]:
+        """What happened in a call, as stored. NotFound."""
+        async with self._uow(read_only=True) as u:
+            await own_call(u, actor, call_id)
+            return await u.calls.events(call_id, after)
+
+    async def snapshot(self, actor: Actor, call_id: str) -> RoomSnapshot:
+        """The call's room now, for staff of its prison. NotFound, also when no room is open; Unavailable."""
+        async with self._uow(read_only=True) as u:
+            await own_call(u, actor, call_id)
+        with signaling_errors():
+            return await self._control.snapshot(call_id_of(call_id))
+
+    async def wall(self, actor: Actor) -> Sequence[RoomSnapshot]:
+        """Every open room of the actor's prison now, soonest start first: the wall's tiles.
+
+        Privileged calls are among them, as times without a picture. NotFound for whoever is not staff.
+        """
+        if not actor.is_staff or actor.prison_id is None:
+            raise NotFound("There is no such thing here.")
+        with signaling_errors():
+            snapshots = {snapshot.call_id: snapshot for snapshot in await self._control.snapshots()}
+        async with self._uow(read_only=True) as u:
+            open_calls = [call for call in await u.calls.unfinished(1000) if call.prison_id == actor.prison_id]
+        return [snapshots[call.id] for call in open_calls if call.id in snapshots]
