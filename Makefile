@@ -93,9 +93,10 @@ $(STAMPS)/prod: pyproject.toml $(STAMPS)/locked
 	@$(INSTALL) --editable .
 	@touch $@
 
-$(STAMPS)/dev: requirements-dev.lock $(STAMPS)/prod | $(STAMPS)/system-test
+$(STAMPS)/dev: requirements-dev.lock requirements/portraits.lock $(STAMPS)/prod | $(STAMPS)/system-test
 	@echo "Installing requirements-dev.lock"
 	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@$(INSTALL) --require-hashes --requirement requirements/portraits.lock
 	@touch $@
 
 $(STAMPS)/npm: package-lock.json package.json | $(STAMPS)/system-test
