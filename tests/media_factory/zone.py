@@ -104,19 +104,22 @@ def zone_lines(kind: str, fields: DocumentFields) -> list[str]:
     raise ValueError(f"not a kind of zone: {kind}")
 
 
-FAMILY_NAMES = """
-Virtanen Korhonen Makinen Nieminen Lindqvist Axelsson Kowalska Novak Jovanovic Petrov Okafor Abdi Hassan Nguyen Tran Kim
-Park Sato Yamada Garcia Fernandez Rossi Bianchi Muller Schmidt Dubois Lefebvre Xavier Quispe Zhang Wu O'Brien Ali Oyj
-Smith-Jones Van-der-Berg Iqbal Jax Bo Ng
-""".split()
-GIVEN_NAMES = """
-Anna Maria Juhani Olavi Elina Sofia Mohamed Fatima Ivan Olga Xin Wei Jose Luis Zoe Quentin Bjorn Ingrid Kofi Ama Yuki
-Hiro Max Felix Alexandra Ilse Otto Ida Eino Uuno Bob Gigi Jo Li
-""".split()
-COUNTRIES = """
-FIN SWE NOR DNK EST LVA LTU POL DEU FRA ESP ITA GBR IRL USA CAN AUS NZL CHN JPN KOR IND NGA SOM IRQ SYR UKR RUS TUR BRA
-UTO D<<
-""".split()
+FAMILY_NAMES = (
+    "Virtanen", "Korhonen", "Makinen", "Nieminen", "Lindqvist", "Axelsson", "Kowalska", "Novak", "Jovanovic",
+    "Petrov", "Okafor", "Abdi", "Hassan", "Nguyen", "Tran", "Kim", "Park", "Sato", "Yamada", "Garcia",
+    "Fernandez", "Rossi", "Bianchi", "Muller", "Schmidt", "Dubois", "Lefebvre", "Xavier", "Quispe", "Zhang",
+    "Wu", "O'Brien", "Ali", "Oyj", "Smith-Jones", "Van-der-Berg", "Iqbal", "Jax", "Bo", "Ng",
+)  # fmt: skip
+GIVEN_NAMES = (
+    "Anna", "Maria", "Juhani", "Olavi", "Elina", "Sofia", "Mohamed", "Fatima", "Ivan", "Olga", "Xin", "Wei",
+    "Jose", "Luis", "Zoe", "Quentin", "Bjorn", "Ingrid", "Kofi", "Ama", "Yuki", "Hiro", "Max", "Felix",
+    "Alexandra", "Ilse", "Otto", "Ida", "Eino", "Uuno", "Bob", "Gigi", "Jo", "Li",
+)  # fmt: skip
+COUNTRIES = (
+    "FIN", "SWE", "NOR", "DNK", "EST", "LVA", "LTU", "POL", "DEU", "FRA", "ESP", "ITA", "GBR", "IRL", "USA",
+    "CAN", "AUS", "NZL", "CHN", "JPN", "KOR", "IND", "NGA", "SOM", "IRQ", "SYR", "UKR", "RUS", "TUR", "BRA",
+    "UTO", "D<<",
+)  # fmt: skip
 
 
 def random_fields(rng: random.Random) -> DocumentFields:
