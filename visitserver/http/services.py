@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from visitserver.services.stations import StationService
     from visitserver.services.templates import TemplateService
     from visitserver.services.visits import VisitService
+    from visitserver.services.waiting_room import WaitingRoomService
     from visitserver.services.why import WhyService
 
 
@@ -51,6 +52,7 @@ class Services:
     audit: AuditService
     # one's own visits, for families and prisoners (WEB)
     visits: VisitService
+    waiting_room: WaitingRoomService
     # the console's and the desk's own views (CONSOLE)
     desk: DeskService
     # identity (IDENTITY): services/enrolment.py, services/door.py

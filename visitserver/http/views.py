@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from visitserver.domain.calls import Call, CallPhase
 from visitserver.domain.people import Prison, Prisoner
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
@@ -107,6 +108,23 @@ def _booking_state(state: BookingState, _: Translate, *, for_terminal: bool) -> 
             return Chip(_("cancelled"), "bad"), ""
         case BookingState.WITHDRAWN | BookingState.EXPIRED:
             return Chip(_("not booked")), _("It was not confirmed in time, or taken back.")
+
+
+def ending_words(call: Call | None, booking: Booking, now: datetime, _: Translate) -> str:
+    """How the visit ended, or that it has not, in a sentence for the family."""
+    if booking.state in (BookingState.CANCELLED, BookingState.REJECTED, BookingState.AUTO_REJECTED):
+        return _("The visit was cancelled.")
+    if call is None or not call.over:
+        return _("You have left the visit.") if now < booking.ends_at else _("The time of this visit is over.")
+    match call.phase:
+        case CallPhase.TERMINATED:
+            return _("A member of staff ended the visit.")
+        case CallPhase.NO_SHOW:
+            return _("Not everybody came.")
+        case CallPhase.FAILED:
+            return _("The technology failed. The visit comes back to you by itself.")
+        case _:
+            return _("The visit is over. Thank you for coming.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

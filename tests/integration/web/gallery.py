@@ -93,7 +93,7 @@ def people_for_prisoner() -> list[Any]:
     ]
 
 
-def slot(hour: int, day: int = 4, **more: Any) -> SimpleNamespace:
+def slot(hour: int, day: int = 4, /, **more: Any) -> SimpleNamespace:
     starts = datetime(2026, 3, day, hour, 0, tzinfo=UTC)
     base: dict[str, Any] = {"review": False, "watched": False, "why": [], "change": []}
     return SimpleNamespace(
@@ -106,7 +106,7 @@ def slot(hour: int, day: int = 4, **more: Any) -> SimpleNamespace:
 
 
 def book_page(**changes: Any) -> dict[str, Any]:
-    why = {"why": ["All places at this time are taken."], "change": ["Choose another time."]}
+    why: dict[str, Any] = {"why": ["All places at this time are taken."], "change": ["Choose another time."]}
     days = [
         SimpleNamespace(
             day=date(2026, 3, 4),
@@ -161,7 +161,7 @@ ERROR = {
     "code": "slot_taken",
     "surface": "calm",
 }
-FAULTY = Form({"prisoner_number": "12"}, {"family_name": "Please fill this in."}, None)
+FAULTY: Form[Any] = Form({"prisoner_number": "12"}, {"family_name": "Please fill this in."}, None)
 PAGES: dict[str, Shown] = {
     "landing": Shown("family/landing.html", {}, "anonymous"),
     "signin": Shown("auth/signin.html", {"form": EMPTY, "next": ""}, "anonymous"),
@@ -214,7 +214,13 @@ PAGES: dict[str, Shown] = {
     "call": Shown("family/call.html", {"visit": visit(SOON)}),
     "after": Shown(
         "family/after.html",
-        {"ending": "The visit is over.", "minutes": SimpleNamespace(used=27, owed=3), "relationship_id": "rel_1"},
+        {
+            "visit": visit(-SOON * 9, state=BookingState.COMPLETED),
+            "ending": "The visit is over. Thank you for coming.",
+            "minutes": SimpleNamespace(used=27, owed=3),
+            "back": False,
+            "relationship_id": "rel_1",
+        },
     ),
     "privacy": Shown(
         "family/privacy.html",

@@ -152,7 +152,7 @@ async def test_five_pictures_of_a_face_are_sent(site: Site) -> None:
         await page.get_by_role("button", name="Start", exact=True).click()
         await page.get_by_role("button", name="Send").click(timeout=20_000)
         await page.wait_for_url("**/identity")
-    assert site.gallery.uploads == [("/api/identity/selfies", {"frame": 5})]
+    assert site.gallery.uploads == [("/api/identity/selfies", {"frame": 5, "prompt": 5})]
 
 
 async def test_a_dark_document_is_noticed_before_it_is_sent(site: Site) -> None:

@@ -7,12 +7,14 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from signaling.media.leg import Side
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import PrisonerAnswer
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
 from visitserver.http.views import VisitView, person_for_prisoner, visit_view
+from visitserver.http.visit_state import Ticket, VisitState, ticket_for, visit_state
 from visitserver.services.visits import Visit
 
 routes = RouteTable("terminal")
@@ -104,3 +106,37 @@ async def visit_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 async def acknowledge(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     booking = await ctx.services.visits.acknowledge(ctx.actor, ctx.param("booking_id"), request_id=ctx.request_id)
     return ctx.redirect(f"/terminal/visits/{booking.id}")
+
+
+@routes.get(
+    "/api/terminal/visits/{booking_id}/state",
+    action="terminal.visit.state",
+    summary="How the visit stands",
+    kind="json",
+    response=VisitState,
+)
+async def state(_request: web.Request, ctx: Ctx) -> VisitState:
+    lobby = await ctx.services.waiting_room.look(ctx.actor, ctx.param("booking_id"))
+    return visit_state(lobby, ctx.clock(), ctx._, side=Side.PRISONER)
+
+
+@routes.post(
+    "/api/terminal/visits/{booking_id}/ticket",
+    action="terminal.visit.join",
+    summary="A ticket for the call",
+    kind="json",
+    response=Ticket,
+)
+async def ticket(_request: web.Request, ctx: Ctx) -> Ticket:
+    given = await ctx.services.calls.join_ticket(
+        ctx.actor, ctx.param("booking_id"), station_id=ctx.principal.station_id, request_id=ctx.request_id
+    )
+    return ticket_for(given)
+
+
+@routes.get("/terminal/visits/{booking_id}/call", action="terminal.visit.join", summary="The call")
+async def call(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    lobby = await ctx.services.waiting_room.look(ctx.actor, ctx.param("booking_id"))
+    if not visit_state(lobby, ctx.clock(), ctx._, side=Side.PRISONER).may_enter:
+        return ctx.redirect(f"/terminal/visits/{lobby.visit.booking.id}")
+    return ctx.render("terminal/call.html", visit=shown(ctx, lobby.visit))

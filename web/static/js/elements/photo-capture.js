@@ -20,6 +20,8 @@ class PhotoCapture extends HTMLElement {
     this._stream = null;
     /** @type {Blob[]} */
     this._taken = [];
+    /** @type {string[]} what was asked for in each frame */
+    this._asked = [];
     this._stop = new AbortController();
     this._words = wordsOf(this);
     /** @type {"document" | "selfie"} */
@@ -116,6 +118,7 @@ class PhotoCapture extends HTMLElement {
       if (this._stop.signal.aborted) return;
       frames.push(still(video, LONGEST.selfie));
     }
+    this._asked = turns;
     await this._offer(frames, edge);
   }
 
@@ -146,6 +149,7 @@ class PhotoCapture extends HTMLElement {
   async _upload() {
     const form = new FormData();
     const field = this._purpose === "document" ? "image" : "frame";
+    for (const prompt of this._asked) form.append("prompt", prompt);
     this._taken.forEach((blob, index) => form.append(field, blob, `${field}-${index}.jpg`));
     this._show({});
     this._say("sending");
