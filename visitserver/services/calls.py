@@ -126,15 +126,30 @@ class CallService(Interventions):
     # --- watching ----------------------------------------------------------------------------------------------
 
     async def monitor_warrant(
-        self, actor: Actor, call_id: OrdinaryCallId, ground: WatchGround, *, request_id: str | None = None
+        self,
+        actor: Actor,
+        call_id: OrdinaryCallId,
+        ground: WatchGround,
+        *,
+        detail: str = "",
+        request_id: str | None = None,
     ) -> WatchPass:
         """A warrant to watch one call; see `wall_warrant`."""
-        return await self.wall_warrant(actor, (call_id,), ground, request_id=request_id)
+        return await self.wall_warrant(actor, (call_id,), ground, detail=detail, request_id=request_id)
 
     async def wall_warrant(
-        self, actor: Actor, call_ids: Sequence[OrdinaryCallId], ground: WatchGround, *, request_id: str | None = None
+        self,
+        actor: Actor,
+        call_ids: Sequence[OrdinaryCallId],
+        ground: WatchGround,
+        *,
+        detail: str = "",
+        request_id: str | None = None,
     ) -> WatchPass:
         """A warrant to watch up to 16 ordinary calls of the actor's prison for an hour, with one audit row for each.
+
+        `detail` (up to 400 characters: who authorised it, a number) goes with the ground into the call's events, as
+        reasons do, and not into the audit log.
 
         `ordinary_call_id` (services/call_access.py) makes the identifiers; whatever the type says, a privileged call is
         Forbidden (code `privileged_call`). NotFound for another prison's call, Conflict when one is over, Unavailable.
@@ -143,6 +158,8 @@ class CallService(Interventions):
             raise Forbidden("Only staff watch a call.")
         if not 1 <= len(call_ids) <= WALL_CALLS:
             raise Invalid(f"Watch 1 to {WALL_CALLS} calls.", field="call_ids")
+        if len(detail) > 400:
+            raise Invalid("Write at most 400 characters.", code="too_long", field="detail")
         wanted = tuple(ordinary_call_id(call_id) for call_id in call_ids)
         async with self._uow() as u:
             for call_id in wanted:
@@ -155,7 +172,8 @@ class CallService(Interventions):
         with signaling_errors():
             media_urls = {str(call_id): await self._control.media_url(call_id) for call_id in wanted}
         expires_at = self._clock() + WARRANT_LASTS
-        warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, ground.value), expires_at=expires_at)
+        stated = f"{ground.value}: {detail}" if detail else ground.value
+        warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, stated), expires_at=expires_at)
         return WatchPass(tuple(str(call_id) for call_id in wanted), warrant, media_urls, expires_at)
 
     # --- looking -----------------------------------------------------------------------------------------------
