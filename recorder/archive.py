@@ -42,6 +42,10 @@ class Archive:
         self._clock = clock
         self._deriver = Deriver(store, keys, signing_key.public_key(), cache, workers=workers)
 
+    async def warm(self) -> None:
+        """See Deriver.warm."""
+        await self._deriver.warm()
+
     async def sealed(self, recording_id: str) -> SealSummary | None:
         """What a sealed recording amounts to; None if it is absent, open or deleted. RecordingDamaged."""
         try:
@@ -92,6 +96,10 @@ class Archive:
         )
         await asyncio.to_thread(self._deriver.forget, recording_id)
         return tombstone
+
+    def forget(self, recording_id: str) -> None:
+        """Remove what was derived of a recording; it can be made again."""
+        self._deriver.forget(recording_id)
 
     def close(self) -> None:
         """Stop the worker processes."""

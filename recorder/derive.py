@@ -6,7 +6,6 @@ import asyncio
 import json
 import multiprocessing
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from recorder.blobs import BlobStore
 from recorder.errors import RecordingNotFound
 from recorder.index import RecordingIndex
 from recorder.keys import KeyRing
-from recorder.playback import ParticipantPart, participant_part, timeline
+from recorder.playback import ParticipantPart, base_timeline, participant_part, with_parts
 from recorder.remux import remux
 from recorder.sealedfile import SealedFile, derived_key
 
@@ -52,9 +51,15 @@ class Deriver:
         self._cache = cache
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Spawned: a forked copy of a process with media threads and sockets is not safe.
+        self._workers = workers
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=50)
         self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def warm(self) -> None:
+        """Start the worker processes now: the first who opens a recording does not wait for that."""
+        workers = range(self._workers)
+        await asyncio.gather(*(asyncio.wrap_future(self._pool.submit(_ready, number)) for number in workers))
 
     async def derive(self, recording_id: str) -> Derived:
         """The recording, playable; made now if it is not in the cache.
@@ -91,15 +96,16 @@ class Deriver:
     async def _make(self, recording_id: str, data_key: bytes) -> None:
         manifest = await asyncio.to_thread(read_manifest, self._store, recording_id, self._public_key)
         folder = self._cache / recording_id
-        people = [str(person["participant_id"]) for person in manifest["content"]["participants"]]
+        people = len(manifest["content"]["participants"])
         # One job per participant: they take both cores of a small machine.
         jobs = [
             asyncio.wrap_future(self._pool.submit(derive_participant, self._store, manifest, data_key, folder, number))
-            for number in range(1, len(people) + 1)
+            for number in range(1, max(1, people) + 1)
         ]
         async with asyncio.timeout(_TIMEOUT):
-            parts = await asyncio.gather(*jobs)
-            await asyncio.to_thread(write_timeline, self._store, manifest, data_key, folder, parts)
+            made = await asyncio.gather(*jobs)
+            whole = with_parts(made[0].base, [one.part for one in made if one.part is not None])
+            await asyncio.to_thread(_write_timeline, folder, derived_key(data_key, recording_id), whole)
 
     def _key(self, recording_id: str) -> bytes:
         read_manifest(self._store, recording_id, self._public_key)  # sealed, and not deleted
@@ -115,37 +121,46 @@ class Deriver:
         return self._cache / recording_id / name
 
 
-def derive_participant(
-    store: BlobStore, manifest: dict[str, Any], data_key: bytes, folder: Path, number: int
-) -> ParticipantPart:
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a job found: the call as a whole, and its participant (None where nobody had a track)."""
+
+    base: dict[str, Any]
+    part: ParticipantPart | None
+
+
+def derive_participant(store: BlobStore, manifest: dict[str, Any], data_key: bytes, folder: Path, number: int) -> _Made:
     """Write `<number>.webm` of the manifest's participant `number` (from 1) into `folder`; give its part of the time
     line.
     """
     opening = manifest["opening"]
     recording_id = str(opening["recording_id"])
-    who = str(manifest["content"]["participants"][number - 1]["participant_id"])
+    people = [str(person["participant_id"]) for person in manifest["content"]["participants"]]
+    only = people[number - 1 : number]
     start_ns = int(opening["started_mono_ns"])
-    index = RecordingIndex.build(plain_chunks(store, recording_id, data_key), start_ns, only=[who])
+    index = RecordingIndex.build(plain_chunks(store, recording_id, data_key), start_ns, only=only)
+    base = base_timeline(index, opening, manifest)
+    if not only:
+        return _Made(base, None)
+    who = only[0]
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _output(folder, f"{number}.webm", derived_key(data_key, recording_id)) as file:
         reports = remux(plain_chunks(store, recording_id, data_key), index, {who: file})
-    return participant_part(index, number, who, reports.get(who))
+    return _Made(base, participant_part(index, number, who, reports.get(who)))
 
 
-def write_timeline(
-    store: BlobStore, manifest: dict[str, Any], data_key: bytes, folder: Path, parts: Sequence[ParticipantPart]
-) -> None:
+def _write_timeline(folder: Path, key: bytes, whole: dict[str, Any]) -> None:
     """Write the time line; it comes last, so that its being there says that all is there."""
-    opening = manifest["opening"]
-    recording_id = str(opening["recording_id"])
-    start_ns = int(opening["started_mono_ns"])
-    index = RecordingIndex.build(plain_chunks(store, recording_id, data_key), start_ns, only=[])
-    text = json.dumps(timeline(index, opening, manifest, parts), separators=(",", ":"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     half = folder / f"{_TIMELINE}.half"
-    with SealedFile(half, derived_key(data_key, recording_id), _TIMELINE, writing=True) as file:
-        file.write(text.encode())
+    with SealedFile(half, key, _TIMELINE, writing=True) as file:
+        file.write(json.dumps(whole, separators=(",", ":")).encode())
     half.replace(folder / _TIMELINE)
+
+
+def _ready(number: int) -> int:
+    """By the time this runs, the worker has imported what it needs."""
+    return number
 
 
 def _output(folder: Path, name: str, key: bytes) -> BinaryIO:

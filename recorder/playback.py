@@ -38,21 +38,17 @@ def participant_part(
 
 
 def timeline(
-    index: RecordingIndex,
-    opening: Mapping[str, Any],
-    manifest: Mapping[str, Any] | None = None,
-    parts: Sequence[ParticipantPart] | None = None,
+    index: RecordingIndex, opening: Mapping[str, Any], manifest: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The time line. `manifest` is None while the recording goes on; `parts` replace what `index` would say of the
-    participants.
+    """The whole time line out of one index. `manifest` is None while the recording goes on."""
+    parts = [participant_part(index, number, who) for number, who in enumerate(index.participants(), start=1)]
+    return with_parts(base_timeline(index, opening, manifest), parts)
 
-    `tracks` are one per participant, numbered as the derived files are.
-    """
-    if parts is None:
-        parts = [participant_part(index, number, who) for number, who in enumerate(index.participants(), start=1)]
-    gaps = sorted(
-        (gap for part in parts for gap in part.gaps), key=lambda gap: (gap["at_ms"], gap["participant_id"], gap["kind"])
-    )
+
+def base_timeline(
+    index: RecordingIndex, opening: Mapping[str, Any], manifest: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What the time line says of the call as a whole; `with_parts` adds the participants."""
     return {
         "recording_id": str(opening["recording_id"]),
         "call_id": str(opening["call_id"]),
@@ -60,17 +56,27 @@ def timeline(
         "sealed": manifest is not None,
         "interrupted": manifest is not None and manifest["cut"] is not None,
         "duration_ms": index.duration_ms,
-        "tracks": [part.track for part in parts],
         "events": [{**event, "at_ms": index.to_ms(at)} for at, event in index.events],
         "bookmarks": _bookmarks(index),
         "pauses": _pauses(index),
+        "notes": [{**_without_ns(note), "at_ms": index.to_ms(note["at_ns"])} for note in index.summary.notes],
+    }
+
+
+def with_parts(base: Mapping[str, Any], parts: Sequence[ParticipantPart]) -> dict[str, Any]:
+    """The time line: one track per participant, numbered as the derived files are, and the gaps of all."""
+    gaps = sorted(
+        (gap for part in parts for gap in part.gaps), key=lambda gap: (gap["at_ms"], gap["participant_id"], gap["kind"])
+    )
+    return {
+        **base,
+        "tracks": [part.track for part in parts],
         "gaps": {
             "count": len(gaps),
             "packets": sum(gap["packets"] for gap in gaps),
             "recovered": sum(part.recovered for part in parts),
             "list": gaps[:MAX_LISTED_GAPS],
         },
-        "notes": [{**_without_ns(note), "at_ms": index.to_ms(note["at_ns"])} for note in index.summary.notes],
     }
 
 

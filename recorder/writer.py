@@ -78,8 +78,8 @@ class LogWriter:
     def _run(self) -> None:
         try:
             while not self._stop.wait(self._flush_seconds):
-                self._round()
-            self._round()
+                self.round()
+            self.round()
             self._summary = self._sink.finish(self._reason, self._clock(), self._now_ns())
             self._log.info("recording sealed", segments=self._summary.segments, bytes=self._summary.bytes)
         except OSError as error:
@@ -89,7 +89,8 @@ class LogWriter:
         finally:
             self._claim.release()
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Give what is collected to the sink. The thread's own; OSError."""
         batch = [self.items.popleft() for _ in range(len(self.items))]
         now_ns = self._now_ns()
         self._sink.write(batch, now_ns, int(self._clock().timestamp() * 1e9) - now_ns)

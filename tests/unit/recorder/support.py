@@ -188,6 +188,8 @@ class Publisher:
     first_ssrc: int = 100
     video_start: float = 0.0
     phase: float = 0.0
+    fps: int = FPS
+    bitrate: int = 300_000
 
     def __post_init__(self) -> None:
         self.audio = track(Kind.AUDIO, self.call_id, self.participant_id, self.side, self.first_ssrc)
@@ -207,18 +209,18 @@ class Publisher:
 
     def _pictures(self, seconds: float, size: tuple[int, int], resize_at: float | None) -> Iterator[Sent]:
         encoder = Vp8Encoder()
-        encoder.target_bitrate = 300_000
+        encoder.target_bitrate = self.bitrate
         number = 65_500  # wraps soon
-        for count in range(int(self.video_start * FPS), int(seconds * FPS)):
-            at = count / FPS
+        for count in range(int(self.video_start * self.fps), int(seconds * self.fps)):
+            at = count / self.fps
             if resize_at is not None and at >= resize_at:
                 size = (size[0] * 2, size[1] * 2)
                 resize_at = None
             picture = np.full((size[1], size[0], 3), 235 if self.marked(at) else 20, np.uint8)
             picture[: size[1] // 4, : size[0] // 4] = (count * 9) % 200
             frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = count * (90000 // FPS), Fraction(1, 90000)
-            payloads, _ = encoder.encode(frame, force_keyframe=count % (2 * FPS) == 0)
+            frame.pts, frame.time_base = count * (90000 // self.fps), Fraction(1, 90000)
+            payloads, _ = encoder.encode(frame, force_keyframe=count % (2 * self.fps) == 0)
             for position, payload in enumerate(payloads):
                 last = position == len(payloads) - 1
                 packet = rtp(number, 7_000_000 + int(at * 90000), payload, ssrc=self.video.ssrc, marker=last)
