@@ -25,6 +25,7 @@ from visitserver.services.placing import Placing
 from visitserver.services.relationships import RelationshipService
 from visitserver.services.slots import SlotService
 from visitserver.services.visits import VisitService
+from visitserver.services.waiting_room import WaitingRoomService
 
 TEMPLATE = "tpl_daily"
 DAY = date(2026, 3, 6)
@@ -87,6 +88,7 @@ async def make_visiting(house: HttpHouse) -> Visiting:
     services.booking = BookingService(house.uow, house.clock, placing, services.allowance)
     services.slots = SlotService(house.uow, house.clock, facts, placing)
     services.visits = VisitService(house.uow, house.clock)
+    services.waiting_room = WaitingRoomService(house.uow, services.visits)
     services.enrolment = SimpleNamespace(mine=_nobody_enrolled)
     relationship = link(house, house.contact.id)
     async with house.uow() as u:
