@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,8 +22,14 @@ class NodeInfo:
 class Directory(Protocol):
     """The port. Adapters: `InProcessDirectory` here, Redis later."""
 
-    async def register(self, node: NodeInfo, load: int, *, accepting: bool = True) -> None:
-        """`node` lives and hosts `load` calls; repeated every few seconds. A draining node is not `accepting`."""
+    async def register(
+        self, node: NodeInfo, load: int, *, accepting: bool = True, hosting: Collection[CallId] = ()
+    ) -> None:
+        """`node` lives and hosts `load` calls, those of `hosting`; repeated every few seconds.
+
+        A draining node is not `accepting`. A node that was taken for dead gets its calls back, but for those that
+        another living node hosts meanwhile.
+        """
         ...
 
     async def unregister(self, node_id: str) -> None:
@@ -71,10 +77,13 @@ class InProcessDirectory:
         self._ttl = ttl
         self._nodes: dict[str, _Registered] = {}
 
-    async def register(self, node: NodeInfo, load: int, *, accepting: bool = True) -> None:
+    async def register(
+        self, node: NodeInfo, load: int, *, accepting: bool = True, hosting: Collection[CallId] = ()
+    ) -> None:
         """See `Directory.register`."""
         known = self._nodes.get(node.node_id)
         placed = known.placed if known is not None and self._lives(known) else set()
+        placed |= {call_id for call_id in hosting if self._host(call_id) is None}
         self._nodes[node.node_id] = _Registered(node, load, accepting, self._clock(), placed)
 
     async def unregister(self, node_id: str) -> None:

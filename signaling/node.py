@@ -211,7 +211,9 @@ class SignalingNode:
                 log.exception("directory not reached", node_id=self.info.node_id)
 
     async def _register(self) -> None:
-        await self._directory.register(self.info, len(self.rooms), accepting=self.rooms.accepting)
+        await self._directory.register(
+            self.info, len(self.rooms), accepting=self.rooms.accepting, hosting=self.rooms.known_calls()
+        )
 
 
 class _Attachment:

@@ -137,6 +137,10 @@ class Rooms:
             raise UnknownCall("no room is open for this call")
         return past[1]
 
+    def known_calls(self) -> list[CallId]:
+        """The calls that can be asked for here: open, or over for less than `LINGER`."""
+        return [*self._rooms, *self._past]
+
     def tick(self) -> None:
         """Let time pass in every room, and forget those that are over."""
         for call_id, room in tuple(self._rooms.items()):

@@ -65,15 +65,19 @@ async def test_a_silent_node_is_dead_and_its_calls_move(directory: InProcessDire
     assert (await directory.place(call)).node_id == "b"
 
 
-async def test_a_node_that_comes_back_from_the_dead_has_no_calls(
+async def test_a_node_that_comes_back_from_the_dead_gets_back_what_nobody_else_took(
     directory: InProcessDirectory, clock: FakeClock
 ) -> None:
     await directory.register(node("a"), 0)
-    call = new_call_id(privileged=False)
-    await directory.place(call)
+    kept, moved, lost = (new_call_id(privileged=False) for _ in range(3))
+    for call in (kept, moved, lost):
+        await directory.place(call)
     clock.advance(20)
-    await directory.register(node("a"), 0)
-    assert await directory.find(call) is None
+    await directory.register(node("b"), 0)
+    await directory.place(moved)
+    await directory.register(node("a"), 2, hosting=[kept, moved])
+    hosts = [await directory.find(call) for call in (kept, moved, lost)]
+    assert [host and host.node_id for host in hosts] == ["a", "b", None]
 
 
 async def test_released_calls_and_unregistered_nodes_are_forgotten(directory: InProcessDirectory) -> None:
