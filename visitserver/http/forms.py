@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from aiohttp import web
-from multidict import MultiMapping
+from multidict import MultiDict, MultiMapping
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 M = TypeVar("M", bound=BaseModel)
 CSRF_FIELD: Final = "csrf_token"
+LANGUAGE: Final = "lang"
 
 
 class Body(BaseModel):
@@ -87,7 +88,9 @@ def parse_form(data: MultiMapping[Any], model: type[M], _: Callable[[str], str])
 
 
 def parse_query(data: MultiMapping[str], model: type[M], _: Callable[[str], str]) -> M:
-    """Check a query string; InvalidInput when it does not fit."""
+    """Check a query string; InvalidInput when it does not fit. `lang`, which every page takes, need not be declared."""
+    if LANGUAGE not in model.model_fields:
+        data = MultiDict((key, value) for key, value in data.items() if key != LANGUAGE)
     form = parse_form(data, model, _)
     if form.model is None:
         raise InvalidInput([FieldError(name, "invalid", words) for name, words in form.errors.items()])

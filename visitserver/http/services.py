@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from visitserver.services.audit import AuditService
     from visitserver.services.booking import BookingService
     from visitserver.services.bookings import BookingReader
+    from visitserver.services.calls import CallService
     from visitserver.services.desk import DeskService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
@@ -58,7 +59,7 @@ class Services:
     # identity (IDENTITY): services/enrolment.py, services/door.py
     enrolment: Any
     door: Any
-    # calls (CONTROL): services/calls.py
-    calls: Any
+    # calls (CONTROL)
+    calls: CallService
     # recordings (RECORDER)
     recordings: RecordingsService
