@@ -138,7 +138,7 @@ class DeskService:
             return prisoner
 
     async def prisoner_names(self, actor: Actor, prisoner_ids: Sequence[str]) -> dict[str, str]:
-        """Name and number by id. The ids come from lists that were the actor's to see: recordings of one since moved."""
+        """Name and number by id. The ids come from lists that were the actor's to see; people may have moved since."""
         own_prison(actor, actor.prison_id)
         async with self._uow(read_only=True) as u:
             found = await u.people.prisoners(prisoner_ids)

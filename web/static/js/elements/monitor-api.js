@@ -52,7 +52,7 @@ import { csrfToken } from "./words.js";
  * @property {string} expires_at
  * @property {RTCIceServer[]} ice_servers
  *
- * @typedef {{ground: "policy" | "sample" | "authorisation", detail: string}} Ground
+ * @typedef {{ground: "policy" | "sample" | "concern" | "authorisation", detail: string}} Ground
  */
 
 export class MonitorApi {
