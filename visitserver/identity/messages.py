@@ -9,12 +9,11 @@ from datetime import date
 from typing import Any
 
 from visitserver.domain.identity import FacePolicy, Verdict
+from visitserver.services.identity_reading import plain_of, reading_of
 from visitserver.services.ports.identity_engine import (
     Claim,
-    DocumentFields,
     DocumentReading,
     FaceComparison,
-    FieldCheck,
     Hint,
     Liveness,
 )
@@ -50,59 +49,14 @@ def policy_in(data: dict[str, Any]) -> FacePolicy:
     return FacePolicy(data["version"], data["encoder"], data["agree"], data["unsure"], data["enough"])
 
 
-def reading_out(reading: DocumentReading, *, pictures: bool = True) -> Message:
-    """A reading; its pictures are the blobs, left out when they are kept elsewhere."""
-    fields = reading.fields
-    header = {
-        "fields": None
-        if fields is None
-        else {
-            "document_code": fields.document_code,
-            "issuer": fields.issuer,
-            "number": fields.number,
-            "family_name": fields.family_name,
-            "given_names": fields.given_names,
-            "nationality": fields.nationality,
-            "sex": fields.sex,
-            "birth_date": fields.birth_date.isoformat() if fields.birth_date else None,
-            "expires": fields.expires.isoformat() if fields.expires else None,
-            "optional": fields.optional,
-        },
-        "mrz_type": reading.mrz_type,
-        "lines": list(reading.lines),
-        "doubtful": [list(place) for place in reading.doubtful],
-        "checks": [[check.check, check.ok, check.detail] for check in reading.checks],
-        "problems": list(reading.problems),
-        "portrait_found": reading.portrait_found,
-        "pixels_per_char": reading.pixels_per_char,
-    }
-    return header, [reading.page, reading.portrait] if pictures else [b"", b""]
+def reading_out(reading: DocumentReading) -> Message:
+    """A reading; its pictures are the blobs."""
+    return plain_of(reading), [reading.page, reading.portrait]
 
 
 def reading_in(header: dict[str, Any], blobs: list[bytes]) -> DocumentReading:
     """The reading in a message."""
-    fields = header["fields"]
-    if fields is not None:
-        fields = DocumentFields(
-            **{name: str(fields[name]) for name in _FIELD_TEXTS},
-            birth_date=_day(fields["birth_date"]),
-            expires=_day(fields["expires"]),
-        )
-    return DocumentReading(
-        fields=fields,
-        mrz_type=header["mrz_type"],
-        lines=tuple(str(line) for line in header["lines"]),
-        doubtful=tuple((int(line), int(place)) for line, place in header["doubtful"]),
-        checks=tuple(FieldCheck(str(check), _maybe(ok), str(detail)) for check, ok, detail in header["checks"]),
-        problems=tuple(str(problem) for problem in header["problems"]),
-        portrait_found=bool(header["portrait_found"]),
-        pixels_per_char=header["pixels_per_char"],
-        page=blobs[0],
-        portrait=blobs[1],
-    )
-
-
-_FIELD_TEXTS = (*("document_code", "issuer", "number", "family_name", "given_names", "nationality", "sex", "optional"),)
+    return reading_of(header, page=blobs[0], portrait=blobs[1])
 
 
 def comparison_out(comparison: FaceComparison) -> Message:
@@ -145,11 +99,3 @@ def hints_out(hints: list[Hint]) -> Message:
 def hints_in(header: dict[str, Any]) -> list[Hint]:
     """The hints in a message."""
     return [Hint(str(code), float(value)) for code, value in header["hints"]]
-
-
-def _day(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None
-
-
-def _maybe(value: Any) -> bool | None:
-    return None if value is None else bool(value)

@@ -97,7 +97,7 @@ class Face:
     def crop(self, side: int = _CROP) -> Picture:
         """Head and some of the shoulders, square, `side` pixels: the same framing for a document and for a selfie."""
         cx, cy = (self.box.left + self.box.right) / 2, (self.box.top + self.box.bottom) / 2
-        half = max(self.points.eye_distance * 1.9, self.box.size * 0.8)
+        half = max(self.points.eye_distance * 2.3, self.box.size * 0.95)
         scale = side / (2 * half)
         move = np.array([[scale, 0, side / 2 - cx * scale], [0, scale, side / 2 - cy * scale]])
         return np.asarray(

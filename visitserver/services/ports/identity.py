@@ -74,6 +74,10 @@ class Identity(Protocol):
         """Delete at most `limit` items whose time is over; how many there were."""
         ...
 
+    async def template_used(self, item_id: str, at: datetime) -> None:
+        """Note that a template was compared with; never turns the time back."""
+        ...
+
     async def unused_templates(self, since: datetime, limit: int) -> Sequence[SealedItem]:
         """Templates neither made nor used after `since`."""
         ...

@@ -132,6 +132,12 @@ class SqlIdentity:
         )
         return int(result.rowcount)
 
+    async def template_used(self, item_id: str, at: datetime) -> None:
+        later = or_(sealed_items.c.last_used_at.is_(None), sealed_items.c.last_used_at < at)
+        await self._session.execute(
+            update(sealed_items).where(sealed_items.c.id == item_id, later).values(last_used_at=at)
+        )
+
     async def unused_templates(self, since: datetime, limit: int) -> Sequence[SealedItem]:
         used = func.coalesce(
             sealed_items.c.last_used_at, sealed_items.c.created_at, type_=sealed_items.c.created_at.type
@@ -151,7 +157,6 @@ class SqlIdentity:
                 enrolments.c.expires_at <= now,
                 # What an officer has yet to decide does not run out under their hands.
                 enrolments.c.state.not_in((*_FINAL, EnrolmentState.SUBMITTED)),
-                or_(enrolments.c.state != EnrolmentState.APPROVED, enrolments.c.expires_at <= now),
             )
             .order_by(enrolments.c.expires_at, enrolments.c.id)
             .limit(limit)
