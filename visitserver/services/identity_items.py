@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from visitserver.domain.clock import Clock
@@ -26,7 +26,7 @@ class SealedItems:
         u: UnitOfWork,
         contact_id: str,
         owner_id: str,
-        contents: dict[PictureKind, Sequence[bytes]],
+        contents: Mapping[PictureKind, Sequence[bytes]],
         *,
         delete_after: datetime | None,
         model_version: str = "",
