@@ -1,0 +1,197 @@
+"""What the letters say. A letter is written when it is sent, from what is true then: the outbox keeps only references.
+
+Letters name neither the prisoner nor the prison in the subject, and give no reason that staff wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from visitserver.domain.clock import Clock
+from visitserver.domain.outbox import OutboxMessage
+from visitserver.domain.people import Contact
+from visitserver.domain.scheduling import Booking
+from visitserver.notify.invitation import Invitation, calendar_object
+from visitserver.notify.mail import DeliveryFailed, Mail
+from visitserver.services.ports.uow import UnitOfWork
+
+Translate = Callable[[str, str], str]
+"""(language, message id) → the text in that language."""
+
+Writer = Callable[[UnitOfWork, OutboxMessage], Awaitable[list[Mail]]]
+
+# Message ids, marked for the catalogues.
+N_ = str  # gettext leaves these to be translated when they are said
+
+BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
+    "booking.confirmed": (N_("Your video visit is booked"), N_("Your video visit is booked for {when}.")),
+    "booking.requested": (
+        N_("Your video visit is asked for"),
+        N_("You asked for a video visit on {when}. A member of staff looks at it first and then tells you."),
+    ),
+    "booking.rejected": (
+        N_("Your video visit cannot take place"),
+        N_("The video visit you asked for on {when} cannot take place. Your credit was given back."),
+    ),
+    "booking.cancelled": (
+        N_("Your video visit is cancelled"),
+        N_("The video visit on {when} is cancelled. Your credit was given back."),
+    ),
+}
+
+RELATIONSHIP_LETTERS: Mapping[str, tuple[str, str]] = {
+    "relationship.approved": (
+        N_("Your request was approved"),
+        N_("The prison has approved your request for video visits. Sign in to see what comes next."),
+    ),
+    "relationship.refused": (
+        N_("About your request"),
+        N_("The prison has not approved your request for video visits. You can ask the prison why."),
+    ),
+    "relationship.ended": (
+        N_("About your visits"),
+        N_("The prison has ended an approval for your video visits. You can ask the prison why."),
+    ),
+}
+
+ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
+    "account.confirm": (
+        N_("Confirm your e-mail address"),
+        N_("Open this link to confirm your address:\n\n{link}\n\nIf you did not sign up, do nothing."),
+    ),
+    "account.exists": (
+        N_("You have an account already"),
+        N_("Somebody tried to sign up with your address. You have an account already: just sign in."),
+    ),
+}
+
+# Told within the house only; nobody gets a letter.
+SILENT = frozenset({"restriction.changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who writes: the From address, and where links lead (None: letters have no links)."""
+
+    address: str
+    public_url: str | None = None
+
+
+class Letters:
+    """Writes the letters of each topic."""
+
+    def __init__(self, sender: Sender, clock: Clock, translate: Translate = lambda _language, message: message) -> None:
+        self._sender = sender
+        self._clock = clock
+        self._translate = translate
+
+    async def write(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
+        """The letters that a message asks for, perhaps none. DeliveryFailed (lasting) for a topic nobody knows."""
+        if message.topic in SILENT:
+            return []
+        if message.topic in BOOKING_LETTERS:
+            return await self._about_booking(u, message)
+        if message.topic in RELATIONSHIP_LETTERS:
+            return await self._about_relationship(u, message)
+        if message.topic == "mail" and message.payload.get("template") in ACCOUNT_LETTERS:
+            return [self._about_account(message)]
+        raise DeliveryFailed(f"no letter for {message.topic}", lasting=True)
+
+    async def _about_booking(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
+        booking = await u.scheduling.get_booking(message.payload["booking_id"])
+        prison = await u.people.get_prison(booking.prison_id)
+        contacts = await u.people.contacts(booking.contact_ids)
+        letters = []
+        for contact_id in booking.contact_ids:
+            contact = contacts[contact_id]
+            if contact.email is None:
+                continue
+            subject, text = BOOKING_LETTERS[message.topic]
+            when = told_times(booking.starts_at, prison.zone, contact)
+            body = self._say(contact.language, text, when=when)
+            method = _METHODS.get(message.topic)
+            letters.append(
+                Mail(
+                    key=f"{message.id}.{contact.id}",
+                    to=contact.email,
+                    subject=self._say(contact.language, subject),
+                    text=self._with_link(contact.language, body, booking),
+                    calendar=self._calendar(message, booking, contact, method) if method else None,
+                    method=method,
+                )
+            )
+        return letters
+
+    async def _about_relationship(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
+        relationship = await u.rights.get_relationship(message.payload["relationship_id"])
+        contact = await u.people.get_contact(relationship.contact_id)
+        if contact.email is None:
+            return []
+        subject, text = RELATIONSHIP_LETTERS[message.topic]
+        return [
+            Mail(
+                key=message.id,
+                to=contact.email,
+                subject=self._say(contact.language, subject),
+                text=self._say(contact.language, text) + "\n",
+            )
+        ]
+
+    def _about_account(self, message: OutboxMessage) -> Mail:
+        payload = message.payload
+        subject, text = ACCOUNT_LETTERS[payload["template"]]
+        language = str(payload.get("language", "en"))
+        values = {key: str(value) for key, value in dict(payload.get("values", {})).items()}
+        return Mail(
+            key=message.id,
+            to=str(payload["to"]),
+            subject=self._say(language, subject),
+            text=self._say(language, text, **values) + "\n",
+        )
+
+    def _calendar(
+        self, message: OutboxMessage, booking: Booking, contact: Contact, method: Literal["REQUEST", "CANCEL"]
+    ) -> bytes:
+        return calendar_object(
+            Invitation(
+                booking_id=booking.id,
+                revision=int(message.payload.get("revision", booking.revision)),
+                starts_at=booking.starts_at,
+                ends_at=booking.ends_at,
+                summary=self._say(contact.language, N_("Video visit")),
+                description=self._say(contact.language, N_("Sign in ten minutes earlier.")),
+                organizer=self._sender.address,
+                attendee=contact.email or "",
+                stamped_at=self._clock(),
+                url=self._link(booking),
+            ),
+            method,
+        )
+
+    def _link(self, booking: Booking) -> str | None:
+        return None if self._sender.public_url is None else f"{self._sender.public_url}/visits/{booking.id}"
+
+    def _with_link(self, language: str, body: str, booking: Booking) -> str:
+        link = self._link(booking)
+        return body + "\n" if link is None else f"{body}\n\n{self._say(language, N_('See your visit:'))} {link}\n"
+
+    def _say(self, language: str, message: str, **values: Any) -> str:
+        return self._translate(language, message).format(**values)
+
+
+_METHODS: Mapping[str, Literal["REQUEST", "CANCEL"]] = {"booking.confirmed": "REQUEST", "booking.cancelled": "CANCEL"}
+
+
+def told_times(moment: datetime, prison_zone: ZoneInfo, contact: Contact) -> str:
+    """The prison's wall-clock time, and the reader's own besides where it is another."""
+    there = moment.astimezone(prison_zone)
+    told = f"{there:%Y-%m-%d %H:%M} ({prison_zone.key})"
+    if contact.timezone is not None:
+        own = moment.astimezone(ZoneInfo(contact.timezone))
+        if own.utcoffset() != there.utcoffset():
+            told += f" / {own:%Y-%m-%d %H:%M} ({contact.timezone})"
+    return told
