@@ -118,6 +118,8 @@ class MailSettings(_Section):
 
     host: str | None = None
     """SMTP server."""
+    directory: Path | None = None
+    """Folder into which letters are written instead, when there is no `host`: for trying things out."""
     port: int = Field(587, ge=1, le=65535)
     """SMTP port."""
     username: str | None = None

@@ -16,7 +16,7 @@ from signaling.media.leg import Kind, Side
 from signaling.snapshot import RoomSnapshot
 from signaling.tickets import CallCharter, RecordingPolicy, RecordingWarrant, Supervision, TicketIssuer
 from visitserver.domain import policies as keys
-from visitserver.domain.actors import system_actor
+from visitserver.domain.actors import Actor, system_actor
 from visitserver.domain.calls import Call, OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, DomainError
@@ -57,7 +57,7 @@ class Closing(Protocol):
     async def close_within(
         self,
         u: UnitOfWork,
-        actor: object,
+        actor: Actor,
         booking_id: str,
         state: BookingState,
         outcome: OutcomeCode,

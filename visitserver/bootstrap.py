@@ -1,0 +1,383 @@
+"""The composition root: the only place that constructs adapters and wires services to them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
+
+from recorder.archive import Archive
+from recorder.blobs import FolderStore
+from recorder.disk import StorageState
+from recorder.service import RecordingService
+from signaling.bus import InProcessBus
+from signaling.clock import steady_clock
+from signaling.control import BusRoomControl
+from signaling.directory import InProcessDirectory, NodeInfo
+from signaling.http import media_routes
+from signaling.ids import new_call_id, new_id
+from signaling.media.node import MediaNode
+from signaling.node import SignalingNode
+from signaling.tickets import TicketIssuer, TicketVerifier
+from visitserver.config import ServerSettings, Settings
+from visitserver.demo.selfsigned import own_addresses
+from visitserver.domain.accounts import SessionLifetime
+from visitserver.domain.clock import Clock
+from visitserver.domain.paging import PageRequest
+from visitserver.http.app import create_app, default_web_directory
+from visitserver.http.services import Services
+from visitserver.http.templating import load_catalogues
+from visitserver.identity.engine import WorkerIdentityEngine
+from visitserver.identity.vault import PersonVault
+from visitserver.jobs import Job, JobRunner
+from visitserver.keyring import KeyPaths, Keys, load_keys
+from visitserver.notify.folder import FolderMailer
+from visitserver.notify.letters import Letters, Sender
+from visitserver.notify.mail import Mailer
+from visitserver.notify.smtp import SmtpMailer, SmtpServer
+from visitserver.notify.worker import OutboxWorker
+from visitserver.services.accounts import AccountRules, AccountService
+from visitserver.services.allowance import AllowanceService
+from visitserver.services.audit import AuditService
+from visitserver.services.booking import BookingService
+from visitserver.services.bookings import BookingReader
+from visitserver.services.call_events import CallEventConsumer
+from visitserver.services.call_opening import CallOpener
+from visitserver.services.calls import CallService
+from visitserver.services.desk import DeskService
+from visitserver.services.door import DoorService
+from visitserver.services.enrolment import EnrolmentService
+from visitserver.services.facts import FactsReader
+from visitserver.services.identity_standing import identity_standings
+from visitserver.services.own_security import OwnSecurityService
+from visitserver.services.passwords import Passwords
+from visitserver.services.pins import PinService
+from visitserver.services.placing import Placing
+from visitserver.services.policies import PolicyService
+from visitserver.services.recording_care import RecordingCare
+from visitserver.services.recordings import RecordingsService
+from visitserver.services.relationships import RelationshipService
+from visitserver.services.restrictions import RestrictionService
+from visitserver.services.sealing import AesGcmSealer
+from visitserver.services.sessions import SessionService
+from visitserver.services.signin import SignInService
+from visitserver.services.slots import SlotService
+from visitserver.services.stations import StationService
+from visitserver.services.templates import TemplateService
+from visitserver.services.visits import VisitService
+from visitserver.services.waiting_room import WaitingRoomService
+from visitserver.services.why import WhyService
+from visitserver.store.anchors import FileAnchors
+from visitserver.store.engine import create_engine
+from visitserver.store.migrate import migrate
+from visitserver.store.uow import SqlUnitOfWorkFactory
+
+log: Final = structlog.get_logger(__name__)
+
+MINUTE: Final = 60.0
+HOUR: Final = 3600.0
+DAY: Final = 86400.0
+CALLS_PER_NODE: Final = 60
+ANY: Final = "0.0.0.0"  # noqa: S104  said, not bound
+
+
+def utc_now() -> datetime:
+    """The system's clock, UTC-aware: the only place that reads it."""
+    return datetime.now(UTC)
+
+
+class House:
+    """Every part of the server in one process. `async with House(settings, keys) as house` starts and stops them all.
+
+    Inside the block the services work and media can arrive; pages are served by `serve_until_stopped`.
+    """
+
+    def __init__(self, settings: Settings, keys: Keys, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.registry = CollectorRegistry()
+        self._stack = AsyncExitStack()
+        self._keys = keys
+        self._engine = create_engine(settings.database.url.get_secret_value(), pool_size=settings.database.pool_size)
+        self.uow = SqlUnitOfWorkFactory(self._engine, clock=clock, audit_key=keys.audit)
+        self._store = FolderStore(settings.recorder.directory)
+        self.recorder = RecordingService(self._store, keys.recorder_ring, keys.recorder_signing, clock)
+        self.archive = Archive(
+            self._store,
+            keys.recorder_ring,
+            keys.recorder_signing,
+            clock,
+            settings.recorder.directory.with_name(settings.recorder.directory.name + "-derived"),
+        )
+        self.identity = WorkerIdentityEngine(job_seconds=settings.identity.worker_seconds)
+        self._vault = PersonVault(keys.identity)
+        self._bus = InProcessBus()
+        self._directory = InProcessDirectory(time.monotonic)
+        self.control = BusRoomControl(self._bus, self._directory)
+        self.node = self._media_node(keys.tickets)
+        self._issuer = TicketIssuer(keys.tickets, clock)
+        self.services = self._services()
+        self._opener = CallOpener(
+            self.uow,
+            clock,
+            self._issuer,
+            self.control,
+            self.services.recordings,
+            self.services.booking,
+            new_call_id,
+        )
+        self._events = CallEventConsumer(
+            self.uow, self._bus, self.control, self.services.recordings, self.services.booking
+        )
+        self._jobs = JobRunner(self._job_list(), self.registry)
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._engine.dispose)
+            stack.callback(self.archive.close)
+            for summary in await self.recorder.recover():
+                log.warning("recording recovered after a crash", recording_id=summary.recording_id)
+            await self.identity.start()
+            stack.push_async_callback(self.identity.stop)
+            stack.push_async_callback(self.recorder.close)
+            await self.node.start()
+            stack.push_async_callback(self.node.stop)
+            following = asyncio.create_task(self._events.run(), name="call-events")
+            stack.push_async_callback(_cancel, following)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def close(self) -> None:
+        """Let go of what the constructor opened, when nothing was started."""
+        self.archive.close()
+        await self._engine.dispose()
+
+    def web_app(self) -> web.Application:
+        """The pages, the API and the media node's endpoints."""
+        return create_app(
+            self.services,
+            self.settings,
+            media_routes(self.node),
+            clock=self.clock,
+            checks={"database": self._database_answers, "storage": self._storage_has_room, "media": self._media_runs},
+            metrics_registry=self.registry,
+        )
+
+    def start_jobs(self) -> None:
+        """Begin what is done by the clock."""
+        self._jobs.start()
+
+    async def stop_jobs(self) -> None:
+        """End it."""
+        await self._jobs.stop()
+
+    def _media_node(self, key: Ed25519PrivateKey) -> SignalingNode:
+        settings = self.settings.media
+        media = MediaNode(
+            settings.udp_host,
+            settings.udp_port,
+            advertised=tuple((address, settings.udp_port) for address in settings.advertised),
+        )
+        # An empty url: in one process the media endpoints have the pages' own origin.
+        return SignalingNode(
+            NodeInfo(node_id=new_id("nod"), url="", capacity=CALLS_PER_NODE),
+            media,
+            self._bus,
+            self._directory,
+            TicketVerifier([key.public_key()], self.clock),
+            clock=steady_clock(time.monotonic, self.clock),
+            monotonic=time.monotonic,
+            recorder_factory=self.recorder.start,
+        )
+
+    def _services(self) -> Services:
+        uow, clock, settings = self.uow, self.clock, self.settings
+        passwords = Passwords()
+        sealer = AesGcmSealer(self._keys.sealing)
+        policy = settings.policy
+        lifetimes = {
+            "family": _lifetime(policy.family_idle_minutes, policy.family_session_minutes),
+            "terminal": _lifetime(policy.terminal_idle_minutes, policy.terminal_session_minutes),
+            "staff": _lifetime(policy.staff_idle_minutes, policy.staff_session_minutes),
+        }
+        sessions = SessionService(uow, clock, lifetimes)
+        facts = FactsReader(identity_standings, new_id=new_id)
+        placing = Placing(uow, clock, facts)
+        allowance = AllowanceService(uow, clock, facts)
+        visits = VisitService(uow, clock)
+        return Services(
+            accounts=AccountService(
+                uow,
+                clock,
+                passwords,
+                new_id,
+                AccountRules(settings.confirms_email, policy.minimum_age, settings.server.public_url),
+            ),
+            signin=SignInService(uow, clock, passwords, sessions, sealer, policy.pin_attempts),
+            sessions=sessions,
+            stations=StationService(uow, clock, new_id, timedelta(minutes=policy.enrolment_code_minutes)),
+            pins=PinService(uow, clock, passwords, new_id),
+            own_security=OwnSecurityService(uow, clock, passwords, sealer),
+            relationships=RelationshipService(uow, clock),
+            restrictions=RestrictionService(uow, clock),
+            slots=SlotService(uow, clock, facts, placing),
+            booking=BookingService(uow, clock, placing, allowance),
+            bookings=BookingReader(uow, clock),
+            allowance=allowance,
+            templates=TemplateService(uow, clock),
+            policies=PolicyService(uow, clock),
+            why=WhyService(uow, clock, facts, placing),
+            audit=AuditService(
+                uow,
+                clock,
+                key=self._keys.audit,
+                anchors=FileAnchors(settings.keys.directory.parent / "audit-anchors.jsonl"),
+                signing_key=self._keys.audit_signing,
+            ),
+            visits=visits,
+            waiting_room=WaitingRoomService(uow, visits),
+            desk=DeskService(uow, clock),
+            enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id),
+            door=DoorService(uow, clock, self.identity, self._vault, new_id),
+            calls=CallService(uow, clock, self._issuer, self.control),
+            recordings=RecordingsService(
+                uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
+            ),
+        )
+
+    def _job_list(self) -> list[Job]:
+        services = self.services
+        outbox = OutboxWorker(self.uow, self.clock, self._letters(), self._mailer())
+        care = RecordingCare(self.uow, self.archive, services.recordings, self.clock)
+        return [
+            Job("open-calls", 2.0, self._opener.run_once, limit=60.0),
+            Job("call-events", 15.0, self._events.catch_up, limit=60.0),
+            Job("outbox", 2.0, outbox.run_once),
+            Job("expire-holds", 30.0, services.booking.expire_holds),
+            Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
+            Job("sessions", HOUR, services.sessions.sweep),
+            Job("missing-recordings", HOUR, care.check_missing),
+            Job("recording-retention", HOUR, care.delete_expired, at_start=False),
+            Job("recording-sample", DAY, care.verify_sample, limit=HOUR, at_start=False),
+            Job("credits", HOUR, services.allowance.accrue, limit=HOUR),
+            Job("identity-retention", HOUR, services.enrolment.purge),
+        ]
+
+    def _letters(self) -> Letters:
+        web_directory = self.settings.server.web_directory or default_web_directory()
+        catalogues = load_catalogues(web_directory / "locale")
+
+        def translate(language: str, message: str) -> str:
+            catalogue = catalogues.get(language)
+            return message if catalogue is None else catalogue.gettext(message)
+
+        sender = Sender(self.settings.mail.sender, self.settings.server.public_url)
+        return Letters(sender, self.clock, translate)
+
+    def _mailer(self) -> Mailer | None:
+        mail = self.settings.mail
+        if mail.host is not None:
+            password = None if mail.password is None else mail.password.get_secret_value()
+            server = SmtpServer(mail.host, mail.port, mail.username, password, mail.tls)
+            return SmtpMailer(server, sender=mail.sender, clock=self.clock)
+        if mail.directory is not None:
+            return FolderMailer(mail.directory, sender=mail.sender, clock=self.clock)
+        return None
+
+    async def _database_answers(self) -> None:
+        async with self.uow(read_only=True) as u:
+            await u.people.prisons(PageRequest(1))
+
+    async def _storage_has_room(self) -> None:
+        if await asyncio.to_thread(self.recorder.storage_state) is StorageState.FULL:
+            raise OSError("the recordings' storage is full")
+
+    async def _media_runs(self) -> None:
+        if not self.node.rooms.accepting:
+            raise OSError("the media node takes no calls")
+
+
+async def run_server(settings: Settings) -> int:
+    """Migrate, start everything, serve until SIGTERM or SIGINT; the exit code."""
+    keys = load_keys(KeyPaths.of(settings))
+    await migrate(settings.database.url.get_secret_value())
+    async with House(settings, keys) as house:
+        await serve_until_stopped(house)
+    return 0
+
+
+async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]], None] | None = None) -> None:
+    """Serve pages and run the jobs until SIGTERM or SIGINT, then let calls under way end for a while.
+
+    `on_listening` is told the addresses once they answer. A second signal does not wait.
+    """
+    settings = house.settings.server
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    runner = web.AppRunner(house.web_app(), access_log=None, shutdown_timeout=settings.shutdown_seconds)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings), reuse_address=True)
+        await site.start()
+        house.start_jobs()
+        log.info("serving", host=settings.host, port=settings.port)
+        if on_listening is not None:
+            on_listening(_urls(settings, runner))
+        await stop.wait()
+        log.info("stopping")
+        draining = asyncio.create_task(house.node.drain(settings.shutdown_seconds))
+        impatient = asyncio.create_task(hurry.wait())
+        await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.gather(_cancel(draining), _cancel(impatient))
+    finally:
+        await house.stop_jobs()
+        await runner.cleanup()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    return context
+
+
+def _urls(settings: ServerSettings, runner: web.AppRunner) -> list[str]:
+    scheme = "https" if settings.tls_certificate else "http"
+    port = runner.addresses[0][1]
+    hosts = ["127.0.0.1", *own_addresses()] if settings.host == ANY else [settings.host]
+    return [f"{scheme}://{host}:{port}" for host in hosts]
+
+
+def _lifetime(idle_minutes: int, absolute_minutes: int) -> SessionLifetime:
+    return SessionLifetime(timedelta(minutes=idle_minutes), timedelta(minutes=absolute_minutes))
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
