@@ -8,10 +8,10 @@ RECONNECTING while a side is away, WAITING_MONITOR while a required officer is.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from signaling.call_rules import CallRules, due_notice, gone_sides, missing, target_phase
 from signaling.calls import (
     BEFORE_LIVE,
     FINAL,
@@ -27,20 +27,10 @@ from signaling.calls import (
     apply,
     replay,
 )
-from signaling.capabilities import CallCharter, RecordingPolicy, Supervision
+from signaling.capabilities import CallCharter
 from signaling.errors import InvalidRequest, RecorderRequired, UnknownParticipant, WrongState
 from signaling.ids import parse_call_id
 from signaling.media.leg import Kind, Side
-
-
-@dataclass(frozen=True, slots=True)
-class CallRules:
-    """The waits of a call. Defaults are the design's."""
-
-    monitor_grace: timedelta = timedelta(seconds=15)
-    reconnect_limit: timedelta = timedelta(seconds=120)
-    no_show_after: timedelta = timedelta(minutes=15)  # after the scheduled start
-    notices: tuple[int, ...] = (10, 5, 2, 1)  # minutes before the scheduled end
 
 
 class CallMachine:
@@ -268,42 +258,26 @@ class CallMachine:
             return True
         if phase in BEFORE_LIVE:
             return self._step_before_live(now)
-        target, cause, data = self._target(now)
+        target, cause, data = target_phase(self.charter, self.rules, self.state, now)
         if target is phase:
             return False
         self._record(now, EventType(target.value), actor, cause, {**data, "words": words} if words else data)
         return True
 
     def _step_before_live(self, now: datetime) -> bool:
-        missing = self._missing()
+        lacking = missing(self.charter, self.state)
         if self.state.phase is Phase.LOBBY_OPEN:
-            if missing:
+            if lacking:
                 return False
             self._record(now, EventType.READY, SYSTEM, "all_present")
             return True
-        if missing:
-            self._record(now, EventType.NOT_READY, SYSTEM, missing[0], {"missing": missing})
+        if lacking:
+            self._record(now, EventType.NOT_READY, SYSTEM, lacking[0], {"missing": lacking})
             return True
         if now < self.charter.starts_at:
             return False
         self._record(now, EventType.LIVE, SYSTEM, "schedule")
         return True
-
-    def _target(self, now: datetime) -> tuple[Phase, str, dict[str, Any]]:
-        """The phase a call in progress belongs in, with its cause. An officer's hold goes before everything else."""
-        if self.state.held_by_officer:
-            return Phase.HELD, "officer", {}
-        if self._recorder_missing:
-            return Phase.HELD, "recorder_missing", {}
-        gone = self._gone_sides()
-        if gone:
-            return Phase.RECONNECTING, "side_gone", {"sides": gone}
-        since = self.state.monitor_gone_since
-        if self._monitor_missing and (
-            self.state.phase is Phase.WAITING_MONITOR or since is None or now - since >= self.rules.monitor_grace
-        ):
-            return Phase.WAITING_MONITOR, "monitor_gone", {}
-        return Phase.LIVE, "all_present", {}
 
     def _time_is_over(self, now: datetime) -> bool:
         phase, charter = self.state.phase, self.charter
@@ -312,7 +286,7 @@ class CallMachine:
             if at_end:
                 self._end(now, Phase.ENDED, "time_over", SYSTEM)
                 return True
-            since, gone = self.state.phase_since, self._gone_sides()
+            since, gone = self.state.phase_since, gone_sides(self.charter, self.state)
             waited = phase is Phase.RECONNECTING and since is not None and now - since >= self.rules.reconnect_limit
             if waited and gone:
                 self._end(now, Phase.ENDED, "side_gone", SYSTEM, {"sides": gone})
@@ -323,45 +297,15 @@ class CallMachine:
             self._end(now, Phase.NO_SHOW, "no_show", SYSTEM, {"sides": never_came})
             return True
         if at_end:
-            missing = self._missing()
-            self._end(now, Phase.FAILED, missing[0] if missing else "never_live", SYSTEM, {"missing": missing})
+            lacking = missing(self.charter, self.state)
+            self._end(now, Phase.FAILED, lacking[0] if lacking else "never_live", SYSTEM, {"missing": lacking})
             return True
         return False
 
     def _give_notice(self, now: datetime) -> None:
-        """Say once, when it comes, how many minutes are left; a call shorter than a notice does not get it."""
-        if self.state.phase not in IN_PROGRESS:
-            return
-        left = self.charter.ends_at - now
-        whole = self.charter.ends_at - self.charter.starts_at
-        reached = [
-            minutes
-            for minutes in self.rules.notices
-            if left <= timedelta(minutes=minutes) < whole and minutes not in self.state.noticed
-        ]
-        due = [minutes for minutes in reached if minutes < min(self.state.noticed, default=1 << 30)]
-        if due:
-            self._record(now, EventType.NOTICE, SYSTEM, "schedule", {"minutes": min(due)})
-
-    def _missing(self) -> list[str]:
-        """Why the call cannot be live, as causes, most telling first; empty when it can."""
-        missing = [f"{side}_missing" for side in self._gone_sides()]
-        if self._recorder_missing:
-            missing.append("recorder_missing")
-        if self._monitor_missing:
-            missing.append("monitor_missing")
-        return missing
-
-    def _gone_sides(self) -> list[str]:
-        return sorted(side.value for side in set(self.charter.sides) - self.state.connected_sides)
-
-    @property
-    def _recorder_missing(self) -> bool:
-        return self.charter.recording is RecordingPolicy.REQUIRED and self.state.recorder is not Recorder.ATTACHED
-
-    @property
-    def _monitor_missing(self) -> bool:
-        return self.charter.supervision is Supervision.LIVE and not self.state.monitors
+        minutes = due_notice(self.charter, self.rules, self.state, now)
+        if minutes is not None:
+            self._record(now, EventType.NOTICE, SYSTEM, "schedule", {"minutes": minutes})
 
     def _end(
         self, now: datetime, outcome: Phase, cause: str, actor: Actor, data: Mapping[str, Any] | None = None

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from signaling.bus import Bus, Service
-from signaling.call_machine import CallRules
+from signaling.call_rules import CallRules
 from signaling.calls import CallEvent
 from signaling.channel import Attachment
 from signaling.command_server import CommandServer

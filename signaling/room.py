@@ -15,7 +15,8 @@ from typing import Any
 
 import structlog
 
-from signaling.call_machine import CallMachine, CallRules
+from signaling.call_machine import CallMachine
+from signaling.call_rules import CallRules
 from signaling.calls import Actor, CallEvent, EventType, Phase
 from signaling.capabilities import CallCharter, JoinTicket
 from signaling.errors import LobbyClosed, SignalingError, TicketError, UnknownSession, WrongState

@@ -1,0 +1,73 @@
+"""What a call needs to be live, and which phase follows from what is there: pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from signaling.calls import IN_PROGRESS, CallState, Phase, Recorder
+from signaling.capabilities import CallCharter, RecordingPolicy, Supervision
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """The waits of a call. Defaults are the design's."""
+
+    monitor_grace: timedelta = timedelta(seconds=15)
+    reconnect_limit: timedelta = timedelta(seconds=120)
+    no_show_after: timedelta = timedelta(minutes=15)  # after the scheduled start
+    notices: tuple[int, ...] = (10, 5, 2, 1)  # minutes before the scheduled end
+
+
+def gone_sides(charter: CallCharter, state: CallState) -> list[str]:
+    """The sides that should be connected and are not."""
+    return sorted(side.value for side in set(charter.sides) - state.connected_sides)
+
+
+def recorder_missing(charter: CallCharter, state: CallState) -> bool:
+    """Whether the call must be recorded and is not."""
+    return charter.recording is RecordingPolicy.REQUIRED and state.recorder is not Recorder.ATTACHED
+
+
+def monitor_missing(charter: CallCharter, state: CallState) -> bool:
+    """Whether an officer must watch and none does."""
+    return charter.supervision is Supervision.LIVE and not state.monitors
+
+
+def missing(charter: CallCharter, state: CallState) -> list[str]:
+    """Why the call cannot be live, as causes, most telling first; empty when it can."""
+    causes = [f"{side}_missing" for side in gone_sides(charter, state)]
+    if recorder_missing(charter, state):
+        causes.append("recorder_missing")
+    if monitor_missing(charter, state):
+        causes.append("monitor_missing")
+    return causes
+
+
+def target_phase(
+    charter: CallCharter, rules: CallRules, state: CallState, now: datetime
+) -> tuple[Phase, str, dict[str, Any]]:
+    """The phase a call in progress belongs in, with cause and data. An officer's hold goes before everything else."""
+    if state.held_by_officer:
+        return Phase.HELD, "officer", {}
+    if recorder_missing(charter, state):
+        return Phase.HELD, "recorder_missing", {}
+    gone = gone_sides(charter, state)
+    if gone:
+        return Phase.RECONNECTING, "side_gone", {"sides": gone}
+    since = state.monitor_gone_since
+    waiting = state.phase is Phase.WAITING_MONITOR or since is None or now - since >= rules.monitor_grace
+    if monitor_missing(charter, state) and waiting:
+        return Phase.WAITING_MONITOR, "monitor_gone", {}
+    return Phase.LIVE, "all_present", {}
+
+
+def due_notice(charter: CallCharter, rules: CallRules, state: CallState, now: datetime) -> int | None:
+    """The notice to be given now, in minutes left: each once, the nearest alone, none longer than the call."""
+    if state.phase not in IN_PROGRESS:
+        return None
+    left, whole = charter.ends_at - now, charter.ends_at - charter.starts_at
+    earliest = min(state.noticed, default=1 << 30)
+    due = [minutes for minutes in rules.notices if left <= timedelta(minutes=minutes) < whole and minutes < earliest]
+    return min(due, default=None)
