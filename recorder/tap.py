@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 QUEUE_LIMIT = 8192  # packets: 25 s of a call of two, ~10 MB
-STALL_LIMIT = 1.5  # seconds without progress of the writer; the room has to hold the call within 2
+STALL_LIMIT = 1.2  # seconds without progress of the writer before it is suspected of standing still ...
+STALL_PROOF = 0.3  # ... and seconds that it gets to show that it does not; the room has to hold the call within 2
 SEAL_TIMEOUT = 30.0
 _RTP = int(RecordKind.RTP)
 _RTCP = int(RecordKind.RTCP)
@@ -60,6 +61,7 @@ class RecorderLeg:
         self._closed = False
         self._dropped = 0
         self._dropped_from = self._dropped_to = 0.0
+        self._suspected = self._suspected_at = -1.0
         self._failed: Callable[[str], None] | None = None
         self.recovered: Callable[[], None] | None = None
 
@@ -171,6 +173,8 @@ class RecorderLeg:
         full = len(self._items) >= self._limit
         if not full:
             self._items.append(item)
+            if not self._stands_still():
+                return
         else:
             if self._dropped == 0:
                 self._dropped_from = arrival
@@ -178,6 +182,16 @@ class RecorderLeg:
             self._dropped_to = arrival
         if self._trouble is None:
             self._fail("overflow" if full else "stalled")
+
+    def _stands_still(self) -> bool:
+        """Whether the writer had its chance.
+
+        A process that was stopped as a whole comes back with a clock that jumped.
+        """
+        progress, now = self._writer.progress, self._monotonic()
+        if progress != self._suspected:
+            self._suspected, self._suspected_at = progress, now
+        return now - self._suspected_at >= STALL_PROOF
 
     def writer_failed(self, cause: str) -> None:
         """The writer's thread gave up. Called on that thread."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.gaps import PATIENCE_NS, GapChange, SequenceTracker
@@ -68,6 +68,7 @@ def test_one_stray_packet_far_behind_changes_nothing_and_two_in_order_are_a_rest
     assert tracker.restarts == 1
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 65_535),
     st.integers(10, 400),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.blobs import FolderStore
@@ -66,6 +66,7 @@ def test_a_document_comes_back_and_is_bound_to_its_type_and_signer() -> None:
         read_document(data, MANIFEST, Ed25519PrivateKey.generate().public_key())
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_changed_bit_of_a_document_is_found(data: st.DataObject) -> None:
     document = bytearray(sign_document(MANIFEST, BODY, KEY))

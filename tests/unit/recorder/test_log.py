@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import RecordingDamaged
@@ -22,12 +22,14 @@ records = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(records, max_size=20))
 def test_records_come_back_as_they_were_written(written: list[Record]) -> None:
     plain = b"".join(frame(one.kind, one.track, one.mono_ns, one.wall_ns, one.payload) for one in written)
     assert list(read_records(plain)) == written
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_records_or_damage(plain: bytes) -> None:
     try:
@@ -37,6 +39,7 @@ def test_any_bytes_are_records_or_damage(plain: bytes) -> None:
     assert sum(HEADER.size + len(one.payload) for one in found) == len(plain)
 
 
+@settings(deadline=None)
 @given(st.lists(records, min_size=1, max_size=5), st.data())
 def test_a_cut_is_noticed(written: list[Record], data: st.DataObject) -> None:
     frames = [frame(one.kind, one.track, one.mono_ns, one.wall_ns, one.payload) for one in written]
@@ -47,6 +50,7 @@ def test_a_cut_is_noticed(written: list[Record], data: st.DataObject) -> None:
         list(read_records(plain[:cut]))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_json_records_of_any_bytes_are_objects_or_damage(payload: bytes) -> None:
     try:
@@ -55,6 +59,7 @@ def test_json_records_of_any_bytes_are_objects_or_damage(payload: bytes) -> None
         pass
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_no_packet_makes_a_parser_fail(packet: bytes) -> None:
     try:

@@ -20,6 +20,7 @@ from recorder.log import RecordKind
 from recorder.service import RecordingService
 from recorder.tap import RecorderLeg
 from recorder.verify import verify
+from recorder.writer import LogWriter
 from signaling.calls import EventType
 from signaling.capabilities import RecordingWarrant
 from signaling.errors import PrivilegedCallError
@@ -180,6 +181,46 @@ async def test_a_store_that_stands_still_is_told_and_nothing_is_lost(tmp_path: P
     await until(lambda: leg.attached)
     await leg.seal("ended")
     assert len(rig.stored(leg.recording_id)) == number
+
+
+async def test_a_process_that_was_stopped_as_a_whole_raises_no_alarm(tmp_path: Path) -> None:
+    """SIGSTOP for ten seconds: the clock jumps, and the writer goes on as soon as the process does."""
+    now = [100.0]
+    rig = Rig(tmp_path / "store", stall_limit=1.2)
+    sink, claim = rig.service._begin(warrant(rig.call_id))
+    leg = RecorderLeg("rec_x", rig.call_id, (Kind.AUDIO,), asyncio.get_running_loop(), monotonic=lambda: now[0])
+    writer = LogWriter(
+        sink,
+        claim,
+        "rec_x",
+        clock=system_now,
+        monotonic=lambda: now[0],
+        on_failure=leg.writer_failed,
+        on_progress=leg.writer_progressed,
+    )
+    leg.bind(writer)
+
+    def send(number: int) -> None:
+        leg.on_rtp(rig.audio, rtp(number, number * 960, b"voice"), now[0])
+
+    send(0)
+    writer.round()
+    now[0] += 10
+    for number in range(1, 10):  # what the socket had kept comes first
+        send(number)
+    assert leg.trouble is None
+    writer.round()
+    now[0] += 1
+    send(10)
+    assert leg.trouble is None
+    now[0] += 0.3
+    send(11)
+    now[0] += 0.4
+    send(12)  # but a writer that does nothing for 1.5 s more does stand still
+    assert leg.trouble == "stalled"
+    assert len(writer.items) == 3
+    sink.abandon()
+    claim.release()
 
 
 async def test_a_store_that_refuses_ends_the_recording_and_recovery_seals_the_rest(rig: Rig) -> None:
