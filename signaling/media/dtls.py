@@ -16,6 +16,8 @@ import structlog
 from aiortc import rtcdtlstransport
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 
+from signaling.media.srtp import protector, unprotector
+
 log = structlog.get_logger(__name__)
 
 HANDSHAKE_TIMEOUT = 15.0  # seconds
@@ -25,7 +27,6 @@ _MAX_QUEUED = 64  # records; a handshake is a dozen
 MODULE_NAMES = ("SRTP_AEAD_AES_128_GCM", "SRTP_AEAD_AES_256_GCM", "SRTP_AES128_CM_SHA1_80", "SRTP_PROFILES")
 TRANSPORT_NAMES = ("_set_role", "_srtp_profiles", "_rx_srtp", "_tx_srtp", "_ssl", "_task")
 PIPE_NAMES = ("role", "_recv", "_send")
-SESSION_NAMES = ("protect", "protect_rtcp", "unprotect", "unprotect_rtcp")
 
 
 class DtlsFailed(Exception):
@@ -137,9 +138,9 @@ class Dtls:
         chosen = self._transport._ssl.get_selected_srtp_profile() if self._transport._ssl else b""
         return Srtp(
             profile=chosen.decode("ascii"),
-            protect=transmit.protect,
+            protect=protector(transmit),
             protect_rtcp=transmit.protect_rtcp,
-            unprotect=receive.unprotect,
+            unprotect=unprotector(receive),
             unprotect_rtcp=receive.unprotect_rtcp,
         )
 

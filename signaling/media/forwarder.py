@@ -18,8 +18,6 @@ from signaling.media.rtp import EXTENSION, HEADER, NO_LEVEL, ONE_BYTE_PROFILE, V
 if TYPE_CHECKING:
     from signaling.media.track import Track
 
-MAX_PROTECTED = 1356  # pylibsrtp's buffer is 1,500 bytes and keeps 144 of them for trailers
-
 _EXTENDED = VERSION | EXTENSION
 _CATCH_UP_PACKETS = 24  # per step of the start from the cache
 _CATCH_UP_INTERVAL = 0.004  # seconds

@@ -107,7 +107,8 @@ class Peer:
         self._early: list[tuple[bytes, float]] = []
         self._srtp: Srtp | None = None
         self._address: Address | None = None
-        self._send_datagram = endpoint.transmit
+        self._path = endpoint
+        self._send_datagram = endpoint.send_datagram
         self._dtls = Dtls(
             certificate,
             is_client=is_dtls_client,
@@ -211,7 +212,8 @@ class Peer:
             endpoint.unregister(previous.local_ufrag)
         if self.ice.selected != self._address:
             self._address = self.ice.selected
-            self._send_datagram = endpoint.transmit
+            self._path = endpoint
+            self._send_datagram = endpoint.send_datagram
         if self._task is None:
             self._start_handshake()
 
@@ -285,7 +287,9 @@ class Peer:
         except pylibsrtp.Error:
             self.counters.dropped_srtp += 1
             return None
-        if not self._send_datagram(wire, address):
+        try:
+            self._send_datagram(wire, address)
+        except OSError:  # the kernel's buffer is full, or the way there is gone
             self.counters.dropped_send += 1
             return None
         return wire
@@ -317,7 +321,7 @@ class Peer:
     def transmit(self, datagram: bytes) -> None:
         """Send a datagram as it is: a DTLS record, or a packet that is protected already."""
         if self._address is not None:
-            self._send_datagram(datagram, self._address)
+            self._path.transmit(datagram, self._address)
 
     # Time
 

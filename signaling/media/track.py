@@ -186,10 +186,17 @@ class Track:
             self.cache.add(view)
         elif view.level >= 0:
             self._talking.level(view.level, arrival)
+        packets = octets = officers = 0
         for slot in self._slots:
             size = slot.forward(view)
             if size:
-                self.count_forwarded(slot, size)
+                packets += 1
+                octets += size
+                officers += slot.hidden
+        counters.forwarded += packets
+        counters.forwarded_bytes += octets
+        counters.forwarded_officers += officers
+        counters.forwarded_participants += packets - officers
         for output in self._outputs:
             self._give(output, packet, arrival)
 
@@ -200,7 +207,7 @@ class Track:
             self.request_keyframe(now)
 
     def count_forwarded(self, slot: Forwarder, size: int) -> None:
-        """A slot has sent one packet of this track, of `size` bytes."""
+        """A slot has sent one packet of this track, of `size` bytes, outside `receive`."""
         counters = self._counters
         counters.forwarded += 1
         counters.forwarded_bytes += size

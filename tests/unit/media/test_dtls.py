@@ -34,11 +34,6 @@ def test_aiortc_still_has_the_names_of_its_transport(name: str) -> None:
     assert hasattr(transport, name), explain(name, "RTCDtlsTransport")
 
 
-@pytest.mark.parametrize("name", dtls.SESSION_NAMES)
-def test_pylibsrtp_still_has_the_four_functions(name: str) -> None:
-    assert callable(getattr(pylibsrtp.Session, name, None)), explain(name, "pylibsrtp.Session")
-
-
 def test_aiortc_asks_the_ice_transport_for_nothing_else() -> None:
     """A new use of the transport inside aiortc would fail only in the middle of a call."""
     source = inspect.getsource(RTCDtlsTransport)
