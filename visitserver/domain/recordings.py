@@ -54,8 +54,8 @@ class Recording:
     """One recording of one ordinary call. (A privileged call has none: not even a row that says so.)
 
     `expected_end` is when the call should be over; `retain_until` is set by the seal. `head_sha256` is the last value
-    of the recording's chain: what is stored must end there. `failure` is a code. `erased_at` is when the archive had
-    destroyed a deleted one. Times are UTC.
+    of the recording's chain: what is stored must end there. `failure` is a code. `hold_reason` has a line for every
+    hold placed or lifted. `erased_at` is when the archive had destroyed a deleted one. Times are UTC.
     """
 
     id: str
@@ -98,14 +98,19 @@ class Recording:
     def place_hold(self, at: datetime, by: str, reason: str) -> None:
         """Keep it until the hold is lifted, however old it gets. Conflict unless it is sealed."""
         self.move(RecordingState.LEGAL_HOLD)
-        self.held_at, self.held_by, self.hold_reason = at, by, reason
+        self.held_at, self.held_by = at, by
+        self._note_hold(reason)
 
-    def lift_hold(self) -> None:
+    def lift_hold(self, reason: str) -> None:
         """Let retention run again. Conflict unless it is held."""
         if self.state is not RecordingState.LEGAL_HOLD:
             raise Conflict("There is no legal hold on this recording.", code="recording_state")
         self.move(RecordingState.SEALED)
-        self.held_at = self.held_by = self.hold_reason = None
+        self.held_at = self.held_by = None
+        self._note_hold(reason)
+
+    def _note_hold(self, reason: str) -> None:
+        self.hold_reason = f"{self.hold_reason or ''}\n{reason}".strip()
 
     def delete(self, at: datetime, reason: str) -> None:
         """Mark it deleted. Conflict unless it is sealed: under a hold it is not."""

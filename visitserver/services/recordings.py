@@ -248,10 +248,10 @@ class RecordingsService:
 
     async def lift_hold(self, actor: Actor, recording_id: str, reason: str, request_id: str | None = None) -> None:
         """Lift the legal hold; retention runs again. NotFound, Invalid, Conflict."""
-        need_reason(reason)
+        text = need_reason(reason)
         async with self._uow() as u:
             recording = await _own(u, actor, recording_id, for_update=True)
-            recording.lift_hold()
+            recording.lift_hold(text)
             data = {"call_id": recording.call_id}
             u.audit.append(
                 "recording.hold_lifted", actor, recording_id, data, request_id, prison_id=recording.prison_id

@@ -271,6 +271,7 @@ async def test_retention_deletes_what_is_old_and_not_held(world: World) -> None:
         await world.service.place_hold(OFFICER, old.id, "too late")
     assert (await world.service.verify(OFFICER, old.id)).valid  # the tombstone is that of this recording
     await world.service.lift_hold(OFFICER, held.id, "case closed")
+    assert (await world.service.get(OFFICER, held.id)).hold_reason == "case 4711\ncase closed"
     assert await world.care.delete_expired() == (held.id,)
     assert await world.audited(held.id) == [
         "recording.sealed", "recording.hold_placed", "recording.hold_lifted", "recording.deleted",
