@@ -16,7 +16,7 @@ from datetime import date, time, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, FormData
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signaling.bus import InProcessBus
@@ -47,11 +47,14 @@ from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.errors import Unavailable
 from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 from visitserver.http.routes import all_tables
+from visitserver.identity.vault import PersonVault
 from visitserver.services.calls import CallService
 from visitserver.services.desk import DeskService
+from visitserver.services.door import DoorService
 from visitserver.services.ports.uow import UnitOfWorkFactory
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.visits import VisitService
+from visitserver.services.waiting_room import WaitingRoomService
 
 ROUTES = [route for table in all_tables() for route in table if route.parameters]
 SEED = Actor(ActorKind.SYSTEM, "seed", PRISON)
@@ -93,12 +96,12 @@ SAMPLES: dict[str, Any] = {
 }
 
 
-class NoArchive:
-    """No recording lies anywhere; asking for one comes after the question whose it is."""
+class Absent:
+    """Something behind the services that no stranger gets to: asking it comes after the question whose thing it is."""
 
     def __getattr__(self, name: str) -> Any:
         async def absent(*_args: Any, **_options: Any) -> Any:
-            raise Unavailable("no archive in this test")
+            raise Unavailable("it is not here")
 
         return absent
 
@@ -209,10 +212,10 @@ class Things:
 
 @dataclass
 class Cast:
-    """By audience: whose things they are, and a stranger with every right of that audience."""
+    """Signs in, by audience: whose things they are, and a stranger with every right of that audience."""
 
-    owner: dict[Audience, Browser]
-    stranger: dict[Audience, Browser]
+    owner: Callable[[Audience], Awaitable[Browser]]
+    stranger: Callable[[Audience], Awaitable[Browser]]
     things: Things
 
 
@@ -228,10 +231,13 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
     ):
         setattr(services, name, getattr(world, name))
     services.visits = VisitService(sqlite_uow, clock)
+    services.waiting_room = WaitingRoomService(sqlite_uow, services.visits)
     control = BusRoomControl(InProcessBus(), InProcessDirectory(time_of_the_machine.monotonic))
     services.calls = CallService(sqlite_uow, clock, TicketIssuer(Ed25519PrivateKey.generate(), clock), control)
+    no_engine: Any = Absent()
+    services.door = DoorService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
     services.desk = DeskService(sqlite_uow, clock)
-    services.recordings = RecordingsService(sqlite_uow, NoArchive(), clock, new_id)  # type: ignore[arg-type]
+    services.recordings = RecordingsService(sqlite_uow, Absent(), clock, new_id)  # type: ignore[arg-type]
     for contact in (MOTHER, FRIEND):
         await services.accounts.provision_family(SEED, contact, f"{contact[4:]}@example.org", PASSWORD)
     for number in ("K-1", "K-2"):
@@ -241,7 +247,11 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
             Actor(ActorKind.SYSTEM, "seed", prison), "All", login, frozenset(STAFF_ROLES), PASSWORD
         )
 
-    async def prisoner(number: str, station_id: str) -> Browser:
+    async def sign_in(audience: Audience, email: str, login: str, number: str, station_id: str) -> Browser:
+        if audience is Audience.FAMILY:
+            return await house.family(email)
+        if audience is Audience.STAFF:
+            return await house.staff(login)
         async with sqlite_uow(read_only=True) as u:
             station = await u.scheduling.get_station(station_id)
         browser = await house.terminal(station)
@@ -249,16 +259,8 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
         return browser
 
     yield Cast(
-        owner={
-            Audience.FAMILY: await house.family("mother@example.org"),
-            Audience.STAFF: await house.staff("here"),
-            Audience.TERMINAL: await prisoner("K-1", "stn_1"),
-        },
-        stranger={
-            Audience.FAMILY: await house.family("friend@example.org"),
-            Audience.STAFF: await house.staff("there"),
-            Audience.TERMINAL: await prisoner("K-2", "stn_2"),
-        },
+        owner=lambda audience: sign_in(audience, "mother@example.org", "here", "K-1", "stn_1"),
+        stranger=lambda audience: sign_in(audience, "friend@example.org", "there", "K-2", "stn_2"),
         things=Things(house, world),
     )
     await house.close()
@@ -293,6 +295,10 @@ async def ask(browser: Browser, route: Route, values: dict[str, str]) -> ClientR
     if route.kind is RouteKind.PAGE:
         return await browser.request(route.method, path, data={"csrf_token": browser.csrf, **body})
     headers = {"X-CSRF-Token": browser.csrf}
+    if route.media_type == "multipart/form-data":
+        form = FormData()
+        form.add_field("frame", b"\xff\xd8\xff\xe0 not much", filename="a.jpg", content_type="image/jpeg")
+        return await browser.request(route.method, path, data=form, headers=headers)
     if route.media_type is not None:
         headers["Content-Type"] = route.media_type
         return await browser.request(route.method, path, data=b"x", headers=headers)
@@ -306,7 +312,7 @@ def test_there_is_a_maker_for_every_kind_of_identifier() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 async def test_a_strangers_thing_is_not_found(cast: Cast, route: Route) -> None:
-    stranger, owner = cast.stranger[route.audience], cast.owner[route.audience]
+    stranger, owner = await cast.stranger(route.audience), await cast.owner(route.audience)
     for browser in (stranger, owner):
         await browser.get(PAGE_WITH_A_TOKEN[route.audience])
     nothing = await ask(stranger, route, dict.fromkeys(route.parameters, "1"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from visitserver.services.accounts import AccountService
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from visitserver.services.bookings import BookingReader
     from visitserver.services.calls import CallService
     from visitserver.services.desk import DeskService
+    from visitserver.services.door import DoorService
+    from visitserver.services.enrolment import EnrolmentService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
     from visitserver.services.policies import PolicyService
@@ -56,9 +58,9 @@ class Services:
     waiting_room: WaitingRoomService
     # the console's and the desk's own views (CONSOLE)
     desk: DeskService
-    # identity (IDENTITY): services/enrolment.py, services/door.py
-    enrolment: Any
-    door: Any
+    # identity (IDENTITY)
+    enrolment: EnrolmentService
+    door: DoorService
     # calls (CONTROL)
     calls: CallService
     # recordings (RECORDER)
