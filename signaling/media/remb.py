@@ -1,6 +1,6 @@
 """How much a publisher may send: the receive-side estimate (draft-ietf-rmcat-gcc-02, draft-alvestrand-rmcat-remb-03).
 
-aiortc has libwebrtc's older estimator in Python; it takes five times as long per frame as this one (docs/decisions/0013).
+aiortc has libwebrtc's older estimator in Python; it takes five times as long per frame (docs/decisions/0013).
 A trend line over the growth of the one-way delay says whether a queue is filling somewhere, and the allowed bitrate
 follows by multiplicative increase and decrease.
 """
