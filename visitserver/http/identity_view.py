@@ -58,9 +58,7 @@ def step_of(enrolment: Enrolment | None, now: datetime) -> str:
         return "expired"
     if enrolment.route is EnrolmentRoute.ATTENDED:
         # No picture is asked for: an officer meets the person, before the first visit and before every other one.
-        return {"document": "submit", "selfie": "submit", "submitted": "attended", "approved": "attended"}.get(
-            step, step
-        )
+        return {"document": "submit", "selfie": "submit", "more": "submit", "approved": "attended"}.get(step, step)
     return step
 
 
@@ -128,6 +126,7 @@ def problem_words(problems: tuple[str, ...], _: Translate) -> list[str]:
         "too_slow": _("Our program could not look at it now. The officer does."),
         "no_face": _("We found no face in the pictures."),
         "several_faces": _("There is more than one face in the pictures."),
+        "too_few_faces": _("We did not see your face in enough of the pictures."),
         "poor_picture": _("The pictures are too dark or blurred."),
     }
     return list(dict.fromkeys(words[code] for code in problems if code in words))

@@ -5,7 +5,7 @@ The pages' handlers are tested elsewhere; here stand the templates, styles and m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from aiohttp import web
 
 from tests.fakes.clock import FakeClock
 from visitserver.config import Settings
-from visitserver.domain.access import Grant, Role
+from visitserver.domain.access import POLICY, Grant, Role
 from visitserver.domain.accounts import Account, AccountKind, Session
 from visitserver.domain.calls import CallKind
 from visitserver.domain.people import Prison, Prisoner
@@ -25,6 +25,7 @@ from visitserver.http.app import create_app
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Form
 from visitserver.http.registry import RouteTable
+from visitserver.http.routes.media import MediaRoute
 from visitserver.http.services import Services
 from visitserver.http.views import Chip, VisitView, person_for_family, person_for_prisoner, relations, visit_view
 from visitserver.services.sessions import SignedIn
@@ -133,7 +134,7 @@ def book_page(**changes: Any) -> dict[str, Any]:
 def enrolment(step: str, **more: Any) -> dict[str, Any]:
     position = {"informed": 1, "document": 2, "selfie": 3, "submit": 4, "submitted": 5}.get(step, 0)
     base = {"id": "enr_1", "reason": "", "faces": True, "notes": [], "valid_until": None, "position": position}
-    return {"enrolment": SimpleNamespace(step=step, **{**base, **more})}
+    return {"enrolment": SimpleNamespace(step=step, **{**base, **more}), "form": EMPTY}
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ PAGES: dict[str, Shown] = {
                 ),
                 SimpleNamespace(what="Photo of your document", why="To prove who you are", until="1 April 2026"),
             ],
-            "can_delete_face": True,
+            "can_delete": True,
         },
     ),
     "terminal-pin": Shown("auth/terminal_pin.html", {"form": EMPTY, "next": ""}, "station"),
@@ -291,7 +292,9 @@ class Gallery:
         self.uploads: list[tuple[str, dict[str, int]]] = []
         self.upload_answer: dict[str, Any] = {}
 
-    def application(self) -> web.Application:
+        self.tickets: Callable[[str], dict[str, Any]] | None = None
+
+    def application(self, media: Iterable[MediaRoute] = ()) -> web.Application:
         """Every page at /gallery/NAME (terminals: /terminal/gallery/NAME), and the addresses that modules call."""
         family, terminal = RouteTable("family"), RouteTable("terminal")
         for name, shown in PAGES.items():
@@ -306,14 +309,21 @@ class Gallery:
             post(self._upload)
         family.get("/identity", action="page.gallery", summary="next")(self._page(PAGES["identity-submitted"]))
         family.get("/visits/bkg_1/call", action="page.gallery", summary="next")(self._page(PAGES["landing"]))
+        family.post("/api/visits/bkg_1/ticket", action="page.gallery", summary="ticket", kind="json")(self._ticket)
+        terminal.post("/api/terminal/visits/bkg_1/ticket", action="page.gallery", summary="ticket", kind="json")(
+            self._ticket
+        )
+        family.get("/visits/bkg_1/after", action="page.gallery", summary="next")(self._page(PAGES["after"]))
+        terminal.get("/terminal/home", action="page.gallery", summary="next")(self._page(PAGES["terminal-home-none"]))
         parts: dict[str, Any] = {part.name: SimpleNamespace() for part in fields(Services)}
         services = Services(**{**parts, "sessions": Sessions()})
         return create_app(
             services,
             Settings(),
+            media,
             clock=FakeClock(NOW),
             tables=[family, terminal],
-            policy={**_public_system(), "page.gallery": Grant(anyone=True)},
+            policy={**POLICY, "page.gallery": Grant(anyone=True)},
         )
 
     def _page(self, shown: Shown) -> Any:
@@ -325,6 +335,11 @@ class Gallery:
     async def _state(self, _request: web.Request, _ctx: Ctx) -> web.StreamResponse:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         return web.json_response(state)
+
+    async def _ticket(self, request: web.Request, _ctx: Ctx) -> web.StreamResponse:
+        if self.tickets is None:
+            raise web.HTTPNotFound
+        return web.json_response(self.tickets("prisoner" if "terminal" in request.path else "family"))
 
     async def _upload(self, request: web.Request, _ctx: Ctx) -> web.StreamResponse:
         sizes: dict[str, int] = {}
@@ -338,8 +353,3 @@ class Gallery:
 def address(name: str) -> str:
     """Where the gallery shows page `name`."""
     return f"/terminal/gallery/{name}" if PAGES[name].surface in ("terminal", "station") else f"/gallery/{name}"
-
-
-def _public_system() -> dict[str, Grant]:
-    names = ("system.health", "system.ready", "system.metrics", "system.docs", "system.openapi", "static.read")
-    return {name: Grant(anyone=True) for name in names}

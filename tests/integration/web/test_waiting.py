@@ -14,7 +14,7 @@ from signaling.control import BusRoomControl
 from signaling.directory import InProcessDirectory, NodeInfo
 from signaling.ids import OrdinaryCallId, new_id
 from signaling.media.leg import Side
-from signaling.tickets import CallCharter, JoinTicket, RecordingPolicy, Supervision, TicketIssuer, TicketVerifier
+from signaling.tickets import CallCharter, RecordingPolicy, Supervision, TicketIssuer, TicketVerifier
 from tests.fixtures.http_app import Browser
 from tests.integration.web.visiting import Visiting
 from visitserver.domain.calls import Call, CallKind, CallPhase
@@ -169,7 +169,7 @@ async def test_the_door_first_then_the_call(lobby: Lobby) -> None:
     given = await (await api(kim, f"/api{path}/ticket")).json()
     assert given["whip"] == f"/media/whip/{lobby.call_id}"
     verifier = TicketVerifier([KEY.public_key()], lobby.visiting.house.clock)
-    ticket = verifier.verify(given["ticket"], JoinTicket)
+    ticket = verifier.join(given["ticket"], lobby.call_id).body
     assert (ticket.side, ticket.participant_id) == (Side.FAMILY, lobby.visiting.house.contact.id)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import web
+from pydantic import BaseModel
 
 from signaling.media.leg import Side
-from visitserver.domain.errors import Invalid
+from visitserver.domain.identity import CheckState
 from visitserver.http.ctx import Ctx
+from visitserver.http.identity_view import problem_words
 from visitserver.http.pictures import read_pictures
 from visitserver.http.registry import RouteTable
 from visitserver.http.routes.family_visits import shown
@@ -19,6 +21,13 @@ routes = RouteTable("family")
 
 DOOR_FRAMES: Final = 8
 DOOR_BYTES: Final = 8 * 1024 * 1024
+
+
+class DoorAnswer(BaseModel):
+    """passed, review (an officer looks), retake (with sentences why), or refused (an officer's word)."""
+
+    door: str
+    words: list[str]
 
 
 @routes.get("/visits/{booking_id}/waiting", action="visit.state", summary="The waiting room, with the door")
@@ -86,12 +95,13 @@ async def after(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     action="visit.door",
     summary="Fresh pictures at the door",
     kind="json",
+    response=DoorAnswer,
     max_body=DOOR_BYTES,
     media_type="multipart/form-data",
+    rate="upload",
 )
-async def door(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+async def door(request: web.Request, ctx: Ctx) -> DoorAnswer:
     sent = await read_pictures(request, "frame", most=DOOR_FRAMES)
-    if not sent.pictures and await ctx.services.door.uses_faces(ctx.actor):
-        raise Invalid(ctx._("There is no picture in what was sent."), code="no_picture", field="frame")
     check = await ctx.services.door.check(ctx.actor, ctx.param("booking_id"), sent.pictures, request_id=ctx.request_id)
-    return web.json_response({"door": check.state.value, "words": []})
+    retake = check.state is CheckState.RETAKE
+    return DoorAnswer(door=check.state.value, words=problem_words(check.reasons, ctx._) if retake else [])

@@ -268,12 +268,12 @@ export class CallSession {
   /** @param {import("../protocol/channel.js").Message} message */
   _ended(message) {
     const key = `ended_${message.outcome}`;
-    this._finish("ended_title", [this._words.has(key) ? key : "ended_ended", message.words ?? ""], [["go_on", () => this._go("after")]]);
+    this._finish("ended_title", [this._words.has(key) ? key : "ended_ended", message.words ?? ""], [["go_on", () => this._go("after")]], true);
     this._leaving = setTimeout(() => this._go("after"), 8_000);
   }
 
   _replaced() {
-    this._finish("replaced_title", ["replaced_text"], [["use_here", () => location.reload()]]);
+    this._finish("replaced_title", ["replaced_text"], [["use_here", () => location.reload()]], true);
   }
 
   /** @param {unknown} error */
@@ -288,10 +288,11 @@ export class CallSession {
    * @param {string} title
    * @param {string[]} lines
    * @param {[string, () => void][]} buttons
+   * @param {boolean} [gone] the server has let go of the media already
    */
-  _finish(title, lines, buttons) {
+  _finish(title, lines, buttons, gone = false) {
     this._over = true;
-    this._hangUp();
+    this._hangUp(gone);
     this._view.closeDialog();
     this._view.setRemotes([]);
     this._view.overlay(title, lines, buttons);
@@ -310,11 +311,12 @@ export class CallSession {
     this._cover();
   }
 
-  _hangUp() {
+  /** @param {boolean} [gone] */
+  _hangUp(gone = false) {
     this._over = true;
     this._quality.stop();
     this._channel?.close();
-    void this._whip?.close();
+    void this._whip?.close({ gone });
     closeDevices(this._stream);
   }
 

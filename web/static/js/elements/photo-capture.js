@@ -42,8 +42,9 @@ class PhotoCapture extends HTMLElement {
     this._shoot = make("button", { type: "button", class: "button", text: words.say(selfie ? "take_five" : "take"), hidden: true, onclick: () => void this._take() });
     this._send = make("button", { type: "button", class: "button", text: words.say("send"), hidden: true, onclick: () => void this._upload() });
     this._again = make("button", { type: "button", class: "button second", text: words.say("again"), hidden: true, onclick: () => void this._openCamera() });
+    this._on = make("button", { type: "button", class: "button second", text: words.say("go_on"), hidden: true, onclick: () => this._goOn() });
     this._bar = make("progress", { max: "1", value: "0", hidden: true, "aria-label": words.say("sending") });
-    const buttons = make("div", { class: "row" }, [this._open, this._shoot, this._send, this._again]);
+    const buttons = make("div", { class: "row" }, [this._open, this._shoot, this._send, this._again, this._on]);
     if (!selfie) buttons.append(this._fileButton());
     this.replaceChildren(
       make("div", { class: `finder ${this._purpose}` }, [this._video, this._shown]),
@@ -160,13 +161,10 @@ class PhotoCapture extends HTMLElement {
     try {
       const answer = await new Api({ csrf: csrfToken(), timeout: 60_000 }).post(this.getAttribute("upload") ?? "", form, this._stop.signal);
       const problems = /** @type {string[]} */ (answer?.retake ?? []);
-      if (problems.length > 0) {
-        this._tell(problems);
-        this._say("better");
-        this._show({ again: true });
-      } else {
-        location.assign(this.getAttribute("next") ?? location.href);
-      }
+      if (problems.length === 0) return this._goOn();
+      this._tell(problems, true);
+      this._say("better");
+      this._show({ again: true, goOn: true });
     } catch (error) {
       this._tell([failureWords(this._words, error)]);
       this._show({ send: true, again: true });
@@ -194,12 +192,18 @@ class PhotoCapture extends HTMLElement {
     );
   }
 
-  /** @param {{open?: boolean, shoot?: boolean, send?: boolean, again?: boolean}} wanted */
-  _show({ open = false, shoot = false, send = false, again = false }) {
+  /** The pictures have arrived; the page says what comes next. */
+  _goOn() {
+    location.assign(this.getAttribute("next") ?? location.href);
+  }
+
+  /** @param {{open?: boolean, shoot?: boolean, send?: boolean, again?: boolean, goOn?: boolean}} wanted */
+  _show({ open = false, shoot = false, send = false, again = false, goOn = false }) {
     if (this._open) this._open.hidden = !open;
     if (this._shoot) this._shoot.hidden = !shoot;
     if (this._send) this._send.hidden = !send;
     if (this._again) this._again.hidden = !again;
+    if (this._on) this._on.hidden = !goOn;
   }
 }
 

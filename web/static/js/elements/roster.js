@@ -77,14 +77,16 @@ export class Roster {
   }
 
   /**
+   * The person's stream: the same one while the tracks are the same. A new one when they change, because Chromium does
+   * not reliably show a picture that is added to a stream that is playing sound already.
    * @param {string} id
    * @param {MediaStreamTrack[]} tracks
    */
   _stream(id, tracks) {
-    const stream = this._streams.get(id) ?? new MediaStream();
+    const before = this._streams.get(id);
+    const same = before?.getTracks().length === tracks.length && tracks.every((track) => before.getTracks().includes(track));
+    const stream = before && same ? before : new MediaStream(tracks);
     this._streams.set(id, stream);
-    for (const old of stream.getTracks()) if (!tracks.includes(old)) stream.removeTrack(old);
-    for (const track of tracks) if (!stream.getTracks().includes(track)) stream.addTrack(track);
     return stream;
   }
 }

@@ -26,6 +26,9 @@ import { restartFragment, restartedAnswer } from "./sdp.js";
  * @property {Backoff} [backoff]
  */
 
+/** How long the answer to a DELETE is waited for, milliseconds. */
+const GOODBYE = 2_000;
+
 /** @extends {Emitter<PeerEvents>} */
 export class MediaPeer extends Emitter {
   /** @param {PeerOptions} options */
@@ -66,12 +69,20 @@ export class MediaPeer extends Emitter {
     }
   }
 
-  /** End the session on both sides. */
-  async close() {
+  /**
+   * End the session on both sides.
+   * @param {{gone?: boolean}} [how] `gone`: the server has ended it already, so there is nothing to tell it
+   */
+  async close({ gone = false } = {}) {
     if (this.state === "closed") return;
     this._closing.abort();
     this._set("closed");
+    // First the DELETE, then the connection: the other way round the DTLS close ends the session before the DELETE comes.
+    if (!gone) await Promise.race([this._sayGoodbye(), pause(GOODBYE)]);
     this._drop();
+  }
+
+  async _sayGoodbye() {
     try {
       await this._resource.remove();
     } catch (error) {

@@ -1,0 +1,277 @@
+"""The call page of a family and of a terminal, in two Chromiums, through a real media node."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from playwright.async_api import Browser, Page, expect
+
+from signaling.bus import InProcessBus
+from signaling.calls import Actor, ActorKind
+from signaling.clock import steady_clock
+from signaling.control import BusRoomControl
+from signaling.directory import InProcessDirectory, NodeInfo
+from signaling.http import media_routes
+from signaling.ids import OrdinaryCallId, new_id
+from signaling.media.leg import Kind, Side
+from signaling.media.node import MediaNode
+from signaling.node import SignalingNode
+from signaling.tickets import CallCharter, JoinTicket, RecordingPolicy, Supervision, TicketIssuer, TicketVerifier
+from tests.e2e.support import axe
+from tests.e2e.support.browser import PHONE, Visitor, chromium, visitor
+from tests.e2e.support.clips import colour_clip
+from tests.integration.web.gallery import Gallery, address
+
+OFFICER = Actor(ActorKind.STAFF, "stf_1")
+NAMES = {"family": "Aino Lahtinen", "prisoner": "Mikko Lahtinen"}
+# What is played into the remote <video> is looked at: its middle pixel, as red, green, blue.
+SEEN = """() => {
+    const video = document.querySelector('.remote video');
+    if (!video || video.videoWidth === 0) return null;
+    const canvas = Object.assign(document.createElement('canvas'), {width: 8, height: 8});
+    const context = canvas.getContext('2d');
+    context.drawImage(video, 0, 0, 8, 8);
+    return [...context.getImageData(1, 1, 1, 1).data].slice(0, 3);
+}"""
+
+
+@dataclass
+class Stage:
+    """A call that is open on a node, and the pages that lead into it."""
+
+    gallery: Gallery
+    url: str
+    call_id: OrdinaryCallId
+    control: BusRoomControl
+    node: SignalingNode
+
+    async def phase(self) -> str:
+        return str((await self.control.snapshot(self.call_id)).phase)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    clock = steady_clock(time.monotonic, lambda: datetime.now(UTC))
+    key = Ed25519PrivateKey.generate()
+    issuer = TicketIssuer(key, clock)
+    bus, directory = InProcessBus(), InProcessDirectory(time.monotonic)
+    node = SignalingNode(
+        NodeInfo("node_1", "", 10),
+        MediaNode("127.0.0.1", 0),
+        bus,
+        directory,
+        TicketVerifier([key.public_key()], clock),
+        clock=clock,
+        monotonic=time.monotonic,
+    )
+    await node.start()
+    control = BusRoomControl(bus, directory)
+    call_id = OrdinaryCallId(new_id("call"))
+    now = clock()
+    charter = CallCharter(
+        call_id=call_id,
+        starts_at=now,
+        ends_at=now + timedelta(minutes=30),
+        lobby_opens_at=now - timedelta(minutes=15),
+        sides=(Side.FAMILY, Side.PRISONER),
+        recording=RecordingPolicy.NONE,
+        supervision=Supervision.NONE,
+        watch_banner=False,
+    )
+    await control.open(issuer.issue(charter, expires_at=now + timedelta(hours=1)))
+    gallery = Gallery()
+
+    def ticket(side: str) -> dict[str, Any]:
+        join = JoinTicket(call_id, f"{side}_1", Side(side), NAMES[side], "idc_1")
+        signed = issuer.issue(join, expires_at=now + timedelta(minutes=40))
+        return {"ticket": signed, "whip": f"/media/whip/{call_id}", "channel": "/media/channel"}
+
+    gallery.tickets = ticket
+    async with TestServer(gallery.application(media_routes(node))) as server:
+        yield Stage(gallery, str(server.make_url("")), call_id, control, node)
+    await node.stop()
+
+
+@dataclass
+class Party:
+    """Two people in their own browsers: Chromium's fake camera is one for all pages of a browser."""
+
+    family: Visitor
+    prisoner: Visitor
+
+    def __iter__(self) -> Any:
+        return iter((self.family, self.prisoner))
+
+
+@pytest.fixture
+async def browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]:
+    green = colour_clip(tmp_path / "green.mjpeg", (40, 200, 40))
+    blue = colour_clip(tmp_path / "blue.mjpeg", (220, 60, 30))
+    async with chromium(camera=green) as first, chromium(camera=blue) as second:
+        yield first, second
+
+
+async def enter(person: Visitor, name: str, url: str) -> None:
+    surface = "terminal" if name.startswith("terminal") else "family"
+    await person.context.add_cookies([{"name": f"visit_{surface}", "value": "t" * 43, "url": url}])
+    await person.page.goto(address(name))
+
+
+async def live(page: Page) -> None:
+    await expect(page.locator("visit-call")).to_have_attribute("data-phase", "live", timeout=20_000)
+    await expect(page.locator(".overlay")).to_be_hidden(timeout=20_000)
+
+
+async def sees(page: Page, colour: str) -> None:
+    """Wait until the remote picture is of that colour."""
+    last: list[int] | None = None
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        last = await page.evaluate(SEEN)
+        if last is not None:
+            red, green, blue = last
+            found = "green" if green > max(red, blue) + 60 else "blue" if blue > max(red, green) + 60 else "neither"
+            if found == colour:
+                return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the remote picture is {last}, not {colour}")
+
+
+async def test_two_people_see_each_other_and_an_officer_pauses(stage: Stage, browsers: tuple[Browser, Browser]) -> None:
+    first, second = browsers
+    async with visitor(first, stage.url, PHONE) as aino, visitor(second, stage.url) as mikko:
+        await enter(aino, "call", stage.url)
+        await expect(aino.page.locator(".overlay h2")).to_have_text("You are in", timeout=20_000)
+        await aino.screenshot("phone/call-waiting", full_page=False)
+        await enter(mikko, "terminal-call", stage.url)
+        for person in (aino, mikko):
+            await live(person.page)
+        await sees(aino.page, "blue")
+        await sees(mikko.page, "green")
+        await expect(aino.page.locator(".remote figcaption")).to_have_text(NAMES["prisoner"])
+        await expect(mikko.page.locator(".remote figcaption")).to_have_text(NAMES["family"])
+        await expect(aino.page.locator(".left")).to_have_text("30 minutes left")
+        await expect(aino.page.locator(".net")).to_have_attribute("data-quality", "good", timeout=20_000)
+        for person, name in ((aino, "phone/call-live"), (mikko, "wide/terminal-call-live")):
+            await axe.check(person.page)
+            await person.screenshot(name, full_page=False)
+
+        await stage.control.hold(stage.call_id, OFFICER, "unknown person", "Please be alone in the room.")
+        for person in (aino, mikko):
+            await expect(person.page.locator(".overlay h2")).to_have_text("Paused")
+            await expect(person.page.locator(".overlay")).to_contain_text("An officer has paused the visit")
+            await expect(person.page.locator(".overlay")).to_contain_text("Please be alone in the room.")
+            await expect(person.page.locator(".overlay")).to_contain_text("goes on when an officer lifts the pause")
+        await axe.check(aino.page)
+        await aino.screenshot("phone/call-held", full_page=False)
+        await stage.control.resume(stage.call_id, OFFICER, "alone now")
+        for person in (aino, mikko):
+            await live(person.page)
+
+        await stage.control.say(stage.call_id, OFFICER, "Five minutes until lunch.")
+        await expect(aino.page.locator(".note-card")).to_contain_text("The officer writes: Five minutes until lunch.")
+        await aino.page.get_by_role("button", name="Understood").click()
+        await expect(aino.page.locator(".note-card")).to_have_count(0)
+
+        await stage.control.mute(stage.call_id, "prisoner_1", Kind.AUDIO, True, OFFICER, "noise")
+        await expect(mikko.page.locator(".note-card").last).to_contain_text("turned your microphone off")
+        await expect(aino.page.locator(".note-card")).to_have_count(0)
+
+        await stage.control.terminate(stage.call_id, OFFICER, "test", "We have to stop here.")
+        for person in (aino, mikko):
+            await expect(person.page.locator(".overlay h2")).to_have_text("The visit is over")
+            await expect(person.page.locator(".overlay")).to_contain_text("A member of staff has ended the visit.")
+            await expect(person.page.locator(".overlay")).to_contain_text("We have to stop here.")
+        await aino.page.get_by_role("button", name="Go on").click()
+        await aino.page.wait_for_url("**/after")
+
+
+async def test_buttons_do_what_they_say(stage: Stage, browsers: tuple[Browser, Browser]) -> None:
+    first, second = browsers
+    async with visitor(first, stage.url) as aino, visitor(second, stage.url) as mikko:
+        await enter(aino, "call", stage.url)
+        await enter(mikko, "terminal-call", stage.url)
+        for person in (aino, mikko):
+            await live(person.page)
+        await sees(mikko.page, "green")
+        button = aino.page.get_by_role("button", name="Camera")
+        await button.click()
+        await expect(mikko.page.locator(".remote")).to_have_class(re.compile("no-picture"))
+        await expect(aino.page.locator(".own")).to_be_hidden()
+        await aino.page.get_by_role("button", name="Camera off").click()
+        await sees(mikko.page, "green")
+
+        await aino.page.get_by_role("button", name="Mute").click()
+        await expect(aino.page.get_by_role("button", name="Muted")).to_have_attribute("aria-pressed", "true")
+        assert await aino.page.evaluate(
+            "document.querySelector('.own video').srcObject.getAudioTracks().every(track => !track.enabled)"
+        )
+        await aino.page.get_by_role("button", name="Sound").click()
+        assert await aino.page.evaluate("document.querySelector('.remote video').muted")
+        await aino.page.get_by_role("button", name="View").click()
+        await expect(aino.page.locator(".stage")).to_have_attribute("data-layout", "side")
+        await aino.screenshot("wide/call-side-by-side", full_page=False)
+
+        await aino.page.get_by_role("button", name="Leave").click()
+        await expect(aino.page.locator("dialog")).to_be_visible()
+        await axe.check(aino.page)
+        await aino.page.get_by_role("button", name="Stay").click()
+        await aino.page.get_by_role("button", name="Leave").click()
+        await aino.page.locator("dialog").get_by_role("button", name="Leave").click()
+        await aino.page.wait_for_url("**/after")
+        await expect(mikko.page.locator(".overlay h2")).to_contain_text("is gone for a moment")
+        assert await stage.phase() == "reconnecting"
+
+
+async def test_coming_back_and_a_second_page(stage: Stage, browsers: tuple[Browser, Browser]) -> None:
+    first, second = browsers
+    async with (
+        visitor(first, stage.url) as aino,
+        visitor(second, stage.url) as mikko,
+        visitor(first, stage.url) as again,
+    ):
+        await enter(aino, "call", stage.url)
+        await enter(mikko, "terminal-call", stage.url)
+        for person in (aino, mikko):
+            await live(person.page)
+        await aino.page.reload()
+        await live(aino.page)
+        await sees(mikko.page, "green")
+
+        await enter(again, "call", stage.url)
+        await expect(aino.page.locator(".overlay h2")).to_have_text("The visit goes on elsewhere")
+        await live(again.page)
+        await sees(again.page, "blue")
+
+
+async def test_a_broken_line_is_said_and_mended_without_a_touch(
+    stage: Stage, browsers: tuple[Browser, Browser]
+) -> None:
+    first, second = browsers
+    # The restart of a session that the server has forgotten is answered 404, which the browser logs.
+    async with visitor(first, stage.url, allow=["status of 404"]) as aino, visitor(second, stage.url) as mikko:
+        async with aino.page.expect_response("**/media/whip/*") as answered:
+            await enter(aino, "call", stage.url)
+        await enter(mikko, "terminal-call", stage.url)
+        for person in (aino, mikko):
+            await live(person.page)
+        location = (await (await answered.value).all_headers())["location"]
+        assert stage.gallery.tickets is not None
+        # Behind the page's back, as when a media node starts anew.
+        await stage.node.close(stage.gallery.tickets("family")["ticket"], location.rsplit("/", 1)[1])
+        await expect(mikko.page.locator(".overlay h2")).to_contain_text("is gone for a moment")
+        await expect(aino.page.locator(".overlay h2")).to_have_text("Your connection is broken", timeout=30_000)
+        await aino.screenshot("wide/call-broken", full_page=False)
+        for person in (aino, mikko):
+            await live(person.page)
+        await sees(mikko.page, "green")
