@@ -33,7 +33,9 @@ from signaling.tickets import TicketIssuer, TicketVerifier
 from visitserver.config import ServerSettings, Settings
 from visitserver.demo.selfsigned import own_addresses
 from visitserver.domain.accounts import SessionLifetime
+from visitserver.domain.actors import SYSTEM
 from visitserver.domain.clock import Clock
+from visitserver.domain.errors import DomainError
 from visitserver.domain.paging import PageRequest
 from visitserver.http.app import create_app, default_web_directory
 from visitserver.http.services import Services
@@ -148,8 +150,14 @@ class House:
             stack.callback(self.archive.close)
             for summary in await self.recorder.recover():
                 log.warning("recording recovered after a crash", recording_id=summary.recording_id)
-            await self.identity.start()
+                try:
+                    await self.services.recordings.sealed(SYSTEM, summary)
+                except DomainError as error:
+                    log.error("recovered recording not registered", recording_id=summary.recording_id, code=error.code)
             stack.push_async_callback(self.identity.stop)
+            # Models and workers take seconds to load; whoever needs them sooner waits for them then.
+            warming = asyncio.create_task(self._warm(), name="warm-up")
+            stack.push_async_callback(_cancel, warming)
             stack.push_async_callback(self.recorder.close)
             await self.node.start()
             stack.push_async_callback(self.node.stop)
@@ -162,6 +170,13 @@ class House:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    async def _warm(self) -> None:
+        for name, load in (("identity", self.identity.start), ("derivation", self.archive.warm)):
+            try:
+                await load()
+            except Exception:
+                log.exception("not warmed up", part=name)
 
     async def close(self) -> None:
         """Let go of what the constructor opened, when nothing was started."""

@@ -35,7 +35,7 @@ class DemoStaff:
 
 @dataclass(frozen=True, slots=True)
 class DemoPrisoner:
-    """A prisoner. `credits` are given once, at the first start."""
+    """A prisoner. `credits` are given once, at the first start; one more comes by the calendar."""
 
     number: str
     given_name: str
@@ -99,7 +99,7 @@ PRISONERS: Final = (
     DemoPrisoner("B2003", "Leena", "Isaksson", date(1974, 8, 27), "South"),
     DemoPrisoner("B2004", "Maria", "Jansson", date(1998, 2, 11), "South", status=LegalStatus.REMAND),
     DemoPrisoner("B2005", "Katja", "Korpi", date(1987, 10, 16), "South"),
-    DemoPrisoner("B2006", "Nadia", "Lind", date(1993, 5, 21), "South", level=IncentiveLevel.BASIC, credits=1),
+    DemoPrisoner("B2006", "Nadia", "Lind", date(1993, 5, 21), "South", level=IncentiveLevel.BASIC, credits=0),
 )
 
 CONTACTS: Final = (
@@ -146,7 +146,7 @@ CONTACTS: Final = (
         restrictions=(DemoRestriction("CLOSED", "security department", None),),
     ),
     DemoContact("Rolf", "Collin", date(1960, 6, 6), "A1003", "father", "approved: can book now"),
-    DemoContact("Saga", "Dahl", date(1972, 4, 19), "A1004", "sister", "no visit credits left"),
+    DemoContact("Saga", "Dahl", date(1972, 4, 19), "A1004", "sister", "one visit credit: a second booking is refused"),
     DemoContact(
         "Tomas",
         "Dahl",
