@@ -1,4 +1,4 @@
-"""The zones of the specimen pages in ../shared/testdata/mrz, as printed: read by eye from enlargements, not by a program.
+"""The zones of the specimen pages in ../shared/testdata/mrz, as printed: read by eye from enlargements.
 
 Every page is a published specimen. For one of them, whose name looks like a person's, only the hash of the lines stands
 here.
@@ -27,9 +27,7 @@ SPECIMENS: dict[str, tuple[str, ...]] = {
     "100_pass-cze2.jpg": _zone(44, "P<CZESPECIMEN<<VZOR", "99009054<4CZE6906229F16072996956220612<<<<74"),
     "100_pass-hrv.jpg": _zone(44, "P<HRVSPECIMEN<<SPECIMEN", "0070070071HRV8212258F1407019<<<<<<<<<<<<<<06"),
     "100_pass-ltu.jpg": _zone(44, "P<LTUBASANAVICIENE<<BIRUTE", "00000000<0LTU5911239F120101145911231023<<<16"),
-    "100_pass-polx.jpg": _zone(
-        44, "P<POLKOWALSKA<KWIATKOWSKA<<JOANNA", "AA00000000POL6002084F1412314<<<<<<<<<<<<<<<4"
-    ),
+    "100_pass-polx.jpg": _zone(44, "P<POLKOWALSKA<KWIATKOWSKA<<JOANNA", "AA00000000POL6002084F1412314<<<<<<<<<<<<<<<4"),
     "100_pass2-uto.jpg": _zone(36, "I<UTOERIKSSON<<ANNA<MARIA", "D231458907UTO7408122F1204159<<<<<<<6"),
     "100_visa-usa.jpg": _zone(44, "VIUSATRAVELER<<HAPPYPERSON", "555123ABC6GBR6502056F0412236IFLND00AMS803085"),
     "25_pass-uto.jpg": _zone(44, "P<UTOERIKSSON<<ANNA<MARIA", "L898902C36UTO7408122F1204159ZE184226B<<<<<10"),
