@@ -260,6 +260,7 @@ class CallMachine:
             return self._step_before_live(now)
         target, cause, data = target_phase(self.charter, self.rules, self.state, now)
         if target is phase:
+            self._witness(now)
             return False
         self._record(now, EventType(target.value), actor, cause, {**data, "words": words} if words else data)
         return True
@@ -301,6 +302,12 @@ class CallMachine:
             self._end(now, Phase.FAILED, lacking[0] if lacking else "never_live", SYSTEM, {"missing": lacking})
             return True
         return False
+
+    def _witness(self, now: datetime) -> None:
+        state = self.state
+        if state.phase is Phase.LIVE and state.last_at is not None and now - state.last_at >= self.rules.clock_every:
+            seconds = round(state.connected_seconds(now), 3)
+            self._record(now, EventType.CLOCK, SYSTEM, "live", {"connected_seconds": seconds})
 
     def _give_notice(self, now: datetime) -> None:
         minutes = due_notice(self.charter, self.rules, self.state, now)

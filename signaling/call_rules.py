@@ -17,6 +17,7 @@ class CallRules:
     monitor_grace: timedelta = timedelta(seconds=15)
     reconnect_limit: timedelta = timedelta(seconds=120)
     no_show_after: timedelta = timedelta(minutes=15)  # after the scheduled start
+    clock_every: timedelta = timedelta(seconds=60)  # the most live time that a crash can lose
     notices: tuple[int, ...] = (10, 5, 2, 1)  # minutes before the scheduled end
 
 

@@ -73,6 +73,7 @@ class EventType(StrEnum):
     BOOKMARK = "bookmark"
     SAID = "said"
     NOTICE = "notice"
+    CLOCK = "clock"  # the call is still live: after a crash, what it witnessed counts
 
 
 _PHASE_AFTER: Mapping[EventType, Phase] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -13,6 +14,7 @@ from signaling.calls import FINAL, IN_PROGRESS, CallEvent, CallState, EventType,
 from signaling.commands import CALL_EVENT_TOPIC
 from signaling.control import RoomControl
 from signaling.errors import SignalingError, UnknownCall
+from signaling.ids import new_id
 from signaling.recorder_leg import PASSING_FAILURES
 from visitserver.domain.actors import Actor, system_actor
 from visitserver.domain.call_outcomes import CallEnd, account_for
@@ -61,11 +63,41 @@ class CallEventConsumer:
         self._control = control
         self._recordings = recordings
         self._bookings = bookings
+        self._end: str | None = None
+        self._running = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        """Store every event that is published from now on."""
+        """Store every event that is published from now on, until `stop`."""
+        self._running.set()
+        try:
+            await self._follow()
+        finally:
+            self._running.clear()
+            self._stopped.set()
+
+    async def stop(self, timeout: float = 10.0) -> None:
+        """End `run` once everything that has been published so far is stored; at the latest after `timeout` seconds.
+
+        Called after the media nodes have stopped, so that their last events are not lost.
+        """
+        if not self._running.is_set():
+            return
+        self._end = new_id("end")
+        await self._bus.publish(CALL_EVENT_TOPIC, {"end": self._end})
+        try:
+            async with asyncio.timeout(timeout):
+                await self._stopped.wait()
+        except TimeoutError:
+            log.warning("call events still to be stored at the end")
+
+    async def _follow(self) -> None:
         async with await self._bus.subscribe(CALL_EVENT_TOPIC) as subscription:
             async for message in subscription:
+                if "end" in message.payload:
+                    if message.payload["end"] == self._end:
+                        return
+                    continue
                 if message.lost:
                     log.warning("call events lost on the bus", count=message.lost)
                 try:

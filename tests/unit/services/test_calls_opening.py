@@ -140,6 +140,18 @@ async def test_the_bus_alone_is_enough(calls: Calls) -> None:
     assert (await calls.booking(call)).outcome == OutcomeCode.TERMINATED_BY_STAFF
 
 
+async def test_a_consumer_that_stops_has_stored_what_the_node_said_last(calls: Calls) -> None:
+    following = asyncio.create_task(calls.consumer.run())
+    call = await calls.opened()
+    await calls.go_live(call)
+    await calls.node.stop()
+    await calls.consumer.stop()
+    await asyncio.wait_for(following, 1)
+    events = await calls.service.events(OFFICER, call.id)
+    assert events[-1].type == "recorder_sealed"
+    await calls.consumer.stop()
+
+
 async def test_events_that_come_twice_late_or_with_holes_are_stored_once_and_in_order(calls: Calls) -> None:
     call = await calls.opened()
     await calls.go_live(call)
