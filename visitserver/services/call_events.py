@@ -47,7 +47,7 @@ class RecordingLife(Protocol):
 class CallEventConsumer:
     """Follows the bus. What it misses (a slow moment, a restart, a database that was away) it asks the media node for.
 
-    `run` until cancelled; `catch_up` now and then, from a PeriodicTask.
+    `run` until stopped; `catch_up` now and then, from a job.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ class Closing(Protocol):
 
 
 class CallOpener:
-    """`run_once` is called every few seconds by a PeriodicTask; it does whatever is due by the injected clock.
+    """`run_once` is called every few seconds by a job; it does whatever is due by the injected clock.
 
     Any number of them may run at once: a booking has one call (a unique key), a call one room (the directory).
     """
