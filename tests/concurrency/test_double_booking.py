@@ -32,7 +32,7 @@ from tests.fixtures.rights import (
 from tests.fixtures.store import AUDIT_KEY, SettableClock
 from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict, DecisionRefused
-from visitserver.domain.occupancy import ResourceKind, Span, places
+from visitserver.domain.occupancy import Resource, ResourceKind, Span, places
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import Booking, BookingState, Station, SupervisionLevel
 from visitserver.services.ports.scheduling import BookingFilter
@@ -155,8 +155,8 @@ async def naive(world: World, number: int) -> None:
     wanted = places(KEY, CAPACITY)
     span = Span(STARTS, STARTS + timedelta(minutes=35))
     async with world.uow(read_only=True) as u:
-        taken = await u.scheduling.taken(ResourceKind.PLACE, [each.id for each in wanted], span)
-    free = [each for each in wanted if each.id not in taken]
+        taken = await u.scheduling.taken(wanted, span)
+    free = [each for each in wanted if each not in taken]
     if not free:
         raise Conflict("full", code="full")
     async with world.uow() as u:
@@ -176,7 +176,7 @@ async def naive(world: World, number: int) -> None:
             station_id="stn_1",
         )
         u.scheduling.add(booking)
-        if not await u.scheduling.occupy(booking.id, free[0], span):
+        if not await u.scheduling.occupy(booking.id, [free[0]], span):
             raise Conflict("lost", code="lost")
         await u.commit()
 
@@ -235,8 +235,11 @@ async def test_a_hold_that_lapses_while_it_is_confirmed_is_either_but_never_both
     balance = (await crowd.allowance.view(STAFF, prisoner)).balance
     async with crowd.uow(read_only=True) as u:
         span = Span(STARTS, STARTS + timedelta(minutes=35))
-        occupied = await u.scheduling.taken(ResourceKind.PRISONER, [prisoner], span)
-    assert (booking.state.value, balance, occupied) in [("booked", 0, {prisoner}), ("expired", 1, set())]
+        occupied = await u.scheduling.taken([Resource(ResourceKind.PRISONER, prisoner)], span)
+    assert (booking.state.value, balance, occupied) in [
+        ("booked", 0, {Resource(ResourceKind.PRISONER, prisoner)}),
+        ("expired", 1, set()),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -71,8 +70,3 @@ def places(slot_key: str, capacity: int) -> list[Resource]:
 def seats(prison_id: str, count: int) -> list[Resource]:
     """The officers' live watches of a prison."""
     return [Resource(ResourceKind.SEAT, f"{prison_id}#{number:03}") for number in range(count)]
-
-
-def ids(resources: Iterable[Resource]) -> list[str]:
-    """Their ids, in order."""
-    return [resource.id for resource in resources]

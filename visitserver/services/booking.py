@@ -52,7 +52,7 @@ class BookingService:
         """
 
         async def work(u: UnitOfWork) -> Hold:
-            links = await self._placing.links(u, actor, relationship_id, guests)
+            links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
             considered = await self._placing.consider(u, actor, links, slot_key)
             booking = await self._placing.place(u, actor, considered)
             minutes = considered.background.policies.number(keys.HOLD_MINUTES)
@@ -120,7 +120,7 @@ class BookingService:
             raise Invalid(f"This rule cannot be set aside: {unknown[0]}.", code="override", field="overrides")
 
         async def work(u: UnitOfWork) -> Booking:
-            links = await self._placing.links(u, actor, relationship_id, guests)
+            links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
             considered = await self._placing.consider(u, actor, links, slot_key, overrides=chosen)
             booking = await self._placing.place(u, actor, considered)
             await self._settle(u, actor, booking, considered, request_id, overdraw="allowance" in chosen)

@@ -11,7 +11,7 @@ from visitserver.domain import policies as keys
 from visitserver.domain.actors import SYSTEM, ActorKind
 from visitserver.domain.errors import NotFound, Unavailable
 from visitserver.domain.ledger import Ledger
-from visitserver.domain.occupancy import ResourceKind, Span, ids, seats
+from visitserver.domain.occupancy import Resource, ResourceKind, Span, seats
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies
 from visitserver.domain.rights import Relationship, Restriction
@@ -177,12 +177,9 @@ class FactsReader:
         return Ledger(prisoner_id, await u.allowance.events_of(prisoner_id), new_id=self._new_id)
 
 
-Cells = Mapping[ResourceKind, set[tuple[str, int]]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Occupied:
-    cells: Cells
+    cells: set[tuple[Resource, int]]
     places: Mapping[str, int]
 
 
@@ -190,22 +187,26 @@ async def _occupancy(u: UnitOfWork, background: Background, slots: Sequence[Slot
     spans = [background.span(slot) for slot in slots]
     whole = Span(min(span.starts_at for span in spans), max(span.ends_at for span in spans))
     party = background.party
-    wanted = {
-        ResourceKind.PRISONER: [party.prisoner.id],
-        ResourceKind.CONTACT: list(party.contact_ids),
-        ResourceKind.STATION: sorted({station for slot in slots for station in slot.station_ids}),
-        ResourceKind.SEAT: ids(seats(party.prison.id, background.seat_count)),
-    }
-    cells = {kind: await u.scheduling.occupied(kind, names, whole, but=but) for kind, names in wanted.items()}
+    wanted = [
+        Resource(ResourceKind.PRISONER, party.prisoner.id),
+        *(Resource(ResourceKind.CONTACT, each) for each in party.contact_ids),
+        *(
+            Resource(ResourceKind.STATION, each)
+            for each in sorted({each for slot in slots for each in slot.station_ids})
+        ),
+        *seats(party.prison.id, background.seat_count),
+    ]
+    cells = await u.scheduling.occupied(wanted, whole, but=but)
     templates = sorted({slot.template_id for slot in slots})
     return _Occupied(cells, await u.scheduling.places_taken(templates, whole, but=but))
 
 
 def _room(background: Background, slot: Slot, occupied: _Occupied) -> Room:
     cells = background.span(slot).cells
+    during = {resource for resource, cell in occupied.cells if cell in cells}
 
     def busy(kind: ResourceKind) -> set[str]:
-        return {name for name, cell in occupied.cells[kind] if cell in cells}
+        return {resource.id for resource in during if resource.kind is kind}
 
     stations = background.stations.intersection(slot.station_ids)
     return Room(

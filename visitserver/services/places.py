@@ -13,38 +13,45 @@ from visitserver.services.ports.uow import UnitOfWork
 async def take_place(u: UnitOfWork, booking: Booking, slot: Slot, background: Background) -> bool:
     """Occupy prisoner, callers, a place of the slot, a station and (LIVE) an officer's seat; sets the station.
 
-    False as soon as one of them is gone: the caller then rolls back. The order is that of ResourceKind and, within a
-    kind, of the id, so two transactions never wait for each other in a circle.
+    False when one of them is gone: the caller then rolls back. The order is that of ResourceKind and, within a kind, of
+    the id, so two transactions never wait for each other in a circle.
     """
-    span = background.span(slot)
-    for resource in (
+    people = [
         Resource(ResourceKind.PRISONER, booking.prisoner_id),
         *sorted(Resource(ResourceKind.CONTACT, each) for each in booking.contact_ids),
-    ):
-        if not await u.scheduling.occupy(booking.id, resource, span):
-            return False
-    if await _first_free(u, booking.id, places(slot.key, slot.capacity), span) is None:
-        return False
+    ]
     stations = sorted(background.stations.intersection(slot.station_ids))
-    station = await _first_free(u, booking.id, [Resource(ResourceKind.STATION, each) for each in stations], span)
-    if station is None:
+    one_of = [places(slot.key, slot.capacity), [Resource(ResourceKind.STATION, each) for each in stations]]
+    if booking.supervision is SupervisionLevel.LIVE:
+        one_of.append(seats(booking.prison_id, background.seat_count))
+    chosen = await _take(u, booking.id, people, one_of, background.span(slot))
+    if chosen is None:
         return False
-    booking.station_id = station.id
-    return booking.supervision is not SupervisionLevel.LIVE or await take_seat(u, booking, background, span)
+    booking.station_id = next(each.id for each in chosen if each.kind is ResourceKind.STATION)
+    return True
 
 
 async def take_seat(u: UnitOfWork, booking: Booking, background: Background, span: Span) -> bool:
     """Occupy an officer's seat for the booking. False when none is free."""
     wanted = seats(booking.prison_id, background.seat_count)
-    return await _first_free(u, booking.id, wanted, span) is not None
+    return await _take(u, booking.id, [], [wanted], span) is not None
 
 
-async def _first_free(u: UnitOfWork, booking_id: str, wanted: Sequence[Resource], span: Span) -> Resource | None:
-    if not wanted:
-        return None
-    taken = await u.scheduling.taken(wanted[0].kind, [each.id for each in wanted], span)
-    for resource in wanted:
-        # Somebody may have taken it since we looked: then `occupy` says so and the next one is tried.
-        if resource.id not in taken and await u.scheduling.occupy(booking_id, resource, span):
-            return resource
-    return None
+async def _take(
+    u: UnitOfWork, booking_id: str, fixed: Sequence[Resource], one_of: Sequence[Sequence[Resource]], span: Span
+) -> list[Resource] | None:
+    """All of `fixed` and the first free one of each list of `one_of`; None when there is no such set.
+
+    Looking only chooses: the insert decides. When it says that somebody else came first, that somebody has committed
+    and is seen by the next look, so every round has one candidate less and the search ends.
+    """
+    while True:
+        taken = await u.scheduling.taken([*fixed, *(each for wanted in one_of for each in wanted)], span)
+        if not taken.isdisjoint(fixed):
+            return None
+        free = [next((each for each in wanted if each not in taken), None) for wanted in one_of]
+        chosen = [each for each in free if each is not None]
+        if len(chosen) < len(one_of):
+            return None
+        if await u.scheduling.occupy(booking_id, [*fixed, *chosen], span):
+            return chosen

@@ -102,10 +102,14 @@ class Placing:
             raise DecisionRefused(refused.decision) from refused
 
     async def links(
-        self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
+        self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str], slot_key: str
     ) -> tuple[Relationship, ...]:
-        """The lead's relationship and the guests', read under the locks of everybody they concern."""
-        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests))
+        """The lead's relationship and the guests', read under the locks of everybody they concern.
+
+        The slot's template is locked too, shared: it is not ended while somebody is being placed on it.
+        """
+        template_id, _ = parse_slot_key(slot_key)
+        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests), template_id)
         await self._at_own_prison(u, actor, found[0])
         return found
 
@@ -136,7 +140,8 @@ class Placing:
     async def links_of(self, u: UnitOfWork, booking: Booking) -> tuple[Relationship, ...]:
         """The relationships that a booking rests on, the lead's first, read under the same locks."""
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
-        return await self._locked(u, [await u.rights.get_relationship(each.relationship_id) for each in ordered])
+        links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
+        return await self._locked(u, links, booking.template_id)
 
     async def consider(
         self,
@@ -152,7 +157,6 @@ class Placing:
         await clear_lapsed_holds(u, self._clock(), but=booking.id if booking else None)
         await u.flush()
         template_id, starts_at = parse_slot_key(slot_key)
-        await u.lock(shared=[f"template:{template_id}"])
         template = await u.scheduling.get_template(template_id)
         zone = (await u.people.get_prison(template.prison_id)).zone
         party = await self._facts.party(u, links)
@@ -241,9 +245,11 @@ class Placing:
         if not actor.is_family:
             own_prison(actor, (await u.people.get_prisoner(lead.prisoner_id)).prison_id)
 
-    async def _locked(self, u: UnitOfWork, found: Sequence[Relationship]) -> tuple[Relationship, ...]:
+    async def _locked(self, u: UnitOfWork, found: Sequence[Relationship], template_id: str) -> tuple[Relationship, ...]:
         await u.lock(
-            *(f"prisoner:{each.prisoner_id}" for each in found), *(f"contact:{each.contact_id}" for each in found)
+            *(f"prisoner:{each.prisoner_id}" for each in found),
+            *(f"contact:{each.contact_id}" for each in found),
+            shared=[f"template:{template_id}"],
         )
         return tuple([await u.rights.get_relationship(each.id, fresh=True) for each in found])
 

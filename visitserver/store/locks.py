@@ -24,5 +24,6 @@ async def take(session: AsyncSession, *names: str, shared: Sequence[str] = ()) -
         return
     wanted = {lock_key(name): "pg_advisory_xact_lock_shared" for name in shared}
     wanted |= {lock_key(name): "pg_advisory_xact_lock" for name in names}
-    for key, function in sorted(wanted.items()):
-        await session.execute(select(getattr(func, function)(key)))
+    if wanted:
+        # PostgreSQL evaluates the columns of one SELECT from left to right.
+        await session.execute(select(*(getattr(func, function)(key) for key, function in sorted(wanted.items()))))

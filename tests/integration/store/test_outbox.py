@@ -153,6 +153,7 @@ async def test_a_passing_failure_is_tried_again_later_and_later_but_not_for_ever
         waits.append(row.due_at - world.clock())
         assert await sends.drain() == 0
         world.clock.now = max(world.clock(), row.due_at)
+    (row,) = await messages(world)
     assert row.state is OutboxState.FAILED
     assert (row.attempts, row.last_error) == (MAX_ATTEMPTS, "refused: 451")
     assert waits[0] == timedelta(seconds=30)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
-from visitserver.domain.occupancy import Resource, ResourceKind, Span
+from visitserver.domain.occupancy import Resource, Span
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import Booking, BookingState, SessionTemplate, Station
 
@@ -63,13 +63,13 @@ class Scheduling(Protocol):
         changing just now are left out."""
         ...
 
-    async def taken(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
+    async def taken(self, resources: Sequence[Resource], span: Span) -> set[Resource]:
         """Which of the resources are occupied during some part of `span`."""
         ...
 
     async def occupied(
-        self, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
-    ) -> set[tuple[str, int]]:
+        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
+    ) -> set[tuple[Resource, int]]:
         """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
         ...
 
@@ -77,8 +77,11 @@ class Scheduling(Protocol):
         """How many bookings stand (held ones too) on each slot of the templates that starts within `span`, by key."""
         ...
 
-    async def occupy(self, booking_id: str, resource: Resource, span: Span) -> bool:
-        """Take every cell, or none. False when somebody has one of them; waits for whoever is about to decide."""
+    async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
+        """Take every cell of all these resources, or none at all; False when somebody has one of them.
+
+        Waits for whoever is about to take one. `resources` must be in the order of occupancy.ORDER, then of id.
+        """
         ...
 
     async def release(self, booking_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, insert, select
+from sqlalchemy import CursorResult, and_, delete, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,25 +13,25 @@ from visitserver.domain.occupancy import Resource, ResourceKind, Span
 from visitserver.store.tables.scheduling import occupancy, occupancy_spans
 
 
-async def taken(session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
-    """Which of the resources are occupied during some part of `span`."""
-    return {resource for resource, _ in await occupied(session, kind, ids, span)}
-
-
 async def occupied(
-    session: AsyncSession, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
-) -> set[tuple[str, int]]:
+    session: AsyncSession, resources: Sequence[Resource], span: Span, *, but: str | None = None
+) -> set[tuple[Resource, int]]:
     """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
+    by_kind: dict[ResourceKind, list[str]] = {}
+    for resource in resources:
+        by_kind.setdefault(resource.kind, []).append(resource.id)
+    if not by_kind:
+        return set()
+    wanted = [and_(occupancy.c.kind == kind.value, occupancy.c.resource.in_(ids)) for kind, ids in by_kind.items()]
     rows = await session.execute(
-        select(occupancy.c.resource, occupancy.c.cell).where(
-            occupancy.c.kind == kind.value,
-            occupancy.c.resource.in_(ids),
+        select(occupancy.c.kind, occupancy.c.resource, occupancy.c.cell).where(
+            or_(*wanted),
             occupancy.c.cell >= span.cells.start,
             occupancy.c.cell < span.cells.stop,
             occupancy.c.booking_id != (but or ""),
         )
     )
-    return {(row.resource, row.cell) for row in rows}
+    return {(Resource(ResourceKind(row.kind), row.resource), row.cell) for row in rows}
 
 
 async def holders(session: AsyncSession, resource: Resource, span: Span) -> set[str]:
@@ -49,14 +49,15 @@ async def holders(session: AsyncSession, resource: Resource, span: Span) -> set[
     return set(rows)
 
 
-async def occupy(session: AsyncSession, booking_id: str, resource: Resource, span: Span) -> bool:
-    """Take every cell of `span`, or none; False when another booking has one of them.
+async def occupy(session: AsyncSession, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
+    """Take every cell of `span` for all these resources, or none; False when another booking has one of them.
 
-    A transaction that is about to take the same cell is waited for. The savepoint makes a failed attempt vanish at
-    once, so that nobody waits for cells that this transaction gave up.
+    One statement: a transaction that is about to take the same cell is waited for. The savepoint makes a failed attempt
+    vanish at once, so that nobody waits for cells that this transaction gave up.
     """
     rows = [
         {"kind": resource.kind.value, "resource": resource.id, "cell": cell, "booking_id": booking_id}
+        for resource in resources
         for cell in span.cells
     ]
     dialect = session.get_bind().dialect.name
@@ -66,15 +67,17 @@ async def occupy(session: AsyncSession, booking_id: str, resource: Resource, spa
     if cast("CursorResult[Any]", result).rowcount != len(rows):
         await attempt.rollback()
         return False
-    await session.execute(
-        insert(occupancy_spans).values(
-            booking_id=booking_id,
-            kind=resource.kind.value,
-            resource=resource.id,
-            starts_at=span.starts_at,
-            ends_at=span.ends_at,
-        )
-    )
+    spans = [
+        {
+            "booking_id": booking_id,
+            "kind": resource.kind.value,
+            "resource": resource.id,
+            "starts_at": span.starts_at,
+            "ends_at": span.ends_at,
+        }
+        for resource in resources
+    ]
+    await session.execute(insert(occupancy_spans).values(spans))
     await attempt.commit()
     return True
 

@@ -10,7 +10,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.errors import NotFound
-from visitserver.domain.occupancy import Resource, ResourceKind, Span
+from visitserver.domain.occupancy import Resource, Span
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import OPEN_STATES, Booking, BookingState, SessionTemplate, Station
 from visitserver.services.ports.scheduling import BookingFilter
@@ -145,16 +145,16 @@ class SqlScheduling:
         )
         return {key: int(count) for key, count in rows}
 
-    async def taken(self, kind: ResourceKind, ids: Sequence[str], span: Span) -> set[str]:
-        return await occupancy_rows.taken(self._session, kind, ids, span)
+    async def taken(self, resources: Sequence[Resource], span: Span) -> set[Resource]:
+        return {resource for resource, _ in await self.occupied(resources, span)}
 
     async def occupied(
-        self, kind: ResourceKind, ids: Sequence[str], span: Span, *, but: str | None = None
-    ) -> set[tuple[str, int]]:
-        return await occupancy_rows.occupied(self._session, kind, ids, span, but=but)
+        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
+    ) -> set[tuple[Resource, int]]:
+        return await occupancy_rows.occupied(self._session, resources, span, but=but)
 
-    async def occupy(self, booking_id: str, resource: Resource, span: Span) -> bool:
-        return await occupancy_rows.occupy(self._session, booking_id, resource, span)
+    async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
+        return await occupancy_rows.occupy(self._session, booking_id, resources, span)
 
     async def release(self, booking_id: str) -> None:
         await occupancy_rows.release(self._session, booking_id)
