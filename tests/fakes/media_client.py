@@ -173,9 +173,7 @@ class MediaClient:
         await asyncio.wait_for(transport.start(RTCDtlsParameters(fingerprints=fingerprints)), 10)
         if transport.state != "connected":
             raise ConnectionError(f"DTLS ended {transport.state}")
-        early, self._early = self._early, []
-        for data in early:
-            self._on_media(data)
+        self._take_early()
 
     def keep_alive(self) -> None:
         """Send a check every 2.5 s from now on, as Chromium does."""
@@ -290,6 +288,16 @@ class MediaClient:
         if session is None:  # the server was ready first
             self._early.append(data)
             return
+        self._take_early()  # the session is there before `connect` goes on: what came first is first
+        self._on_packet(session, data)
+
+    def _take_early(self) -> None:
+        early, self._early = self._early, []
+        for data in early:
+            assert self.dtls is not None
+            self._on_packet(self.dtls._rx_srtp, data)
+
+    def _on_packet(self, session: pylibsrtp.Session, data: bytes) -> None:
         if 192 <= data[1] <= 223:
             self.received.rtcp_compounds += 1
             self.received.rtcp += RtcpPacket.parse(session.unprotect_rtcp(data))
