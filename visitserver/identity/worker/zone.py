@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from visitserver.identity.worker.glyphs import RowGlyphs
 from visitserver.identity.worker.line import ALPHABET, Line, extended, longest_run
-from visitserver.identity.worker.ocr import Picture, TextReader
+from visitserver.identity.worker.ocr import Picture, Quad, TextReader
 from visitserver.identity.worker.rows import Row, join, row_of, strip_of
 from visitserver.identity.worker.zone_grammar import admitted
 
@@ -76,23 +76,30 @@ class ZoneReader:
 
     def read(self, picture: Picture) -> Zone | None:
         """The zone of a BGR picture in any of its four orientations, None when there is none to be seen."""
-        factor = min(SEARCH_SIDE / max(picture.shape[:2]), 4.0)
-        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=how)
-        quads = [quad / factor for quad in self._text.find(np.asarray(small, np.uint8))]
+        quads = self._search(picture)
         long = [row for row in map(row_of, quads) if row.length > 4 * row.thickness]
         lying = sum(row.length for row in long if abs(row.x1 - row.x0) >= abs(row.y1 - row.y0))
         standing = sum(row.length for row in long) - lying
         best: Zone | None = None
         for turns in (0, 2, 1, 3) if lying >= standing else (1, 3, 0, 2):
             turned = np.ascontiguousarray(np.rot90(picture, -turns))
+            # The detector sees lying lines whole, standing ones in parts: it looks again at what lay on its side.
             rows = [row_of(_turn(quad, turns, picture.shape[:2])) for quad in quads]
+            if turns % 2 and long:
+                rows = [row_of(quad) for quad in self._search(turned)]
             found = self._read_upright(turned, rows, turns)
             if found is not None and (best is None or found.likelihood > best.likelihood):
                 best = found
             if best is not None and best.likelihood > 0.8:
                 break
         return best
+
+    def _search(self, picture: Picture) -> list[Quad]:
+        """Quadrilaterals of text, searched in a picture of SEARCH_SIDE pixels, in pixels of the picture given."""
+        factor = min(SEARCH_SIDE / max(picture.shape[:2]), 4.0)
+        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=how)
+        return [quad / factor for quad in self._text.find(np.asarray(small, np.uint8))]
 
     def _read_upright(self, picture: Picture, rows: list[Row], turns: int) -> Zone | None:
         lying = [row for row in rows if abs(row.x1 - row.x0) > abs(row.y1 - row.y0)]
