@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from playwright.async_api import Page
+
 from tests.e2e.support import axe
 from tests.e2e.support.browser import PHONE, Visitor, chromium, visitor
 from tests.media_factory import camera_mjpeg, speech_like_wav
@@ -20,7 +22,7 @@ class Person:
     visitor: Visitor
 
     @property
-    def page(self):  # type: ignore[no-untyped-def]
+    def page(self) -> Page:
         """The page."""
         return self.visitor.page
 
@@ -34,6 +36,7 @@ class Person:
         await axe.check(self.page)
         await self.visitor.screenshot(f"{self.name}-{name}")
         size = self.page.viewport_size
+        assert size is not None
         await self.page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         await self.visitor.screenshot(f"{self.name}-{name}-390")
         assert not await self.visitor.overflows(), f"{self.name}: {name} is wider than a phone"
@@ -55,8 +58,11 @@ class People:
 
 
 @asynccontextmanager
-async def everybody(url: str, folder: Path) -> AsyncIterator[People]:
-    """Open four browsers at `url`; their fake devices are made in `folder`."""
+async def everybody(url: str, folder: Path, *, prepare: str = "") -> AsyncIterator[People]:
+    """Open four browsers at `url`; fake devices are made in `folder`; `prepare` runs before the scripts of any page.
+
+    When a step fails, what each of the four saw last is kept as a picture.
+    """
     family_camera = camera_mjpeg(folder / "family.mjpeg", "astronaut")
     family_sound = speech_like_wav(folder / "family.wav", pitch=210.0)
     prisoner_camera = camera_mjpeg(folder / "prisoner.mjpeg", "admiral")
@@ -65,14 +71,23 @@ async def everybody(url: str, folder: Path) -> AsyncIterator[People]:
 
         async def join(name: str, camera: Path | None = None, sound: Path | None = None, dark: bool = False) -> Person:
             browser = await stack.enter_async_context(chromium(camera, sound))
-            return Person(name, await stack.enter_async_context(visitor(browser, url, dark=dark, allow=EXPECTED)))
+            seen = await stack.enter_async_context(visitor(browser, url, dark=dark, allow=EXPECTED))
+            if prepare:
+                await seen.context.add_init_script(prepare)
+            return Person(name, seen)
 
-        yield People(
+        people = People(
             await join("family", family_camera, family_sound),
             await join("prisoner", prisoner_camera, prisoner_sound),
             await join("officer", dark=True),
             await join("scheduler"),
         )
+        try:
+            yield people
+        except BaseException:
+            for person in (people.family, people.prisoner, people.officer, people.scheduler):
+                await person.visitor.screenshot(f"FAILED-{person.name}", full_page=False)
+            raise
 
 
 # A refused form is answered with 409 or 422, which Chromium writes into its console; the test reads the page itself.

@@ -1,4 +1,4 @@
-"""The real server for end-to-end tests: `visitserver demo` in a process of its own, with its data in a test's folder."""
+"""The real server for end-to-end tests: `visitserver demo` in its own process, its data in a test's folder."""
 
 from __future__ import annotations
 

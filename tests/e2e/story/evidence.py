@@ -1,0 +1,67 @@
+"""Afterwards: the sealed recording in the console, its verification, one flipped byte, and the audit log."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.e2e.story.people import Person
+from tests.e2e.support.server import Server
+
+IN_SYNC_SECONDS = 0.25
+
+
+async def play(officer: Person) -> None:
+    """Open the newest recording for a reason; both sides play in sync."""
+    await officer.goes_to("/staff/recordings")
+    await officer.shows("recordings")
+    await officer.page.locator("tbody th a").first.click()
+    await officer.page.locator("recording-player").wait_for()
+    await officer.page.fill("#open-reason", "to see how the visit ended")
+    await officer.page.locator("recording-player").get_by_role("button", name="Open").click()
+    await officer.page.locator("recording-player[data-open]").wait_for(timeout=60_000)
+    await officer.page.locator("[data-do=play]").click()
+    await officer.page.wait_for_function(
+        """() => {
+          const videos = [...document.querySelectorAll("recording-player video")];
+          return videos.length === 2 && videos.every((one) => one.currentTime > 2 && one.videoWidth > 0);
+        }""",
+        timeout=60_000,
+    )
+    times = await officer.page.evaluate(
+        "[...document.querySelectorAll('recording-player video')].map((one) => one.currentTime)"
+    )
+    assert abs(times[0] - times[1]) < IN_SYNC_SECONDS, f"the sides are {times} apart"
+    await officer.shows("recording")
+    await officer.page.get_by_role("button", name="Verify").click()
+    await officer.reads("Valid: every byte is as it was sealed.")
+    await officer.shows("recording-verified")
+
+
+async def verify(server: Server, scratch: Path) -> None:
+    """`visitserver verify` says valid; a copy with one flipped byte is damaged, and the segment is named."""
+    folders = [one for one in (server.folder / "recordings").iterdir() if one.is_dir() and one.name.startswith("rec_")]
+    assert len(folders) == 1, folders
+    code, said = await server.command("verify", str(folders[0]))
+    assert code == 0 and "valid" in said.lower(), said
+    copy = scratch / folders[0].name
+    shutil.copytree(folders[0], copy)
+    segments = sorted(one for one in copy.rglob("*") if one.is_file() and one.suffix == ".seg")
+    assert len(segments) >= 3, sorted(copy.rglob("*"))
+    chosen = segments[1]
+    content = bytearray(chosen.read_bytes())
+    content[len(content) // 2] ^= 0x01
+    chosen.chmod(0o600)
+    chosen.write_bytes(content)
+    code, said = await server.command("verify", str(copy))
+    assert code == 1, said
+    number = int(chosen.stem)
+    assert f"segment {number}" in said.lower() or chosen.name in said, f"{chosen.name} is not named: {said}"
+
+
+async def audit(server: Server, auditor: Person) -> None:
+    """The log tells the story in order, the page shows it, and both ways of verifying it agree."""
+    await auditor.goes_to("/staff/audit")
+    await auditor.shows("audit")
+    code, said = await server.command("audit", "verify")
+    assert code == 0 and "valid" in said.lower(), said
