@@ -71,29 +71,33 @@ async def waiting(ctx: Ctx, limit: int = 10, only: QueueKind | None = None, curs
 
 
 async def _doors(ctx: Ctx, query: PageQuery, limit: int) -> Waiting:
-    page = await ctx.services.door.queue(ctx.actor, PageRequest(limit, query.cursor))
-    names = await ctx.services.desk.contact_names(ctx.actor, [check.contact_id for check in page.items])
+    page = await ctx.services.door.review.queue(ctx.actor, PageRequest(limit, query.cursor))
     items = [
         Item(
-            f"/staff/reviews/door/{check.id}",
-            names.get(check.contact_id, "–"),
-            check.verdict.value if check.verdict else check.route.value,
-            check.created_at,
+            f"/staff/reviews/door/{row.check_id}",
+            row.contact.name,
+            row.route.value,
+            row.waiting_since,
             Severity.NOW,
+            due=row.visit_starts_at,
         )
-        for check in page.items
+        for row in page.items
     ]
     return Waiting(QueueKind.DOOR, items, page.next_cursor is not None, links(ctx, page, query))
 
 
 async def _identities(ctx: Ctx, query: PageQuery, limit: int) -> Waiting:
-    page = await ctx.services.enrolment.queue(ctx.actor, PageRequest(limit, query.cursor))
-    names = await ctx.services.desk.contact_names(ctx.actor, [one.contact_id for one in page.items])
-    items = []
-    for one in page.items:
-        since = one.submitted_at or one.created_at
-        title = names.get(one.contact_id, "–")
-        items.append(Item(f"/staff/reviews/identity/{one.id}", title, one.route.value, since, _age(ctx, since)))
+    page = await ctx.services.enrolment.review.queue(ctx.actor, PageRequest(limit, query.cursor))
+    items = [
+        Item(
+            f"/staff/reviews/identity/{row.enrolment_id}",
+            row.contact.name,
+            "appeal" if row.appealed else row.route.value,
+            row.waiting_since,
+            _age(ctx, row.waiting_since),
+        )
+        for row in page.items
+    ]
     return Waiting(QueueKind.IDENTITY, items, page.next_cursor is not None, links(ctx, page, query))
 
 

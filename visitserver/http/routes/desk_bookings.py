@@ -139,6 +139,7 @@ async def _booking(
         view=view,
         booking=booking,
         zone=prison.timezone,
+        day=booking.starts_at.astimezone(prison.zone).date(),
         decisions=list(reversed(decisions)),
         names=await ctx.services.desk.staff_names(ctx.actor, people),
         can_cancel=booking.state in OPEN_STATES and booking.starts_at > ctx.clock(),
