@@ -136,7 +136,8 @@ async def test_the_bus_alone_is_enough(calls: Calls) -> None:
     await calls.service.terminate(OFFICER, call.id, "why", "words")
 
     await until(calls, call, "terminated")
-    following.cancel()
+    await calls.consumer.stop()
+    await following
     assert (await calls.booking(call)).outcome == OutcomeCode.TERMINATED_BY_STAFF
 
 
@@ -279,7 +280,8 @@ async def test_a_call_goes_on_after_its_node_was_restarted(calls: Calls) -> None
     over = await calls.over(call)
     assert (over.outcome, over.connected_seconds) == (OutcomeCode.COMPLETED_NORMALLY, 600 + 1140)
     assert len({leg.warrant.recording_id for leg in calls.legs}) == 2
-    following.cancel()
+    await calls.consumer.stop()
+    await following
 
 
 async def test_a_call_that_is_over_is_not_opened_again_by_who_is_behind(calls: Calls) -> None:
