@@ -60,6 +60,7 @@ class OrdinaryRoom(Room):
             await self._media.close_session(answer.session_id)
             raise WrongState("the call is over")
         self._watches[answer.session_id] = watch
+        self._claimed(answer.session_id)
         return answer
 
     def attach_observer(self, warrant: Verified[MonitorWarrant], channel: Channel) -> None:

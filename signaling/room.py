@@ -71,6 +71,7 @@ class Room:
         self._publish_event = context.publish_event
         self._seats = Seats()
         self._undelivered: deque[CallEvent] = deque()
+        self._unclaimed: dict[str, Sequence[SlotInfo]] = {}  # by session: slots told before its owner was known
         self._delivering = False
         self._finishing = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +106,7 @@ class Room:
             await self._media.close_session(answer.session_id)
             raise WrongState("the call is over")
         seat.session_id = answer.session_id
+        self._claimed(answer.session_id)
         return answer
 
     async def patch_session(self, owner: str, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
@@ -207,6 +209,7 @@ class Room:
 
     def peer_lost(self, participant_id: str, session_id: str, why: PeerLost) -> None:
         """A session is over. A session that had been replaced by a connected one takes nobody away."""
+        self._unclaimed.pop(session_id, None)
         seat = self._seats.get(participant_id)
         if seat is None:
             return
@@ -232,8 +235,15 @@ class Room:
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
         """Another participant is in a slot of a session now: its owner is told."""
         seat = self._seats.of_session(session_id)
-        if seat is not None and seat.channel is not None:
+        if seat is None:
+            self._unclaimed[session_id] = slots
+        elif seat.channel is not None:
             seat.channel.send(Slots(slots=tuple(self._seats.slot_view(slot) for slot in slots)))
+
+    def _claimed(self, session_id: str) -> None:
+        """Whose session it is is known now: tell him what changed in its slots while his offer was being answered."""
+        if (slots := self._unclaimed.pop(session_id, None)) is not None:
+            self.slots_changed(session_id, slots)
 
     # --- views -------------------------------------------------------------------------------------------------
 
