@@ -236,7 +236,7 @@ def test_a_pause_moves_the_timestamp_on_by_the_time_that_passed() -> None:
 Step = tuple[str, int]
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["play", "pause", "switch", "break"]), st.integers(1, 40)), max_size=25),
     kind=st.sampled_from([Kind.AUDIO, Kind.VIDEO]),

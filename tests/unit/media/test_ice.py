@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aioice import stun
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media import ice
@@ -47,6 +47,7 @@ def test_responses_indications_and_other_protocols_are_no_requests() -> None:
     assert not looks_like_request(b"")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=120))
 def test_a_request_with_any_body_is_parsed_or_malformed(body: bytes) -> None:
     data = b"\x00\x01" + len(body).to_bytes(2, "big") + stun.COOKIE.to_bytes(4, "big") + bytes(12) + body
@@ -58,6 +59,7 @@ def test_a_request_with_any_body_is_parsed_or_malformed(body: bytes) -> None:
         pass
 
 
+@settings(deadline=None)
 @given(st.integers(0, 0xFFFF), st.binary(max_size=60), st.integers(0, 80))
 def test_any_attribute_of_any_length(kind: int, value: bytes, length: int) -> None:
     body = kind.to_bytes(2, "big") + length.to_bytes(2, "big") + value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media.reception import Reception
@@ -17,6 +17,7 @@ def test_sequence_numbers_are_extended_over_the_wrap() -> None:
     assert [index & 0xFFFF for index in indexes] == list(sequences)
 
 
+@settings(deadline=None)
 @given(start=st.integers(0, 0xFFFF), lost=st.sets(st.integers(1, 198), max_size=60), seed=st.randoms())
 def test_counts_loss_whatever_the_order_within_ten_packets(start: int, lost: set[int], seed: object) -> None:
     reception = Reception(90000)

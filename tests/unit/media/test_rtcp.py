@@ -15,7 +15,7 @@ from aiortc.rtp import (
     RtcpSrPacket,
     pack_remb_fci,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media import rtcp
@@ -35,6 +35,7 @@ def test_a_compound_is_taken_apart_in_order() -> None:
     assert list(parts[1].blocks()) == [expected, expected]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=60))
 def test_nacks_are_read_as_another_implementation_writes_them(sequences: list[int]) -> None:
     sequences = sorted(set(sequences))
@@ -50,6 +51,7 @@ def test_a_nack_over_the_wrap() -> None:
     assert list(rtcp.nack_sequences(part)) == [65535, 0, 1]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 1 << 40))
 def test_remb(bitrate: int) -> None:
     (part,) = rtcp.split(bytes(RtcpPsfbPacket(fmt=15, ssrc=1, media_ssrc=0, fci=pack_remb_fci(bitrate, [4, 5]))))
@@ -69,6 +71,7 @@ def test_a_full_intra_request_names_its_sources() -> None:
     assert list(rtcp.fir_sources(part)) == [7, 8]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_anything_else_is_malformed_and_nothing_worse(data: bytes) -> None:
     try:
@@ -78,6 +81,7 @@ def test_anything_else_is_malformed_and_nothing_worse(data: bytes) -> None:
         pass
 
 
+@settings(deadline=None)
 @given(st.integers(0, 31), st.integers(200, 207), st.binary(min_size=4, max_size=80))
 def test_any_body_under_a_good_header(count: int, packet_type: int, body: bytes) -> None:
     body = body[: len(body) // 4 * 4]
@@ -127,6 +131,7 @@ def test_what_the_relay_writes_another_implementation_reads() -> None:
     assert names.chunks[0].ssrc == 5
 
 
+@settings(deadline=None)
 @given(st.integers(0, 0xFFFF), st.sets(st.integers(0, 200), min_size=1))
 def test_nacks_that_the_relay_writes(start: int, offsets: set[int]) -> None:
     sequences = [start + offset & 0xFFFF for offset in sorted(offsets)]

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from aiortc.rtp import RtpPacket
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media.rtp import NO_LEVEL, ExtensionIds, MalformedPacket, abs_send_time, parse
@@ -15,6 +15,7 @@ from tests.fakes.media_client import LEVEL_ID, MID_ID, TIME_ID, extensions_map
 IDS = ExtensionIds(mid=MID_ID, audio_level=LEVEL_ID, abs_send_time=TIME_ID)
 
 
+@settings(deadline=None)
 @given(
     payload=st.binary(max_size=1200),
     sequence=st.integers(0, 0xFFFF),
@@ -55,6 +56,7 @@ def test_reads_what_another_implementation_wrote(
     assert (view.packet, view.arrival) == (data, 12.5)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_anything_else_is_a_malformed_packet_and_nothing_worse(data: bytes) -> None:
     try:
@@ -64,6 +66,7 @@ def test_anything_else_is_a_malformed_packet_and_nothing_worse(data: bytes) -> N
     assert len(view.payload) <= len(data) - 12
 
 
+@settings(deadline=None)
 @given(st.integers(0, 0x3F), st.binary(min_size=11, max_size=60))
 def test_a_version_2_header_with_any_rest(first: int, rest: bytes) -> None:
     try:

@@ -85,7 +85,7 @@ def test_a_bad_offer_is_refused_with_a_reason(offer: str, says: str) -> None:
         parse_offer(offer)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_a_damaged_offer_is_answered_or_refused_and_nothing_else(data: st.DataObject) -> None:
     lines = OFFER.split("\r\n")

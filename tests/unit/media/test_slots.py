@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media.leg import Kind
@@ -69,6 +69,7 @@ def test_without_slots_nothing_happens() -> None:
     arrange((), "me", ["a", "b"], both("a", "b"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sets(st.sampled_from("abcdef")), max_size=12), st.integers(1, 5))
 def test_nobody_is_shown_twice_and_nobody_moves_while_he_stays(history: list[set[str]], count: int) -> None:
     made = slots(count)

@@ -6,7 +6,7 @@ import gc
 
 import pylibsrtp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pylibsrtp import Policy, Session, _binding
 
@@ -42,6 +42,7 @@ def packet(sequence: int, payload: bytes) -> bytes:
     return b"\x80\x60" + sequence.to_bytes(2, "big") + bytes(8) + payload
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=1300), min_size=1, max_size=10))
 def test_gives_what_the_public_functions_give(payloads: list[bytes]) -> None:
     ours, theirs = session(Policy.SSRC_ANY_OUTBOUND), session(Policy.SSRC_ANY_OUTBOUND)

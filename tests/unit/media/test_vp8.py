@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiortc.codecs.vpx import VpxPayloadDescriptor
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signaling.media.vp8 import keyframe_size, starts_keyframe
@@ -12,6 +12,7 @@ from signaling.media.vp8 import keyframe_size, starts_keyframe
 KEY_HEADER = b"\x10\x02\x00\x9d\x01\x2a\x80\x02\xe0\x01"  # 640 x 480, RFC 6386 section 9.1
 
 
+@settings(deadline=None)
 @given(
     start=st.integers(0, 1),
     partition=st.integers(0, 7),
@@ -46,6 +47,7 @@ def test_what_is_cut_short_is_no_keyframe(payload: bytes) -> None:
     assert not starts_keyframe(payload)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=30))
 def test_never_raises(payload: bytes) -> None:
     starts_keyframe(payload)
