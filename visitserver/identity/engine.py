@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -36,11 +36,15 @@ from visitserver.services.ports.identity_engine import (
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 START_SECONDS: Final = 60.0
 """Limit for loading the models."""
 REST_SECONDS: Final = 30.0
 """After three starts in a row that failed, how long no further one is tried."""
 _STOP_SECONDS: Final = 2.0
+_NO_RESULT: Final = (ValueError, KeyError, IndexError, TypeError)
+"""What taking a result apart raises when it is none."""
 
 
 class _NotDone(Exception):
@@ -101,7 +105,7 @@ class WorkerIdentityEngine:
         """See the port."""
         job = {"op": "read_document", "today": today.isoformat(), "claim": messages.claim_out(claim)}
         try:
-            return messages.reading_in(*await self._run(job, [image], progress))
+            return await self._run(job, [image], progress, messages.reading_in)
         except _NotDone as error:
             return DocumentReading(None, None, (), (), (), (error.args[0],), portrait_found=False)
 
@@ -140,8 +144,7 @@ class WorkerIdentityEngine:
     async def quality(self, image: bytes, purpose: Purpose) -> list[Hint]:
         """See the port; a job that was not done has a hint with its code."""
         try:
-            header, _ = await self._run({"op": "quality", "purpose": purpose.value}, [image], None)
-            return messages.hints_in(header)
+            return await self._run({"op": "quality", "purpose": purpose.value}, [image], None, messages.hints_in)
         except _NotDone as error:
             return [Hint(error.args[0])]
 
@@ -149,7 +152,7 @@ class WorkerIdentityEngine:
         self, job: dict[str, Any], blobs: list[bytes], policy: FacePolicy, progress: ProgressCallback | None
     ) -> FaceComparison:
         try:
-            return messages.comparison_in(*await self._run(job, blobs, progress))
+            return await self._run(job, blobs, progress, messages.comparison_in)
         except _NotDone as error:
             return FaceComparison(
                 Verdict.COULD_NOT_CHECK,
@@ -160,9 +163,13 @@ class WorkerIdentityEngine:
             )
 
     async def _run(
-        self, job: dict[str, Any], blobs: list[bytes], progress: ProgressCallback | None
-    ) -> tuple[dict[str, Any], list[bytes]]:
-        """The result of one job. Raises ImageRefused or _NotDone."""
+        self,
+        job: dict[str, Any],
+        blobs: list[bytes],
+        progress: ProgressCallback | None,
+        take: Callable[[dict[str, Any], list[bytes]], T],
+    ) -> T:
+        """The result of one job, taken from its message by `take`. Raises ImageRefused or _NotDone."""
         for blob in blobs:
             if len(blob) > MAX_BYTES:
                 raise ImageRefused(WORDS["too_large"], code="too_large", field="picture")
@@ -174,12 +181,12 @@ class WorkerIdentityEngine:
                 async with asyncio.timeout(START_SECONDS):
                     reader, writer = await self._ready()
                 async with asyncio.timeout(self._job_seconds):
-                    return await self._exchange(reader, writer, job, blobs, progress)
+                    return take(*await self._exchange(reader, writer, job, blobs, progress))
             except TimeoutError:
                 outcome = "too_slow"
                 await self._end()
                 raise _NotDone(outcome) from None
-            except (asyncio.IncompleteReadError, ConnectionError, frames.FrameError, ValueError, KeyError, TypeError):
+            except (asyncio.IncompleteReadError, ConnectionError, frames.FrameError, *_NO_RESULT):
                 outcome = "engine_stopped"
                 await self._end()
                 raise _NotDone(outcome) from None
@@ -238,7 +245,10 @@ class WorkerIdentityEngine:
                 log.error("identity job failed", op=job["op"], error=str(header["failed"]))
                 raise _NotDone("engine_error")
             else:
-                return header["result"], results
+                result = header["result"]
+                if not isinstance(result, dict):
+                    raise frames.FrameError("a result that is no object")
+                return result, results
 
     async def _ready(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The connection to a process that has loaded its models. Raises _NotDone."""

@@ -96,6 +96,6 @@ def hints_out(hints: list[Hint]) -> Message:
     return {"hints": [[hint.code, hint.value] for hint in hints]}, []
 
 
-def hints_in(header: dict[str, Any]) -> list[Hint]:
+def hints_in(header: dict[str, Any], _: list[bytes]) -> list[Hint]:
     """The hints in a message."""
     return [Hint(str(code), float(value)) for code, value in header["hints"]]

@@ -11,6 +11,7 @@ import cv2
 import psutil
 import pytest
 
+from tests.fixtures.waiting import eventually
 from tests.media_factory import DocumentFields, PortraitMissing, camera_frames, make_page, make_td3_page, portrait_path
 from visitserver.domain.identity import IdentityPolicy, Verdict
 from visitserver.identity.engine import WorkerIdentityEngine
@@ -202,7 +203,7 @@ async def test_a_cancelled_job_does_not_answer_the_next_one() -> None:
         await engine.start()
         first = engine.process_id
         job = asyncio.create_task(engine.quality(b"x", Purpose.SELFIE))
-        await until(lambda: engine._numbers > 0)
+        await eventually(lambda: engine._numbers > 0, "the job is under way")
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
