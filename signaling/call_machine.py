@@ -294,7 +294,8 @@ class CallMachine:
                 return True
             return False
         never_came = sorted(set(charter.sides) - self.state.arrived)
-        if never_came and (at_end or now >= charter.starts_at + self.rules.no_show_after):
+        grace = self.rules.no_show_after
+        if never_came and (at_end or (grace is not None and now >= charter.starts_at + grace)):
             self._end(now, Phase.NO_SHOW, "no_show", SYSTEM, {"sides": never_came})
             return True
         if at_end:

@@ -16,7 +16,8 @@ class CallRules:
 
     monitor_grace: timedelta = timedelta(seconds=15)
     reconnect_limit: timedelta = timedelta(seconds=120)
-    no_show_after: timedelta = timedelta(minutes=15)  # after the scheduled start
+    # After the scheduled start. None: at the scheduled end, so whoever is late still gets what is left of the visit.
+    no_show_after: timedelta | None = None
     clock_every: timedelta = timedelta(seconds=60)  # the most live time that a crash can lose
     notices: tuple[int, ...] = (10, 5, 2, 1)  # minutes before the scheduled end
 

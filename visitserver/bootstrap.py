@@ -159,10 +159,12 @@ class House:
             warming = asyncio.create_task(self._warm(), name="warm-up")
             stack.push_async_callback(_cancel, warming)
             stack.push_async_callback(self.recorder.close)
-            await self.node.start()
-            stack.push_async_callback(self.node.stop)
             following = asyncio.create_task(self._events.run(), name="call-events")
             stack.push_async_callback(_cancel, following)
+            # The node's last events are stored after it has stopped.
+            stack.push_async_callback(self._events.stop)
+            await self.node.start()
+            stack.push_async_callback(self.node.stop)
             self._stack = stack.pop_all()
         return self
 

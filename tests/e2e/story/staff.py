@@ -72,7 +72,7 @@ async def look_at_sessions(scheduler: Person) -> None:
     await scheduler.page.fill("#starts_at", "18:00")
     await scheduler.page.fill("#ends_at", "20:00")
     await scheduler.page.get_by_role("checkbox", name="North terminal 1").check()
-    await scheduler.page.get_by_role("checkbox", name="social", exact=False).first.check()
+    await scheduler.page.locator("input[name=kinds][value=social]").check()
     await scheduler.page.get_by_role("button", name="Add").click()
     await scheduler.reads("Evenings, told by the story")
     await scheduler.shows("sessions")

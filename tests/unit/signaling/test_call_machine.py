@@ -265,9 +265,9 @@ def test_the_schedule_ends_a_held_call_too() -> None:
 def test_nobody_came(present: list[str]) -> None:
     machine = opened()
     come(machine, at(0), *present)
-    machine.tick(at(899.9))
+    machine.tick(at(1799.9))
     assert machine.state.phase is Phase.LOBBY_OPEN
-    ended = machine.tick(at(900))
+    ended = machine.tick(at(1800))
     absent = sorted({"family", "prisoner"} - set(present))
     assert (ended[-1].data["outcome"], ended[-1].data["sides"]) == ("no_show", absent)
 
