@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import cv2
@@ -168,7 +169,7 @@ class ZoneReader:
     def _best_of(self, picture: Picture, first: _Read, block: list[_Read], expected: int) -> _Read:
         """The first reading that has all characters, evenly spaced and few unclear; else the best of several."""
         best = first
-        for read in (first, *self._variants(picture, first, block)):
+        for read in chain([first], self._variants(picture, first, block)):
             if _quality(read, expected) > _quality(best, expected):
                 best = read
             if best.line.even and len(best.line.text) == expected and _unclear(best.line) <= _FEW:
