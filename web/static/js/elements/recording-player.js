@@ -62,7 +62,7 @@ class RecordingPlayer extends HTMLElement {
     this._slider.addEventListener("input", () => this._seek(Number(this._slider?.value ?? 0)));
     this._time = make("span", { class: "figures" });
     this._play = this._button("play", () => this._toggle());
-    const rate = make("select", { "aria-label": this._say.say("speed") }, RATES.map((each) => make("option", { value: each, text: `${each}×`, selected: each === 1 })));
+    const rate = make("select", { class: "plain-input", "aria-label": this._say.say("speed") }, RATES.map((each) => make("option", { value: each, text: `${each}×`, selected: each === 1 })));
     rate.addEventListener("change", () => {
       clock.rate = Number(rate.value);
       this._keep();
