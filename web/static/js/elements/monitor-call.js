@@ -67,7 +67,7 @@ class MonitorCall extends HTMLElement {
       this.dataset["loaded"] = "yes";
       this.classList.remove("stale");
       if (OVER.has(call.phase)) {
-        await this._watch?.stop();
+        await this._watch?.stop({ gone: true });
         return;
       }
     } catch (error) {

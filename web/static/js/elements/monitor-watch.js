@@ -65,14 +65,17 @@ export class MonitorWatch extends Emitter {
     }
   }
 
-  /** End the watch on both sides. */
-  async stop() {
+  /**
+   * End the watch on both sides.
+   * @param {{gone?: boolean}} [how] `gone`: the call is over and its sessions with it, so there is nothing to tell the server
+   */
+  async stop({ gone = false } = {}) {
     if (this._over) return;
     this._over = true;
     this._channel?.close();
     this.emit("remotes", []);
     this.emit("status", "over");
-    await this.whep?.close();
+    await this.whep?.close({ gone });
   }
 
   /** @param {Channel} channel */
@@ -88,7 +91,7 @@ export class MonitorWatch extends Emitter {
     channel.on("participants", (message) => this._show(() => this._roster.setPeople(message.participants)));
     channel.on("talking", (message) => this.emit("talking", { participant_id: message.participant_id, level: message.level }));
     channel.on("event", (message) => this.emit("event", message.event));
-    channel.on("ended", () => void this.stop());
+    channel.on("ended", () => void this.stop({ gone: true }));
     channel.on("status", (status) => {
       if (status === "failed") this._fail(new VisitError("channel"));
     });
