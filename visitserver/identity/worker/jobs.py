@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+import cv2
 import numpy as np
 
 from visitserver.domain.identity import FacePolicy, Verdict
@@ -29,6 +30,7 @@ class Jobs:
     """Loads every model. `yunet_model` is the path of YuNet's file, None for the cascade that needs none."""
 
     def __init__(self, *, yunet_model: str | None = None, threads: int = 1) -> None:
+        cv2.setNumThreads(threads)  # its own pool would take every core from the calls
         self._decoder = ImageDecoder()
         self._zones = ZoneReader(TextReader(threads=threads))
         self._detector = make_detector(yunet_model)
