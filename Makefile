@@ -10,6 +10,8 @@ STAMPS := .stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --no-deps --no-build-isolation --use-pep517 --no-warn-script-location
 POT := web/locale/messages.pot
+# what services raise is shown to people, too: the first argument is the sentence
+ERROR_WORDS := $(foreach error,Invalid Conflict Forbidden NotFound Unavailable,--keyword $(error))
 CATALOGUES := $(wildcard web/locale/*/LC_MESSAGES/*.po)
 export PYTHON
 
@@ -46,7 +48,7 @@ upgrade: $(STAMPS)/dev ## the lock files with the newest versions that the range
 	UPGRADE=1 scripts/lock
 
 messages: $(STAMPS)/prod ## collect the translatable strings, bring every catalogue up to date
-	$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --output $(POT) --project visitserver --no-location --sort-output .
+	$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --keyword Words --keyword Problem:3 $(ERROR_WORDS) --output $(POT) --project visitserver --no-location --sort-output .
 	@for catalogue in $(CATALOGUES); do \
 		locale=$$(basename $$(dirname $$(dirname $$catalogue))); \
 		$(BIN)/pybabel --quiet update --input-file $(POT) --output-dir web/locale --locale $$locale --no-fuzzy-matching || exit 1; \

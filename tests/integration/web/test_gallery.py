@@ -258,3 +258,17 @@ async def test_a_terminal_page_leads_nowhere_else(site: Site) -> None:
             )
             astray = [target for target in targets if not target.startswith(("/terminal", "#", "?"))]
             assert astray == [], name
+
+
+async def test_the_footer_changes_the_language_and_the_next_page_keeps_it(site: Site) -> None:
+    async with visitor(site.browser, site.url, PHONE) as person:
+        page = await show(person, "home", site.url)
+        await page.get_by_role("link", name="Suomi").click()
+        await expect(page.get_by_role("heading", name="Ketä haluat tavata?")).to_be_visible()
+        assert await page.get_attribute("html", "lang") == "fi"
+        await expect(page.locator(".when").first).to_contain_text("torstai")
+        await axe.check(page)
+        assert not await person.overflows()
+        await person.screenshot("phone/home-fi")
+        await page.goto(address("visits"))
+        await expect(page.get_by_role("heading", name="Omat tapaamiset")).to_be_visible()
