@@ -45,12 +45,21 @@ from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.errors import Unavailable
+from visitserver.domain.identity import (
+    CheckState,
+    Enrolment,
+    EnrolmentRoute,
+    EnrolmentState,
+    IdentityCheck,
+    PictureKind,
+)
 from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 from visitserver.http.routes import all_tables
 from visitserver.identity.vault import PersonVault
 from visitserver.services.calls import CallService
 from visitserver.services.desk import DeskService
 from visitserver.services.door import DoorService
+from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.ports.uow import UnitOfWorkFactory
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.visits import VisitService
@@ -113,6 +122,7 @@ class Things:
     house: HttpHouse
     world: World
     _slots: int = 0
+    _pictured: str = ""
     _makers: dict[str, Callable[[Route], Awaitable[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,6 +136,9 @@ class Things:
             "template_id": self._template,
             "number": self._number,
             "call_id": self._call,
+            "enrolment_id": self._enrolment,
+            "check_id": self._check,
+            "picture_id": self._picture,
         }
 
     def missing(self) -> list[str]:
@@ -206,6 +219,48 @@ class Things:
             await u.commit()
         return call.id
 
+    async def _enrolment(self, _route: Route) -> str:
+        """An enrolment that waits for an officer, with a picture."""
+        found = Enrolment(
+            id=new_id("enr"),
+            contact_id=MOTHER,
+            route=EnrolmentRoute.FACE,
+            state=EnrolmentState.SUBMITTED,
+            created_at=self.house.clock(),
+            expires_at=self.house.clock() + timedelta(days=30),
+            notice_version="test",
+            submitted_at=self.house.clock(),
+        )
+        return await self._with_picture(found, PictureKind.SELFIE, self.house.services.enrolment)
+
+    async def _check(self, route: Route) -> str:
+        """A check at the door that waits for an officer, with a picture."""
+        check = IdentityCheck(
+            id=new_id("chk"),
+            booking_id=await self._booking(route),
+            prison_id=PRISON,
+            contact_id=MOTHER,
+            state=CheckState.REVIEW,
+            route=EnrolmentRoute.FACE,
+            created_at=self.house.clock(),
+        )
+        return await self._with_picture(check, PictureKind.DOOR, self.house.services.door)
+
+    async def _with_picture(
+        self, owner: Enrolment | IdentityCheck, kind: PictureKind, service: EnrolmentService | DoorService
+    ) -> str:
+        until = self.house.clock() + timedelta(days=30)
+        async with self.house.uow() as u:
+            u.identity.add(owner)
+            await service._items.replace(u, MOTHER, owner.id, {kind: [b"a picture"]}, delete_after=until)
+            self._pictured = (await u.identity.items(owner.id))[0].id
+            await u.commit()
+        return owner.id
+
+    async def _picture(self, _route: Route) -> str:
+        """The picture of what was made just before: its owner stands first in the path."""
+        return self._pictured
+
     async def _number(self, _route: Route) -> str:
         return "1"
 
@@ -236,6 +291,7 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
     services.calls = CallService(sqlite_uow, clock, TicketIssuer(Ed25519PrivateKey.generate(), clock), control)
     no_engine: Any = Absent()
     services.door = DoorService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
+    services.enrolment = EnrolmentService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
     services.desk = DeskService(sqlite_uow, clock)
     services.recordings = RecordingsService(sqlite_uow, Absent(), clock, new_id)  # type: ignore[arg-type]
     for contact in (MOTHER, FRIEND):

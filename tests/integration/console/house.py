@@ -242,7 +242,8 @@ async def picture(person: Visitor, name: str) -> None:
 JOIN = """async ({ticket, callId, whip, channel, version}) => {
   const {WhipClient} = await import(version + "protocol/whip.js");
   const {Channel} = await import(version + "protocol/channel.js");
-  const stream = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240, frameRate: 10}});
+  const video = {width: 320, height: 240, frameRate: 10};
+  const stream = await navigator.mediaDevices.getUserMedia({audio: true, video});
   const client = new WhipClient({url: whip, ticket: async () => ticket, stream});
   const line = new Channel({url: channel, ticket: async () => ticket});
   window.heard = [];

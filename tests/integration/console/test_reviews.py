@@ -230,7 +230,8 @@ async def test_the_door_is_decided_with_a_reason(
     check_id = await knock(house, 0, enrolment_id)
     async with house.staff(chrome, "officer") as officer:
         page = officer.page
-        await page.goto("/staff/reviews")
+        await page.goto("/staff/wall")
+        await page.get_by_role("link", name="1 person waits at the door for an officer").click()
         await page.locator("section").first.get_by_role("link", name="Maija Aalto").click()
         await page.wait_for_url(f"**/staff/reviews/door/{check_id}")
         await page.wait_for_load_state("load")

@@ -19,7 +19,7 @@ BLOCKS = {
 PHASES = [phase.value for phase in Phase]
 MADE_UP = {
     "monitor": [
-        *(f"event_{kind.value}" for kind in EventType if kind.value not in ("ready", "not_ready", "muted")),
+        *(f"event_{kind.value}" for kind in EventType if kind.value not in ("ready", "not_ready", "clock", "muted")),
         *(f"event_{what}_{kind}" for what in ("muted", "unmuted") for kind in ("audio", "video")),
         *(f"phase_{phase}" for phase in PHASES),
         *(f"{what}_{kind}" for what in ("mute", "unmute", "muted") for kind in ("audio", "video")),

@@ -41,10 +41,14 @@ class CallQuery(Body):
 
 
 class WallOut(Body):
-    """The wall: the server's time, a page of calls, how many pages there are."""
+    """The wall: the server's time, a page of calls, how many pages there are, who waits for an officer at the door.
+
+    `door` counts up to 50.
+    """
 
     now: datetime
     pages: int
+    door: int
     calls: list[CallOut]
 
 
@@ -138,4 +142,5 @@ async def _wall(ctx: Ctx, query: WallQuery) -> WallOut:
     calls.sort(key=lambda call: (call.starts_at, call.call_id))
     pages = max(1, -(-len(calls) // PER_WALL))
     first = (query.page - 1) * PER_WALL
-    return WallOut(now=now, pages=pages, calls=calls[first : first + PER_WALL])
+    door = await ctx.services.door.review.queue(ctx.actor, PageRequest(50))
+    return WallOut(now=now, pages=pages, door=len(door.items), calls=calls[first : first + PER_WALL])

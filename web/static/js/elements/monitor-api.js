@@ -43,6 +43,7 @@ import { csrfToken } from "./words.js";
  *
  * @typedef {object} Wall
  * @property {string} now the server's time
+ * @property {number} door how many people wait for an officer before their visit
  * @property {Call[]} calls
  *
  * @typedef {object} WatchGrant

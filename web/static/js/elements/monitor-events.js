@@ -13,7 +13,7 @@ import { make } from "./dom.js";
  */
 
 /** Events whose type alone says nothing that the others do not. */
-const QUIET = new Set(["ready", "not_ready"]);
+const QUIET = new Set(["ready", "not_ready", "clock"]);
 
 export class EventList {
   /**
@@ -24,7 +24,7 @@ export class EventList {
   constructor(list, words, zone) {
     this._list = list;
     this._words = words;
-    this._clock = new Intl.DateTimeFormat(words.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: zone });
+    this._clock = new Intl.DateTimeFormat(words.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZone: zone });
     /** Sequence of the last event that is shown. */
     this.last = 0;
   }
@@ -42,7 +42,7 @@ export class EventList {
   /** @param {CallEvent} event */
   _line(event) {
     const parts = [make("span", { text: this._title(event) })];
-    const more = [event.actor, this._more(event)].filter(Boolean).join(" · ");
+    const more = [...new Set([event.actor, this._more(event)])].filter(Boolean).join(" · ");
     if (more) parts.push(make("span", { class: "soft small", text: more }));
     return make("li", { "data-type": event.type }, [
       make("time", { class: "figures", datetime: event.at, text: this._clock.format(new Date(event.at)) }),

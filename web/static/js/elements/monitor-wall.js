@@ -60,6 +60,7 @@ class MonitorWall extends HTMLElement {
       const wall = await this._api.wall(this.getAttribute("query") ?? "");
       this._skew = Date.parse(wall.now) - Date.now();
       this._show(wall.calls);
+      this._showDoor(wall.door);
       this.dataset["loaded"] = "yes";
       this.classList.remove("stale");
       if (this._lost) this._tell("", "good");
@@ -98,6 +99,14 @@ class MonitorWall extends HTMLElement {
     if (this._chosen !== null && !ids.has(this._chosen)) this._choose(null);
     if (this._chosen === null && calls[0]) this._choose(calls[0].call_id);
     this._setBar();
+  }
+
+  /** @param {number} waiting people whom an officer must look at before their visit */
+  _showDoor(waiting) {
+    const link = this.querySelector("a[data-door]");
+    if (!(link instanceof HTMLElement)) return;
+    link.hidden = waiting === 0;
+    setText(link, waiting === 0 ? "" : this._say.count("door", waiting));
   }
 
   /** @param {import("./monitor-api.js").Call} call */
