@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright
 
 from tests.fixtures.requirements import REPOSITORY, program
 
@@ -72,16 +72,23 @@ class Complaints:
 
     allow: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def watch(self, page: Page) -> None:
         """Listen to `page` from now on."""
         page.on("console", self._console)
+        page.on("response", self._response)
         page.on("pageerror", lambda error: self.heard.append(f"uncaught: {error}"))
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "assert"}:
             where = message.location
             self.heard.append(f"{message.text} [{where.get('url', '')}:{where.get('lineNumber', 0)}]")
+
+    def _response(self, response: Response) -> None:
+        # The console names no method; this only explains what it complains of.
+        if response.status >= 400:
+            self.refused.append(f"{response.request.method} {response.url} {response.status} from {response.frame.url}")
 
     @property
     def unexpected(self) -> list[str]:
@@ -90,7 +97,7 @@ class Complaints:
 
     def check(self) -> None:
         """Raise AssertionError if the page complained about anything unexpected."""
-        assert not self.unexpected, "the page complained:\n  " + "\n  ".join(self.unexpected)
+        assert not self.unexpected, "the page complained:\n  " + "\n  ".join([*self.unexpected, *self.refused])
 
 
 @dataclass
