@@ -16,7 +16,8 @@ from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
 from signaling.messages import Event, ServerMessage, Slots, Watching
 from signaling.recorder_leg import PASSING_FAILURES, RecorderFactory, RecorderLeg
-from signaling.room import Room, RoomContext
+from signaling.room import Room
+from signaling.room_context import RoomContext
 from signaling.seats import Channel
 from signaling.tickets import PrivilegedCallError, Verified
 from signaling.views import welcome_message

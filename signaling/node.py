@@ -22,7 +22,8 @@ from signaling.media.node import MediaNode
 from signaling.media.session import Answer, PatchAnswer
 from signaling.messages import Device, Hello, Quality
 from signaling.recorder_leg import RecorderFactory
-from signaling.room import Room, RoomContext
+from signaling.room import Room
+from signaling.room_context import RoomContext
 from signaling.rooms import Rooms
 from signaling.seats import Channel
 from signaling.tickets import Clock, PrivilegedCallError, TicketVerifier

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
 
 from signaling.call_machine import CallMachine
-from signaling.call_rules import CallRules
 from signaling.calls import Actor, CallEvent, EventType, Phase
 from signaling.capabilities import CallCharter, JoinTicket
 from signaling.errors import LobbyClosed, SignalingError, TicketError, UnknownSession, WrongState
@@ -27,29 +24,15 @@ from signaling.media.rooms import PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
 from signaling.messages import Device, Quality, Replaced, ServerMessage, Slots, SlotView, Talking
+from signaling.room_context import RoomContext
 from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel, Seat, Seats
 from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
-from signaling.tickets import Clock, Verified
+from signaling.tickets import Verified
 from signaling.views import participant_message, participants_message, welcome_message
 
 log = structlog.get_logger(__name__)
 
-PublishEvent = Callable[[CallEvent], None]
 _CLOSED_BY_CLIENT = frozenset({PeerLost.CLOSED, PeerLost.DTLS_CLOSED})
-
-
-@dataclass(frozen=True, slots=True)
-class RoomContext:
-    """What every room of a node shares.
-
-    `publish_event` gets every event once, in order, and returns at once. `consent_timeout` is how long media waits
-    before it calls a silent peer lost (RFC 7675).
-    """
-
-    clock: Clock
-    publish_event: PublishEvent
-    rules: CallRules = field(default_factory=CallRules)
-    consent_timeout: timedelta = timedelta(0)
 
 
 class Room:

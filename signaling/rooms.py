@@ -22,7 +22,8 @@ from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId, parse_call_i
 from signaling.media.node import MediaNode
 from signaling.monitored_room import OrdinaryRoom
 from signaling.recorder_leg import RecorderFactory
-from signaling.room import PrivilegedRoom, Room, RoomContext
+from signaling.room import PrivilegedRoom, Room
+from signaling.room_context import RoomContext
 from signaling.tickets import CallCharter, TicketVerifier
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ from typing import Any
 from signaling.calls import Actor, ActorKind, CallEvent, EventType, Phase
 from signaling.media.leg import Kind, Side
 from signaling.monitored_room import OrdinaryRoom
-from signaling.room import PrivilegedRoom, Room, RoomContext
+from signaling.room import PrivilegedRoom, Room
+from signaling.room_context import RoomContext
 from signaling.tickets import CallCharter, JoinTicket, MonitorWarrant, RecordingWarrant, Verified
 from tests.fakes.channel import FakeChannel
 from tests.fakes.clock import FakeClock
