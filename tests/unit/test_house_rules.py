@@ -11,7 +11,13 @@ from tests.fixtures.requirements import REPOSITORY
 
 PACKAGES = ("visitserver", "signaling", "recorder")
 ROOT_OF_ALL = "visitserver.bootstrap"
-MAY_SEE_IT = ("visitserver.bootstrap", "visitserver.admin", "visitserver.cli", "visitserver.demo", "visitserver.__main__")
+MAY_SEE_IT = (
+    "visitserver.bootstrap",
+    "visitserver.admin",
+    "visitserver.cli",
+    "visitserver.demo",
+    "visitserver.__main__",
+)
 MEDIAN_LINES = 150
 MOST_LINES = 400
 LONGER_FOR_A_REASON = {

@@ -196,7 +196,7 @@ async def test_stored_events_can_neither_be_changed_nor_deleted(calls: Calls) ->
 
 async def test_nobody_came(calls: Calls) -> None:
     call = await calls.opened()
-    await calls.at(900)
+    await calls.at(1800)
     over = await calls.over(call)
     assert (over.phase, over.outcome) == (CallPhase.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE)
     assert (await calls.booking(call)).state is BookingState.NO_SHOW
@@ -206,7 +206,7 @@ async def test_nobody_came(calls: Calls) -> None:
 async def test_a_caller_who_waited_at_the_door_gets_the_credit_back(calls: Calls) -> None:
     call = await calls.opened()
     await calls.check(await calls.booking(call), CheckState.REVIEW)
-    await calls.at(900)
+    await calls.at(1800)
     over = await calls.over(call)
     assert over.outcome is OutcomeCode.ADMINISTRATIVE_ERROR
     assert await balance(calls) == 1
@@ -219,7 +219,7 @@ async def test_a_prisoner_who_was_not_brought_costs_no_credit(calls: Calls) -> N
     await calls.check(await calls.booking(call))
     ticket = (await calls.service.join_ticket(family(MOTHER), call.booking_id)).ticket
     await calls.node.publish(ticket, calls.id(call), OFFER)
-    await calls.at(900)
+    await calls.at(1800)
     assert (await calls.over(call)).phase is CallPhase.NO_SHOW
     assert await balance(calls) == 1
 
