@@ -30,6 +30,13 @@ class MrzKind(StrEnum):
 
 LENGTHS: Final = {MrzKind.TD1: 30, MrzKind.TD2: 36, MrzKind.TD3: 44, MrzKind.VISA_A: 44, MrzKind.VISA_B: 36}
 FILLER: Final = "<"
+_FIRST: Final = {
+    MrzKind.TD1: "ACI",
+    MrzKind.TD2: "ACIP",
+    MrzKind.TD3: "P",
+    MrzKind.VISA_A: "V",
+    MrzKind.VISA_B: "V",
+}
 _WEIGHTS: Final = (7, 3, 1)
 _ALPHABET: Final = re.compile(r"[A-Z0-9<]*")
 
@@ -208,7 +215,7 @@ class _Parser:
         return MrzReading(
             kind=self.kind,
             lines=self.lines,
-            document_code=self._letters("document_code", code, also_digits=True),
+            document_code=self._code(code),
             issuer=self._country("issuer", issuer),
             number=number.rstrip(FILLER),
             family_name=family,
@@ -223,8 +230,14 @@ class _Parser:
             problems=tuple(self.problems),
         )
 
-    def _letters(self, field: str, text: str, *, also_digits: bool = False) -> str:
-        if not also_digits and any(char.isdigit() for char in text):
+    def _code(self, text: str) -> str:
+        """The first letter says what the document is: P a passport, V a visa, A, C or I a card (9303-4, -5, -6, -7)."""
+        if text[0] not in _FIRST[self.kind]:
+            self.problems.append("document_code:unknown")
+        return text.rstrip(FILLER)
+
+    def _letters(self, field: str, text: str) -> str:
+        if any(char.isdigit() for char in text):
             self.problems.append(f"{field}:digit")
         return text.rstrip(FILLER)
 

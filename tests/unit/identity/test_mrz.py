@@ -169,6 +169,11 @@ def test_an_unknown_country_is_a_problem() -> None:
     assert parse(zone_lines("TD3", DocumentFields(country="D", nationality="D")), today=TODAY).consistent
 
 
+def test_a_document_of_no_known_kind_is_a_problem() -> None:
+    assert "document_code:unknown" in parse([TD3[0].replace("P<", "F<", 1), TD3[1]], today=TODAY).problems
+    assert "document_code:unknown" in parse([TD1[0].replace("I<", "P<", 1), *TD1[1:]], today=TODAY).problems
+
+
 def test_what_check_digits_cannot_see() -> None:
     # The reason why names and nationality are for a person to read, and why A for K passes in a number.
     assert check_digit("L898902C3") == check_digit("V898902C3")

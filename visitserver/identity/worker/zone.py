@@ -26,6 +26,7 @@ SEARCH_SIDE: Final = 960  # longest side of the picture that text is searched in
 _LENGTHS: Final = (30, 36, 44)
 _MIN_ASPECT: Final = 11.0
 _PART_ASPECT: Final = 5.0
+_SHORT_ROW: Final = 33  # characters: a row of a card has 30, other documents have two rows of 36 or 44
 _SHORTEST_RUN: Final = 20
 _SPACINGS: Final = (1.8, 2.1, 2.5)  # pitches from line to line, as documents really have them
 _ROWS_TRIED: Final = 7
@@ -106,7 +107,10 @@ class ZoneReader:
         lying = [row for row in rows if abs(row.x1 - row.x0) > abs(row.y1 - row.y0)]
         candidates = [row for row in join(lying) if row.length >= _MIN_ASPECT * row.thickness][-_ROWS_TRIED:]
         likely = [read for row in reversed(candidates) if _is_zone_like((read := self._read_row(picture, row)).line)]
-        block = _block(likely) or self._grown(picture, join(lying))
+        block = _block(likely)
+        if block is None or (len(block) == 2 and max(len(read.line.text) for read in block) < _SHORT_ROW):
+            # None found, or a card's zone of which one line was not seen.
+            block = self._grown(picture, join(lying)) or block
         if block is None:
             return None
         expected = _expected_length(block)
@@ -313,7 +317,7 @@ def _block(likely: list[_Read]) -> list[_Read] | None:
             same = 0.75 < read.row.length / low.row.length < 1.33
             if same and 0.7 * low.row.thickness < gap < 4.5 * low.row.thickness:
                 block.append(read)
-        if len(block) >= 3 and np.median([len(read.line.text) for read in block[:3]]) < 33:
+        if len(block) >= 3 and np.median([len(read.line.text) for read in block[:3]]) < _SHORT_ROW:
             return block[2::-1]
         if len(block) >= 2:
             return block[1::-1]

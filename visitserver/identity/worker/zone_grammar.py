@@ -17,16 +17,16 @@ def _spans(*spans: tuple[int, str]) -> tuple[str, ...]:
 
 
 _TD1: Final = (
-    _spans((1, LETTERS), (1, _ANY), (3, _NAME), (9, _ANY), (1, _FIGURES), (15, _ANY)),
+    _spans((1, "ACI"), (1, _ANY), (3, _NAME), (9, _ANY), (1, _FIGURES), (15, _ANY)),
     _spans((7, _FIGURES), (1, _SEX), (7, _FIGURES), (3, _NAME), (11, _ANY), (1, DIGITS)),
     _spans((30, _NAME)),
 )
-_HEAD: Final = ((1, LETTERS), (1, _ANY), (3, _NAME))
+_HEAD: Final = ((1, _ANY), (3, _NAME))
 _BODY: Final = ((9, _ANY), (1, _FIGURES), (3, _NAME), (7, _FIGURES), (1, _SEX), (7, _FIGURES))
-_TD2: Final = (_spans(*_HEAD, (31, _NAME)), _spans(*_BODY, (7, _ANY), (1, DIGITS)))
-_TD3: Final = (_spans(*_HEAD, (39, _NAME)), _spans(*_BODY, (14, _ANY), (1, _FIGURES), (1, DIGITS)))
-_VISA_B: Final = (_TD2[0], _spans(*_BODY, (8, _ANY)))
-_VISA_A: Final = (_TD3[0], _spans(*_BODY, (16, _ANY)))
+_TD2: Final = (_spans((1, "ACIP"), *_HEAD, (31, _NAME)), _spans(*_BODY, (7, _ANY), (1, DIGITS)))
+_TD3: Final = (_spans((1, "P"), *_HEAD, (39, _NAME)), _spans(*_BODY, (14, _ANY), (1, _FIGURES), (1, DIGITS)))
+_VISA_B: Final = (_spans((1, "V"), *_HEAD, (31, _NAME)), _spans(*_BODY, (8, _ANY)))
+_VISA_A: Final = (_spans((1, "V"), *_HEAD, (39, _NAME)), _spans(*_BODY, (16, _ANY)))
 
 
 def admitted(kind: tuple[int, int], line: int, place: int, visa: bool) -> str:
