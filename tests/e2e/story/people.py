@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,9 @@ class People:
 
 
 @asynccontextmanager
-async def everybody(url: str, folder: Path, *, prepare: str = "") -> AsyncIterator[People]:
-    """Open four browsers at `url`; fake devices are made in `folder`; `prepare` runs before the scripts of any page.
+async def everybody(url: str, folder: Path, *, prepare: str = "", allow: Sequence[str] = ()) -> AsyncIterator[People]:
+    """Open four browsers at `url`; fake devices are made in `folder`; `prepare` runs before the scripts of any page;
+    `allow` are further patterns of console errors that the story brings about on purpose.
 
     When a step fails, what each of the four saw last is kept as a picture.
     """
@@ -71,7 +72,7 @@ async def everybody(url: str, folder: Path, *, prepare: str = "") -> AsyncIterat
 
         async def join(name: str, camera: Path | None = None, sound: Path | None = None, dark: bool = False) -> Person:
             browser = await stack.enter_async_context(chromium(camera, sound))
-            seen = await stack.enter_async_context(visitor(browser, url, dark=dark, allow=EXPECTED))
+            seen = await stack.enter_async_context(visitor(browser, url, dark=dark, allow=[*EXPECTED, *allow]))
             if prepare:
                 await seen.context.add_init_script(prepare)
             return Person(name, seen)
@@ -91,7 +92,7 @@ async def everybody(url: str, folder: Path, *, prepare: str = "") -> AsyncIterat
 
 
 EXPECTED = (
-    # A refused form is answered with 409 or 422, which Chromium writes into its console; the test reads the page itself.
+    # A refused form is answered with 409 or 422, which Chromium complains of; the tests read the page itself.
     r"the server responded with a status of 4(09|22)",
     # A page that lost its connection asks for its media session once more before it joins anew.
     r"the server responded with a status of 404 .*/media/sessions/",

@@ -25,7 +25,7 @@ LATER_TIME = Words("Choose a later time.")
 def window(facts: Facts) -> Iterator[Finding]:
     """2 to 28 whole days ahead, in the prison's days; privileged calls need two hours and have no latest day.
 
-    With a notice of no days, a slot can still be booked for `booking.late_start_minutes` after it began.
+    With no notice at all, a slot can still be booked for `booking.late_start_minutes` after it began.
     """
     if facts.kind.privileged:
         yield from _privileged(facts)
@@ -56,7 +56,8 @@ def window(facts: Facts) -> Iterator[Finding]:
 
 def _privileged(facts: Facts) -> Iterator[Finding]:
     notice = timedelta(minutes=facts.policies.number(NOTICE_MINUTES_PRIVILEGED))
-    if _begun(facts) or facts.slot.starts_at - facts.now < notice:
+    too_soon = bool(notice) and facts.slot.starts_at - facts.now < notice
+    if _begun(facts) or too_soon:
         yield refuse(
             f"Less than {notice} before the call.",
             Words("This visit is too soon to book."),
