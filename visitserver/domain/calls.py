@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Final
 
 
 class CallKind(StrEnum):
@@ -118,9 +118,25 @@ class Call:
 
     @property
     def owed_seconds(self) -> int:
-        """Scheduled time that was not connected, once the call is over."""
+        """Scheduled time that was lost without the callers' doing, once the call is over.
+
+        Nothing is owed for what somebody chose: to leave early, not to come, or (a member of staff) to end it.
+        """
+        if not self.over or self.outcome not in OWING:
+            return 0
         scheduled = int((self.ends_at - self.starts_at).total_seconds())
-        return max(0, scheduled - self.connected_seconds) if self.over else 0
+        return max(0, scheduled - self.connected_seconds)
+
+
+OWING: Final = frozenset(
+    {
+        OutcomeCode.ADMINISTRATIVE_ERROR,
+        OutcomeCode.ESTABLISHMENT_CANCELLED,
+        OutcomeCode.TECHNICAL_FAILURE,
+        OutcomeCode.COMPLETED_NORMALLY,
+    }
+)
+"""Outcomes whose unconnected minutes are owed (rule 13 of contact-rights.md)."""
 
 
 @dataclass(eq=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from signaling.calls import FINAL, Phase
 from visitserver.domain.call_outcomes import CallEnd, CallVerdict, account_for
-from visitserver.domain.calls import FINAL_PHASES, CallPhase, OutcomeCode
+from visitserver.domain.calls import FINAL_PHASES, Call, CallKind, CallPhase, OutcomeCode
 from visitserver.domain.scheduling import BookingState
 
 COMPLETED, NO_SHOW, FAILED = BookingState.COMPLETED, BookingState.NO_SHOW, BookingState.FAILED
@@ -73,3 +75,38 @@ def test_what_an_end_is_accounted_as(end: CallEnd, verdict: tuple[BookingState, 
 def test_a_call_that_goes_on_has_no_verdict(phase: CallPhase) -> None:
     with pytest.raises(ValueError, match="not over"):
         account_for(CallEnd(phase, ""))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "owed"),
+    [
+        (OutcomeCode.TECHNICAL_FAILURE, 1500),
+        (OutcomeCode.ESTABLISHMENT_CANCELLED, 1500),
+        (OutcomeCode.COMPLETED_NORMALLY, 1500),
+        (OutcomeCode.TERMINATED_BY_STAFF, 0),
+        (OutcomeCode.VISITOR_COMPLETED_EARLY, 0),
+        (OutcomeCode.VISITOR_DID_NOT_ARRIVE, 0),
+        (OutcomeCode.PRISONER_COMPLETED_EARLY, 0),
+    ],
+)
+def test_minutes_are_owed_for_what_nobody_chose(outcome: OutcomeCode, owed: int) -> None:
+    starts_at = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    call = Call(
+        id="call_x",
+        booking_id="bkg_x",
+        prison_id="prs_x",
+        prisoner_id="psn_x",
+        kind=CallKind.SOCIAL,
+        lobby_opens_at=starts_at - timedelta(minutes=15),
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(minutes=30),
+        recorded=True,
+        supervision="sample",
+        watch_banner=False,
+        policy_version="",
+        created_at=starts_at,
+        phase=CallPhase.ENDED,
+        connected_seconds=300,
+        outcome=outcome,
+    )
+    assert call.owed_seconds == owed
