@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -21,6 +25,8 @@ from recorder.keys import KeyRing
 from recorder.playback import ParticipantPart, base_timeline, participant_part, with_parts
 from recorder.remux import remux
 from recorder.sealedfile import SealedFile, derived_key
+
+T = TypeVar("T")
 
 _TIMELINE = "timeline"
 _TIMEOUT = 600.0
@@ -53,13 +59,13 @@ class Deriver:
         # Spawned: a forked copy of a process with media threads and sockets is not safe.
         self._workers = workers
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=50)
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_settle, max_tasks_per_child=50)
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def warm(self) -> None:
         """Start the worker processes now: the first who opens a recording does not wait for that."""
         workers = range(self._workers)
-        await asyncio.gather(*(asyncio.wrap_future(self._pool.submit(_ready, number)) for number in workers))
+        await asyncio.gather(*(asyncio.wrap_future(self._submit(_ready, number)) for number in workers))
 
     async def derive(self, recording_id: str) -> Derived:
         """The recording, playable; made now if it is not in the cache.
@@ -93,13 +99,22 @@ class Deriver:
         """Stop the workers; what they are doing is finished first."""
         self._pool.shutdown(cancel_futures=True)
 
+    def _submit(self, call: Callable[..., T], *args: Any) -> Future[T]:
+        """A job for the pool, which starts a worker when it has too few. A worker begins with the signal mask of the
+        thread that starts it: so Ctrl-C does not end it in the seconds before `_settle`, while it imports."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._pool.submit(call, *args)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
     async def _make(self, recording_id: str, data_key: bytes) -> None:
         manifest = await asyncio.to_thread(read_manifest, self._store, recording_id, self._public_key)
         folder = self._cache / recording_id
         people = len(manifest["content"]["participants"])
         # One job per participant: they take both cores of a small machine.
         jobs = [
-            asyncio.wrap_future(self._pool.submit(derive_participant, self._store, manifest, data_key, folder, number))
+            asyncio.wrap_future(self._submit(derive_participant, self._store, manifest, data_key, folder, number))
             for number in range(1, max(1, people) + 1)
         ]
         async with asyncio.timeout(_TIMEOUT):
@@ -156,6 +171,20 @@ def _write_timeline(folder: Path, key: bytes, whole: dict[str, Any]) -> None:
     with SealedFile(half, key, _TIMELINE, writing=True) as file:
         file.write(json.dumps(whole, separators=(",", ":")).encode())
     half.replace(folder / _TIMELINE)
+
+
+def _settle() -> None:
+    """The first thing a worker does: leave Ctrl-C to the application, which ends its workers in its own order, and see
+    to it that the worker ends with an application that could not do that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # half-made files are made again: the time line, which comes last, says what is whole
 
 
 def _ready(number: int) -> int:

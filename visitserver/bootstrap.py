@@ -44,6 +44,7 @@ from visitserver.identity.engine import WorkerIdentityEngine
 from visitserver.identity.vault import PersonVault
 from visitserver.jobs import Job, JobRunner
 from visitserver.keyring import KeyPaths, Keys, load_keys
+from visitserver.media_metrics import MediaCollector
 from visitserver.notify.folder import FolderMailer
 from visitserver.notify.letters import Letters, Sender
 from visitserver.notify.mail import Mailer
@@ -211,6 +212,7 @@ class House:
             settings.udp_port,
             advertised=tuple((address, settings.udp_port) for address in settings.advertised),
         )
+        MediaCollector(media.stats, self.registry)
         # An empty url: in one process the media endpoints have the pages' own origin.
         return SignalingNode(
             NodeInfo(node_id=new_id("nod"), url="", capacity=CALLS_PER_NODE),
@@ -342,7 +344,8 @@ async def run_server(settings: Settings) -> int:
 async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]], None] | None = None) -> None:
     """Serve pages and run the jobs until SIGTERM or SIGINT, then let calls under way end for a while.
 
-    `on_listening` is told the addresses once they answer. A second signal does not wait.
+    `on_listening` is told the addresses once they answer. A second signal does not wait for calls. The signals stay
+    with the loop until it closes: one that comes while the house is taken down must not leave half of it behind.
     """
     settings = house.settings.server
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -371,8 +374,6 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
     finally:
         await house.stop_jobs()
         await runner.cleanup()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from datetime import date
@@ -136,6 +138,19 @@ async def test_a_job_whose_process_dies_is_reported_and_the_next_one_is_done(eng
     assert again.fields is not None
     assert engine.starts == 2
     assert engine.process_id != pid
+
+
+async def test_ctrl_c_in_a_terminal_is_left_to_the_application(engine: WorkerIdentityEngine) -> None:
+    picture = frames("astronaut", 1)[0]
+    await engine.quality(picture, Purpose.SELFIE)
+    pid = engine.process_id
+    assert pid is not None
+    (decoder,) = psutil.Process(pid).children()
+    os.kill(pid, signal.SIGINT)  # as a terminal does, to every process of the group
+    decoder.send_signal(signal.SIGINT)
+    assert await engine.quality(picture, Purpose.SELFIE) == []
+    assert (engine.process_id, engine.starts) == (pid, 1)
+    assert decoder.is_running() and decoder.status() != psutil.STATUS_ZOMBIE
 
 
 async def test_stopping_leaves_no_process_behind(engine: WorkerIdentityEngine) -> None:

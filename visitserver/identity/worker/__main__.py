@@ -21,7 +21,7 @@ from visitserver.services.ports.identity_engine import ImageRefused
 
 def main(fd: int, options: dict[str, Any]) -> None:
     """Serve the socket `fd` until its other end closes."""
-    # A terminal's Ctrl-C reaches every process of the group; the application, which stops in its own order, ends this one.
+    # A terminal's Ctrl-C reaches every process; the application, which stops in its own order, ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold faces
     os.nice(5)  # calls come first on a shared machine
