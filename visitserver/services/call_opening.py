@@ -93,16 +93,23 @@ class CallOpener:
 
     async def run_once(self) -> int:
         """Make the calls that are due; open or mend the rooms of those that are not over. How many there are."""
+        # The next run tries again what went wrong. Whatever it was, the others must not wait for this one.
         for booking_id in await self._due():
-            await self._make(booking_id)
+            try:
+                await self._make(booking_id)
+            except DomainError as error:
+                log.warning("call not made", booking_id=booking_id, code=error.code)
+            except Exception:
+                log.exception("call not made", booking_id=booking_id)
         async with self._uow(read_only=True) as u:
             unfinished = await u.calls.unfinished(BATCH * 10)
         for call in unfinished:
             try:
                 await self._mend(call)
             except (SignalingError, DomainError) as error:
-                # The next run tries again; the others must not wait for this one.
                 log.warning("call not opened", call_id=call.id, code=error.code)
+            except Exception:
+                log.exception("call not opened", call_id=call.id)
         return len(unfinished)
 
     async def _due(self) -> list[str]:
@@ -127,6 +134,9 @@ class CallOpener:
         """The call of a booking that is due, with its recording: one transaction."""
         try:
             async with self._uow() as u:
+                booking = await u.scheduling.get_booking(booking_id)
+                # The order of everybody who changes a booking: the prisoner's name first, then the row.
+                await u.lock(f"prisoner:{booking.prisoner_id}")
                 booking = await u.scheduling.get_booking(booking_id, for_update=True)
                 now = self._clock()
                 if booking.state is not BookingState.BOOKED or await u.calls.find_of_booking(booking.id):
