@@ -51,7 +51,7 @@ class RecordingCare:
 
     async def check_missing(self) -> MissingReport:
         """Calls that should have a recording and have none: what the archive has is registered, the rest is marked as
-        missing.
+        missing. What cannot be said now is looked at again the next time.
         """
         async with self._uow(read_only=True) as u:
             overdue = await u.recordings.unfinished(self._clock() - OVERDUE, BATCH)
@@ -59,10 +59,17 @@ class RecordingCare:
         found: list[str] = []
         missing: list[str] = []
         for recording_id in wanted:
-            if await self._recordings.seal_known(_ACTOR, recording_id):
+            try:
+                sealed = await self._recordings.seal_known(_ACTOR, recording_id)
+                if not sealed:
+                    await self._recordings.failed(_ACTOR, recording_id, "missing")
+            except DomainError as error:
+                # A damaged one, or an archive that is away: the others must not wait for it.
+                log.error("recording not looked for", recording_id=recording_id, code=error.code)
+                continue
+            if sealed:
                 found.append(recording_id)
             else:
-                await self._recordings.failed(_ACTOR, recording_id, "missing")
                 log.error("recording missing", recording_id=recording_id)
                 missing.append(recording_id)
         return MissingReport(tuple(found), tuple(missing))

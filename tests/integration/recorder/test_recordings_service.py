@@ -315,6 +315,29 @@ async def test_a_recording_that_nobody_reported_is_found_or_missed(world: World)
     assert await world.care.check_missing() == type(report)((), ())
 
 
+async def test_one_recording_that_cannot_be_looked_for_keeps_no_other_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.people()
+    summary = world.record()
+    away = await world.expect()
+    there = await world.expect(summary.recording_id)
+    world.clock.now = there.expected_end + OVERDUE + timedelta(seconds=1)
+    ask = world.archive.sealed
+
+    async def sealed(recording_id: str) -> SealSummary | None:
+        if recording_id == away.id:
+            raise OSError("this one's disk is away")
+        return await ask(recording_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.archive, "sealed", sealed)
+        report = await world.care.check_missing()
+    assert (report.found, report.missing) == ((there.id,), ())
+    assert (await world.service.get(OFFICER, away.id)).state is RecordingState.PENDING, "nothing is said of it yet"
+    assert (await world.care.check_missing()).missing == (away.id,)
+
+
 async def test_a_pause_is_shown_and_late_news_change_nothing(world: World) -> None:
     await world.people()
     recording = await world.expect()
