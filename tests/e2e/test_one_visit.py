@@ -44,7 +44,7 @@ async def test_one_visit(tmp_path: Path) -> None:
         await terminal.join(prisoner, booking_id)
         await call.both_sides_are_live(family, prisoner)
         await call.watch(officer)
-        await call.hold(officer, family, prisoner)
+        await call.hold(officer, family, prisoner, server)
         await call.resume(officer, family, prisoner)
         await call.bookmark_and_end(officer, family, prisoner, booking_id)
 

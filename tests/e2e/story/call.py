@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.e2e.story import media, staff
 from tests.e2e.story.people import Person
+from tests.e2e.support.server import Server
 
 
 async def get_ready(family: Person, booking_id: str) -> None:
@@ -53,14 +54,21 @@ async def watch(officer: Person) -> None:
     await officer.shows("focus")
 
 
-async def hold(officer: Person, family: Person, prisoner: Person) -> None:
-    """Held by key: both pages say so, and the relay forwards nothing, to the officer neither."""
+async def hold(officer: Person, family: Person, prisoner: Person, server: Server) -> None:
+    """Held by key: both pages say so, and the relay forwards nothing to anybody, neither officer nor recorder.
+
+    Asserted on packets, at both ends: what the browsers receive, and what the relay counts.
+    """
     await officer.page.keyboard.press("p")
     dialog = officer.page.locator("#ask-hold")
     await dialog.get_by_role("button", name="Pause").click()
     for person in (family, prisoner):
         await person.reads("An officer has paused the visit.")
+    before = await server.packets()
     await media.nothing_arrives([family.page, prisoner.page, officer.page])
+    after = await server.packets()
+    assert after["forwarded"] == before["forwarded"], (before, after)
+    assert after["dropped_gate"] > before["dropped_gate"], (before, after)
     await family.shows("call-held")
     await officer.shows("focus-held")
 

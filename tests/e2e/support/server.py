@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -58,6 +59,14 @@ class Server:
             output, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, output.decode()
+
+    async def packets(self) -> dict[str, int]:
+        """The relay's packet counters (signaling/media/stats.py), from /metrics."""
+        async with aiohttp.ClientSession() as client, client.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        found = re.findall(r'^visit_media_packets_total\{what="(\w+)"\} ([\d.e+]+)$', text, re.MULTILINE)
+        assert found, text[:2000]
+        return {name: int(float(value)) for name, value in found}
 
     def environment(self) -> dict[str, str]:
         """The settings by which another command finds the demo's data."""
