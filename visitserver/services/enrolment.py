@@ -175,7 +175,7 @@ class EnrolmentService:
         progress: ProgressCallback | None = None,
         request_id: str | None = None,
     ) -> SelfieUpload:
-        """Frames of the face; `prompts` say what each was asked for (straight, left, right, closer)."""
+        """Frames of the face; `prompts` say what each was asked for."""
         policy = self._policy.enrolment
         if not policy.enough <= len(images) <= MOST_FRAMES:
             words = f"Send {policy.enough} to {MOST_FRAMES} pictures of your face."
