@@ -24,6 +24,7 @@ from visitserver.services.interventions import Interventions
 from visitserver.services.ports.calls import CallFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.signaling_errors import signaling_errors
+from visitserver.services.standing_right import require_standing_right
 
 TICKET_OUTLASTS = timedelta(minutes=10)
 """A ticket is good a little longer than its call: the call's end decides, not two clocks."""
@@ -73,12 +74,13 @@ class CallService(Interventions):
         A caller needs an identity check of this booking that has passed (Forbidden, code `identity_required`: this is
         how no picture is sent before identity); a prisoner is signed in at `station_id`, a terminal of the prison
         (Forbidden, code `terminal_required`). NotFound for anybody else's booking; Conflict `call_not_open` before the
-        waiting room opens, `call_over`, `booking_state`; Unavailable.
+        waiting room opens, `call_over`, `booking_state`, `right_lost` (services/standing_right.py); Unavailable.
         """
         async with self._uow() as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
             call = await self._open_call(u, booking)
+            await require_standing_right(u, booking, call, self._clock)
             if actor.is_family:
                 ticket = await self._caller_ticket(u, actor, booking, call)
             elif actor.is_prisoner:
