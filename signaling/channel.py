@@ -142,7 +142,9 @@ async def serve_channel(
 
 async def _hello(socket: web.WebSocketResponse, limits: ChannelLimits) -> Hello:
     try:
-        first = await socket.receive(timeout=limits.hello)
+        # Around the whole wait: the socket's own timeout begins anew with every ping that it answers.
+        async with asyncio.timeout(limits.hello):
+            first = await socket.receive()
     except TimeoutError:
         raise InvalidRequest("no hello in time", code="no_hello") from None
     message = _parsed(first)

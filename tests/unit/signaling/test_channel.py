@@ -49,6 +49,29 @@ async def closing(socket: ClientWebSocketResponse) -> int | None:
     return socket.close_code
 
 
+async def test_pings_do_not_keep_a_socket_that_says_no_hello(on: Stage) -> None:
+    socket = await connect(on, autoping=False)
+
+    async def ping() -> None:
+        while True:
+            await socket.ping()
+            await asyncio.sleep(LIMITS.hello / 4)
+
+    pinging = asyncio.create_task(ping())
+    try:
+        assert (await until_text(socket))["code"] == "no_hello"
+    finally:
+        pinging.cancel()
+
+
+async def until_text(socket: ClientWebSocketResponse) -> dict[str, Any]:
+    async with asyncio.timeout(LIMITS.hello * 6):
+        while (message := await socket.receive()).type is not WSMsgType.TEXT:
+            pass
+    given: dict[str, Any] = message.json()
+    return given
+
+
 async def test_hello_welcome_ping_pong(on: Stage) -> None:
     given = charter()
     await on.open(given)
