@@ -25,7 +25,8 @@ def set_up_logs(style: Literal["json", "console"], level: str) -> None:
         cache_logger_on_first_use=True,
     )
     last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Plain: the default one writes every frame's local variables, and so what people typed, PINs and passwords.
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if style == "console"
         else structlog.processors.JSONRenderer()
     )
