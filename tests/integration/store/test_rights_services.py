@@ -149,7 +149,7 @@ async def test_a_prisoners_no_takes_effect_at_the_next_booking(world: World) -> 
     await world.relationships.answer(PRISONER_ACTOR, relationship_id(MOTHER), accept=False)
     with pytest.raises(DecisionRefused) as refused:
         await world.booking.hold(family(MOTHER), relationship_id(MOTHER), slot_key(DAY, time(9)))
-    assert refused.value.decision.safe_words == ["The person you want to visit has not said yes to visits with you."]
+    assert refused.value.decision.safe_words == ["Visits with this person are not possible at this time."]
     changed = await world.relationships.answer(PRISONER_ACTOR, relationship_id(MOTHER), accept=True)
     assert changed.prisoner_answer is PrisonerAnswer.ACCEPTED
     await world.booking.hold(family(MOTHER), relationship_id(MOTHER), slot_key(DAY, time(9)))

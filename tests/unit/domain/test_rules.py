@@ -208,9 +208,7 @@ class Row:
 
 NOT_ON_LIST = "The prison has not approved every caller for visits with this person."
 APPROVED = "It changes when the prison has approved each caller's request."
-NO_YES = "The person you want to visit has not said yes to visits with you."
-THEIR_YES = "It changes when they say yes."
-NOT_POSSIBLE = "This visit is not possible."
+NOT_POSSIBLE = "Visits with this person are not possible at this time."
 ASK_PRISON = "If you think this is wrong, ask the prison."
 STAFF_LOOKS = "A member of staff looks at this first and then tells you."
 PROVE = "Every adult on the call must first show who they are."
@@ -226,8 +224,10 @@ TABLE = [
     Row(
         "relationship", "asked for, not decided", link(state=RelationshipState.REQUESTED), REFUSE, NOT_ON_LIST, APPROVED
     ),
-    Row("relationship", "refused by the prison", link(state=RelationshipState.REFUSED), REFUSE, NOT_ON_LIST, APPROVED),
-    Row("relationship", "approval taken back", link(state=RelationshipState.ENDED), REFUSE, NOT_ON_LIST, APPROVED),
+    Row(
+        "relationship", "refused by the prison", link(state=RelationshipState.REFUSED), REFUSE, NOT_POSSIBLE, ASK_PRISON
+    ),
+    Row("relationship", "approval taken back", link(state=RelationshipState.ENDED), REFUSE, NOT_POSSIBLE, ASK_PRISON),
     Row(
         "relationship",
         "approved for social visits, this is a legal one",
@@ -254,15 +254,22 @@ TABLE = [
         "Somebody on this booking no longer wants these visits.",
         "They can ask for visits again.",
     ),
-    # 3 · the prisoner may refuse any contact, in private: a refusal reads like no answer yet
-    Row("relationship", "prisoner says no", link(prisoner_answer=PrisonerAnswer.REFUSED), REFUSE, NO_YES, THEIR_YES),
+    # 3 · the prisoner may refuse any contact, in private: it reads like no answer, and like the prison's own reasons
+    Row(
+        "relationship",
+        "prisoner says no",
+        link(prisoner_answer=PrisonerAnswer.REFUSED),
+        REFUSE,
+        NOT_POSSIBLE,
+        ASK_PRISON,
+    ),
     Row(
         "relationship",
         "prisoner has not answered",
         link(prisoner_answer=PrisonerAnswer.UNANSWERED),
         REFUSE,
-        NO_YES,
-        THEIR_YES,
+        NOT_POSSIBLE,
+        ASK_PRISON,
     ),
     Row(
         "relationship",
@@ -275,8 +282,8 @@ TABLE = [
         "prisoner says no, and policy asks for no answer: a no is a no",
         both(link(prisoner_answer=PrisonerAnswer.REFUSED), policy(relationship__prisoner_acceptance_required=False)),
         REFUSE,
-        NO_YES,
-        THEIR_YES,
+        NOT_POSSIBLE,
+        ASK_PRISON,
     ),
     # 2 · who sits in front of the camera
     Row("callers", "mother and child", with_callers(MOTHER, CHILD), ALLOW),
@@ -522,6 +529,15 @@ TABLE = [
     Row("window", "a lawyer, two hours ahead", legal(facts_with(slot=slot(MONDAY, time(13, 5)))), ALLOW),
     Row(
         "window",
+        "a lawyer, after the start, at a prison without notice that lets people in late",
+        both(
+            legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
+            policy(booking__notice_minutes_privileged=0, booking__late_start_minutes=20),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "window",
         "a lawyer, less than two hours ahead",
         legal(facts_with(slot=slot(MONDAY, time(12, 30)))),
         REFUSE,
@@ -628,6 +644,23 @@ def test_the_words_for_a_family_name_nobody() -> None:
         told = " ".join(decision.safe_words + decision.what_would_change)
         for hidden in ("Aalto", "Maija", "rst_1", "XQ-17", "COURT", "NON-CONTACT", "CLOSED", FRIEND, PRISONER):
             assert hidden not in told, row.situation
+
+
+def test_nobody_learns_that_it_was_the_prisoner() -> None:
+    """A prisoner's no, their silence, the prison's own refusal and a court's order read alike; staff see which."""
+    changes = (
+        link(prisoner_answer=PrisonerAnswer.REFUSED),
+        link(prisoner_answer=PrisonerAnswer.UNANSWERED),
+        link(state=RelationshipState.REFUSED),
+        link(state=RelationshipState.ENDED),
+        restricted("NON-CONTACT"),
+    )
+    decisions = [decide_visit(change(fine())) for change in changes]
+    assert {(*each.safe_words, *each.what_would_change) for each in decisions} == {(NOT_POSSIBLE, ASK_PRISON)}
+    reasons = [[line.staff_text for line in each.trace if line.outcome is REFUSE] for each in decisions]
+    assert reasons[0] == ["The prisoner refuses this contact."]
+    assert reasons[1] == ["The prisoner has not answered yet."]
+    assert len({tuple(each) for each in reasons}) == len(changes)
 
 
 def test_an_empty_trace_is_not_an_allowance() -> None:

@@ -10,6 +10,10 @@ from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
 from visitserver.domain.policies import PolicyKey
 from visitserver.domain.rules.facts import Facts, SourceMissing
 
+# One pair of sentences for a refusal by the prison, a restriction, and a prisoner who has said no or nothing yet: so
+# nobody learns who is protected from whom, or that it was the prisoner.
+NOT_POSSIBLE = Words("Visits with this person are not possible at this time.")
+ASK_PRISON = Words("If you think this is wrong, ask the prison.")
 STAFF_LOOKS = Words("A member of staff looks at this first and then tells you.")
 
 

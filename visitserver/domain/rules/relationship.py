@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from visitserver.domain.decisions import Words
 from visitserver.domain.policies import ACCEPTANCE_REQUIRED
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
-from visitserver.domain.rules.engine import Finding, refuse, rule
+from visitserver.domain.rules.engine import ASK_PRISON, NOT_POSSIBLE, Finding, refuse, rule
 from visitserver.domain.rules.facts import Facts
 
 NOT_ON_LIST = Words("The prison has not approved every caller for visits with this person.")
@@ -16,9 +16,6 @@ STEPPED_BACK = Words("Somebody on this booking no longer wants these visits.")
 ASK_AGAIN = Words("They can ask for visits again.")
 WRONG_KIND = Words("This approval is for another kind of visit.")
 APPROVE_KIND = Words("Ask the prison to approve this kind of visit.")
-# The same words whether the prisoner has not answered or said no: their answer is their own affair.
-NO_YES_YET = Words("The person you want to visit has not said yes to visits with you.")
-THEIR_YES = Words("It changes when they say yes.")
 
 
 @rule("relationship", "1", ACCEPTANCE_REQUIRED)
@@ -32,12 +29,14 @@ def relationship(facts: Facts) -> Iterator[Finding]:
             yield refuse("The relationship belongs to other people.", NOT_ON_LIST, ASK_AND_WAIT, **inputs)
         elif link.kind is not kind_for(facts.kind) or link.call_kind is not facts.kind:
             yield refuse(f"Approved for {link.call_kind} calls, not {facts.kind}.", WRONG_KIND, APPROVE_KIND, **inputs)
+        elif link.state in (RelationshipState.REFUSED, RelationshipState.ENDED):
+            yield refuse(f"The relationship is {link.state}.", NOT_POSSIBLE, ASK_PRISON, **inputs)
         elif link.state is not RelationshipState.APPROVED:
             yield refuse(f"The relationship is {link.state}.", NOT_ON_LIST, ASK_AND_WAIT, **inputs)
         elif link.withdrawn_at is not None:
             yield refuse("The contact has withdrawn.", STEPPED_BACK, ASK_AGAIN, **inputs)
         elif not link.is_active(acceptance_required=acceptance_required):
-            yield refuse(_answer(link), NO_YES_YET, THEIR_YES, **inputs)
+            yield refuse(_answer(link), NOT_POSSIBLE, ASK_PRISON, **inputs)
 
 
 def _answer(link: Relationship) -> str:

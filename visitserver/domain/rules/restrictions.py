@@ -8,12 +8,8 @@ from typing import Any
 
 from visitserver.domain.decisions import Words
 from visitserver.domain.rights import EFFECT_OF_TYPE, Restriction, RestrictionEffect, RestrictionScope
-from visitserver.domain.rules.engine import Finding, refuse, remark, review, rule
+from visitserver.domain.rules.engine import ASK_PRISON, NOT_POSSIBLE, Finding, refuse, remark, review, rule
 from visitserver.domain.rules.facts import Facts
-
-# Says nothing about who is protected from whom.
-NOT_POSSIBLE = Words("This visit is not possible.")
-ASK_PRISON = Words("If you think this is wrong, ask the prison.")
 
 
 @rule("restrictions", "4")
