@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from signaling.calls import CallEvent, EventType, Recorder
@@ -65,9 +65,15 @@ class OrdinaryRoom(Room):
         return answer
 
     def attach_observer(self, warrant: Verified[MonitorWarrant], channel: Channel) -> None:
-        """An officer's control channel: he hears every event. It is not a watch: no picture goes over it."""
+        """An officer's control channel: he hears every event. It is not a watch: no picture goes over it.
+
+        A fresh warrant shown here is good for the watches that he has already: they go on without a break.
+        """
         watch = self._watch(warrant)
         self._observers[channel] = watch
+        for name, other in self._watches.items():
+            if other.officer_id == watch.officer_id and other.expires_at < watch.expires_at:
+                self._watches[name] = replace(other, expires_at=watch.expires_at)
         session_id = next((name for name, other in self._watches.items() if other.officer_id == watch.officer_id), None)
         channel.send(
             welcome_message(

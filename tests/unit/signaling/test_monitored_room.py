@@ -114,6 +114,22 @@ async def test_a_watch_ends_when_its_warrant_does() -> None:
     assert observer.closed == (4003, "warrant expired")
 
 
+async def test_a_fresh_warrant_on_the_channel_lets_a_watch_go_on_without_a_break() -> None:
+    scene = Scene()
+    await scene.live()
+    mine, another_s = await scene.watch("stf_1", hours=1 / 60), await scene.watch("stf_2", hours=1 / 60)
+    scene.wait(30)
+    scene.room.attach_observer(scene.warrant("stf_1", hours=2 / 60), FakeChannel())  # type: ignore[attr-defined]
+    scene.room.attach_observer(scene.warrant("stf_1", hours=1 / 600), FakeChannel())  # type: ignore[attr-defined]
+    scene.wait(30)
+    await eventually(lambda: another_s not in scene.media.sessions, "the end of the watch that was not renewed")
+    assert mine in scene.media.sessions
+    scene.wait(89)
+    assert mine in scene.media.sessions
+    scene.wait(1)
+    await eventually(lambda: mine not in scene.media.sessions, "the end of the watch")
+
+
 async def test_a_required_officer_s_crash_closes_the_gate_fifteen_seconds_after_the_last_sign_of_life() -> None:
     scene = Scene(supervision=Supervision.LIVE)
     session = await scene.watch()

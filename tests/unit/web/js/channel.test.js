@@ -77,6 +77,19 @@ test("a lost connection comes back with a fresh ticket, and messages go by their
   made.close();
 });
 
+test("said again, hello goes out on a new connection with the ticket of now", async () => {
+  let asked = 0;
+  const { made } = channel({ ticket: async () => `t${(asked += 1)}` });
+  await settle();
+  Socket.last.say({ type: "welcome" });
+  made.again();
+  await settle();
+  await settle();
+  assert.equal(Socket.all.length, 2);
+  assert.deepEqual(Socket.last.sent[0], { type: "hello", ticket: "t2" });
+  made.close();
+});
+
 test("it gives up after the limit and says so", async () => {
   const { made, heard, done } = channel();
   const poke = setInterval(() => Socket.last?.close(), 1);

@@ -8,6 +8,9 @@ import { Roster } from "./roster.js";
 
 /** A warrant with less life left than this is asked for anew before it is shown again. */
 const FRESH = 30_000;
+/** How long before its end a warrant is renewed, so that neither clocks that differ nor a short fault break the watch. */
+const RENEW_BEFORE = 5 * 60_000;
+const RENEW_AGAIN = 20_000;
 
 /**
  * @typedef {object} WatchEvents
@@ -38,6 +41,8 @@ export class MonitorWatch extends Emitter {
     /** @type {Channel | null} */
     this._channel = null;
     this._over = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this._renewal = undefined;
   }
 
   /**
@@ -72,6 +77,7 @@ export class MonitorWatch extends Emitter {
   async stop({ gone = false } = {}) {
     if (this._over) return;
     this._over = true;
+    clearTimeout(this._renewal);
     this._channel?.close();
     this.emit("remotes", []);
     this.emit("status", "over");
@@ -116,7 +122,33 @@ export class MonitorWatch extends Emitter {
   async _getGrant() {
     const kept = this._grant === null ? null : await this._grant.catch(() => null);
     if (kept !== null && Date.parse(kept.expires_at) - Date.now() > FRESH) return kept;
+    return this._newGrant();
+  }
+
+  /** @returns {Promise<import("./monitor-api.js").WatchGrant>} */
+  async _newGrant() {
     this._grant = this._api.watch(this._callId, this._ground);
-    return this._grant;
+    const grant = await this._grant;
+    this._renewIn(Date.parse(grant.expires_at) - Date.now() - RENEW_BEFORE);
+    return grant;
+  }
+
+  /** @param {number} wait milliseconds */
+  _renewIn(wait) {
+    clearTimeout(this._renewal);
+    if (!this._over) this._renewal = setTimeout(() => void this._renew(), Math.max(RENEW_AGAIN, wait));
+  }
+
+  /** A new warrant, said on the channel: the server then lets the connection go on under it. */
+  async _renew() {
+    const kept = this._grant;
+    try {
+      await this._newGrant();
+      this._channel?.again();
+    } catch (error) {
+      this._grant = kept;
+      // What the server refuses (a call that is over, an officer who may no longer) ends when the warrant does.
+      if (!(error instanceof VisitError) || error.passing) this._renewIn(RENEW_AGAIN);
+    }
   }
 }

@@ -75,6 +75,11 @@ export class Channel extends Emitter {
     return true;
   }
 
+  /** Say hello again, with whatever ticket there is now. Nothing happens while there is no connection: the next one does. */
+  again() {
+    this._socket?.close(1000);
+  }
+
   close() {
     this._stopped.abort();
     this._socket?.close(1000);
