@@ -1,6 +1,7 @@
 """What the letters say. A letter is written when it is sent, from what is true then: the outbox keeps only references.
 
-Letters name neither the prisoner nor the prison in the subject, and give no reason that staff wrote.
+Letters name neither the prisoner nor the prison in the subject, and give no reason that staff wrote for themselves;
+words that an officer wrote for the caller are given as they are.
 """
 
 from __future__ import annotations
@@ -58,6 +59,29 @@ RELATIONSHIP_LETTERS: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+IDENTITY_LETTERS: Mapping[str, tuple[str, str]] = {
+    "identity.submitted": (
+        N_("Your proof of who you are has arrived"),
+        N_("An officer looks at it, most often within two working days. Then we write to you again."),
+    ),
+    "identity.approved": (
+        N_("Your proof of who you are was accepted"),
+        N_("An officer has accepted your proof of who you are. You need not send it again while it holds."),
+    ),
+    "identity.more_information": (
+        N_("We need something more from you"),
+        N_("An officer has looked at your proof of who you are and asks you:\n\n{words}\n\nSign in to go on."),
+    ),
+    "identity.refused": (
+        N_("About your proof of who you are"),
+        N_(
+            "An officer could not accept your proof of who you are, and says:\n\n{words}\n\n"
+            "If you do not agree, sign in, open “Prove it is you” and say why: another officer looks at it again, "
+            "while your pictures are still kept. You may also bring your document to the prison."
+        ),
+    ),
+}
+
 ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
     "account.confirm": (
         N_("Confirm your e-mail address"),
@@ -70,7 +94,7 @@ ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
 }
 
 # Told within the house only; nobody gets a letter.
-SILENT = frozenset({"restriction.changed"})
+SILENT = frozenset({"restriction.changed", "door.review", "door.decided"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +121,8 @@ class Letters:
             return await self._about_booking(u, message)
         if message.topic in RELATIONSHIP_LETTERS:
             return await self._about_relationship(u, message)
+        if message.topic in IDENTITY_LETTERS:
+            return await self._about_identity(u, message)
         if message.topic == "mail" and message.payload.get("template") in ACCOUNT_LETTERS:
             return [self._about_account(message)]
         raise DeliveryFailed(f"no letter for {message.topic}", lasting=True)
@@ -138,6 +164,23 @@ class Letters:
                 to=contact.email,
                 subject=self._say(contact.language, subject),
                 text=self._say(contact.language, text) + "\n",
+            )
+        ]
+
+    async def _about_identity(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
+        enrolment = await u.identity.get_enrolment(message.payload["enrolment_id"])
+        contact = await u.people.get_contact(enrolment.contact_id)
+        # What it tells is over: handed in anew, decided meanwhile, taken back. A later letter says so, or none need.
+        if contact.email is None or message.topic != f"identity.{enrolment.state.value}":
+            return []
+        subject, text = IDENTITY_LETTERS[message.topic]
+        body = self._say(contact.language, text, words=enrolment.words_for_caller or "")
+        return [
+            Mail(
+                key=message.id,
+                to=contact.email,
+                subject=self._say(contact.language, subject),
+                text=body + (f"\n\n{self._sender.public_url}/identity\n" if self._sender.public_url else "\n"),
             )
         ]
 
