@@ -1,4 +1,4 @@
-"""Backup and restore of the embedded default: SQLite, recordings, identity files. Keys are kept apart on purpose."""
+"""Backup and restore of the embedded default: SQLite and recordings. Keys are kept apart on purpose."""
 
 from __future__ import annotations
 
@@ -106,7 +106,6 @@ def _database(settings: Settings) -> Path:
 
 def _roots(settings: Settings) -> Iterator[tuple[str, Path]]:
     yield "recordings", settings.recorder.directory
-    yield "identity", settings.identity.directory
 
 
 def _add(archive: tarfile.TarFile, path: Path, name: str, hashes: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ from visitserver.domain.accounts import SessionLifetime
 from visitserver.domain.actors import SYSTEM
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import DomainError
+from visitserver.domain.identity import IdentityPolicy
 from visitserver.domain.paging import PageRequest
 from visitserver.http.app import create_app, default_web_directory
 from visitserver.http.services import Services
@@ -123,7 +124,10 @@ class House:
             clock,
             settings.recorder.directory.with_name(settings.recorder.directory.name + "-derived"),
         )
-        self.identity = WorkerIdentityEngine(job_seconds=settings.identity.worker_seconds)
+        self.identity = WorkerIdentityEngine(
+            job_seconds=settings.identity.worker_seconds,
+            yunet_model=None if settings.identity.yunet_model is None else str(settings.identity.yunet_model),
+        )
         self._vault = PersonVault(keys.identity)
         self._bus = InProcessBus()
         self._directory = InProcessDirectory(time.monotonic)
@@ -240,6 +244,7 @@ class House:
         placing = Placing(uow, clock, facts)
         allowance = AllowanceService(uow, clock, facts)
         visits = VisitService(uow, clock)
+        identity_policy = IdentityPolicy(picture_days=settings.identity.image_days)
         return Services(
             accounts=AccountService(
                 uow,
@@ -272,8 +277,8 @@ class House:
             visits=visits,
             waiting_room=WaitingRoomService(uow, visits),
             desk=DeskService(uow, clock),
-            enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id),
-            door=DoorService(uow, clock, self.identity, self._vault, new_id),
+            enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
+            door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             calls=CallService(uow, clock, self._issuer, self.control),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)

@@ -200,7 +200,7 @@ def backup(
     config: ConfigOption = None,
     secrets: SecretsOption = None,
 ) -> None:
-    """Copy database, recordings and identity files into one archive while the server runs. Keys are never in it."""
+    """Copy database and recordings into one archive while the server runs. Keys are never in it."""
     from visitserver.backup import write_backup
 
     settings = _settings(config, secrets)

@@ -101,10 +101,8 @@ class RecorderSettings(_Section):
 class IdentitySettings(_Section):
     """Documents and faces."""
 
-    enabled: bool = True
-    """Without it every identity check is attended by an officer."""
-    directory: Path = Path("var/identity")
-    """Folder of encrypted images."""
+    yunet_model: Path | None = None
+    """ONNX file of the YuNet face detector; without it a slower cascade looks for faces (docs/identity.md)."""
     key_file: Path = Path("var/keys/identity.key")
     """Master key that wraps the key of each person."""
     image_days: int = Field(30, ge=1, le=365)

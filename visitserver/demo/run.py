@@ -58,7 +58,7 @@ def demo_settings(folder: Path, *, port: int, udp_port: int, tls: bool) -> Setti
             "key_file": folder / "keys" / "recorder.keys",
             "signing_key_file": folder / "keys" / "recorder-signing.pem",
         },
-        "identity": {"directory": folder / "identity", "key_file": folder / "keys" / "identity.key"},
+        "identity": {"key_file": folder / "keys" / "identity.key"},
         "mail": {"directory": folder / "mail"},
         "policy": {"enrolment_code_minutes": 1440},
     }

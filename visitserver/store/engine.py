@@ -19,9 +19,12 @@ STATEMENT_TIMEOUT_S = 30.0
 """PostgreSQL's limit for one statement, waiting for locks included."""
 
 
-def create_engine(url: str | URL, *, pool_size: int = 10, echo: bool = False) -> AsyncEngine:
+def create_engine(
+    url: str | URL, *, pool_size: int = 10, statement_seconds: float = STATEMENT_TIMEOUT_S, echo: bool = False
+) -> AsyncEngine:
     """An engine for `url`: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`; ValueError for anything else.
 
+    `statement_seconds` limits one statement on PostgreSQL, waiting for locks included.
     Plain `sqlite:///` and `postgresql://` addresses get the asynchronous driver by themselves.
     """
     parsed = make_url(url)
@@ -40,8 +43,8 @@ def create_engine(url: str | URL, *, pool_size: int = 10, echo: bool = False) ->
                 "timeout": BUSY_TIMEOUT_S,
                 "server_settings": {
                     "timezone": "UTC",
-                    "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
-                    "idle_in_transaction_session_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
+                    "statement_timeout": str(int(statement_seconds * 1000)),
+                    "idle_in_transaction_session_timeout": str(int(statement_seconds * 1000)),
                 },
             },
         )

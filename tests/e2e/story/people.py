@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from playwright.async_api import Page
 
 from tests.e2e.support import axe
@@ -58,15 +59,23 @@ class People:
 
 
 @asynccontextmanager
-async def everybody(url: str, folder: Path, *, prepare: str = "", allow: Sequence[str] = ()) -> AsyncIterator[People]:
+async def everybody(
+    url: str,
+    folder: Path,
+    *,
+    prepare: str = "",
+    allow: Sequence[str] = (),
+    faces: tuple[Image.Image | str, Image.Image | str] = ("astronaut", "admiral"),
+) -> AsyncIterator[People]:
     """Open four browsers at `url`; fake devices are made in `folder`; `prepare` runs before the scripts of any page;
-    `allow` are further patterns of console errors that the story brings about on purpose.
+    `allow` are further patterns of console errors that the story brings about on purpose; `faces` are what the
+    cameras of family and prisoner film.
 
     When a step fails, what each of the four saw last is kept as a picture.
     """
-    family_camera = camera_mjpeg(folder / "family.mjpeg", "astronaut")
+    family_camera = camera_mjpeg(folder / "family.mjpeg", faces[0])
     family_sound = speech_like_wav(folder / "family.wav", pitch=210.0)
-    prisoner_camera = camera_mjpeg(folder / "prisoner.mjpeg", "admiral")
+    prisoner_camera = camera_mjpeg(folder / "prisoner.mjpeg", faces[1])
     prisoner_sound = speech_like_wav(folder / "prisoner.wav", pitch=110.0, seed=7)
     async with AsyncExitStack() as stack:
 

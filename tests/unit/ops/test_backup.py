@@ -17,7 +17,6 @@ def settings_in(folder: Path) -> Settings:
         overrides={
             "database": {"url": f"sqlite+aiosqlite:///{folder}/db/visit.sqlite3"},
             "recorder": {"directory": folder / "recordings"},
-            "identity": {"directory": folder / "identity"},
             "keys": {"directory": folder / "keys"},
         },
         environ={},
