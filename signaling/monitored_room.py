@@ -202,7 +202,8 @@ class OrdinaryRoom(Room):
         except Exception as error:
             # Whatever goes wrong in the recorder, the call must reach its end; the event is what people act on.
             self._log.exception("recording could not be sealed", error=type(error).__name__)
-            self._commit(self.machine.recorder_failed(now(), "seal_failed"))
+            if self._recorder is None:  # else another one is recording by now, and nothing is wrong with that one
+                self._commit(self.machine.recorder_failed(now(), "seal_failed"))
             return
         sealed = {
             "recording_id": summary.recording_id,

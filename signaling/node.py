@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 TICK = 0.25  # seconds between two looks at the clock; the bound on how late anything that time alone brings about is
 REGISTER_EVERY = 5.0  # seconds
 END_TIMEOUT = 40.0  # seconds for a room to let go of everything when the node stops
+PUBLISH_TIMEOUT = 10.0  # seconds for the last events to be published when the node stops
+MOST_UNPUBLISHED = 8192  # events; a bus that takes none for so long is asked for what it missed (RoomControl.events)
 
 
 class SignalingNode:
@@ -70,7 +72,7 @@ class SignalingNode:
         self.rooms = Rooms(
             media, verifier, context, recorder_factory=recorder_factory, on_forgotten=self._forgotten.append
         )
-        self._unpublished: asyncio.Queue[CallEvent] = asyncio.Queue()
+        self._unpublished: asyncio.Queue[CallEvent] = asyncio.Queue(MOST_UNPUBLISHED)
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -105,13 +107,20 @@ class SignalingNode:
         if self._service is not None:
             await self._service.aclose()
             self._service = None
-        await self._unpublished.join()
+        await self._publish_the_last()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._directory.unregister(self.info.node_id)
         await self._media.stop()
+
+    async def _publish_the_last(self) -> None:
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT):
+                await self._unpublished.join()
+        except TimeoutError:
+            log.error("events not published at the end", count=self._unpublished.qsize())
 
     async def _let_go(self, room: Room) -> None:
         try:
@@ -184,7 +193,10 @@ class SignalingNode:
     # --- in the background -------------------------------------------------------------------------------------
 
     def _publish(self, event: CallEvent) -> None:
-        self._unpublished.put_nowait(event)
+        try:
+            self._unpublished.put_nowait(event)
+        except asyncio.QueueFull:
+            log.error("event not published", call_id=str(event.call_id), sequence=event.sequence)
 
     async def _run_events(self) -> None:
         while True:

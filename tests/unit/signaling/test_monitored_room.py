@@ -323,3 +323,18 @@ def test_a_privileged_call_cannot_be_put_into_an_ordinary_room() -> None:
         OrdinaryRoom(scene.charter, scene.media, None)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         PrivilegedRoom(ordinary.charter, ordinary.media, None)  # type: ignore[arg-type]
+
+
+async def test_a_part_that_cannot_be_sealed_does_not_hold_a_call_that_is_recorded_again() -> None:
+    scene = Scene(recording=REQUIRED)
+    first = scene.record()
+    await scene.live()
+    first.seal_error = OSError("its disk is away")
+    first.may_seal.clear()
+    first.fail("storage")
+    assert scene.room.phase is Phase.HELD
+    scene.record()
+    assert scene.room.phase is Phase.LIVE
+    first.may_seal.set()
+    await asyncio.wait(scene.room._sealing)  # type: ignore[attr-defined]
+    assert (scene.room.phase, scene.room.machine.state.recorder) == (Phase.LIVE, Recorder.ATTACHED)
