@@ -1,4 +1,4 @@
-# The server as one image: every role (visitserver serve --role ...), nothing of the tests.
+# The server as one image, all of it in one process (visitserver serve); nothing of the tests.
 # The base is plain Debian, so that every RUN can be executed in a debootstrap root: scripts/check-dockerfile,
 # docs/decisions/0003. Where it says python3.11 it means Debian's.
 
