@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -30,8 +29,7 @@ from signaling.ids import new_call_id, new_id
 from signaling.media.node import MediaNode
 from signaling.node import SignalingNode
 from signaling.tickets import TicketIssuer, TicketVerifier
-from visitserver.config import ServerSettings, Settings
-from visitserver.demo.selfsigned import own_addresses
+from visitserver.config import Settings
 from visitserver.domain.accounts import SessionLifetime
 from visitserver.domain.actors import SYSTEM
 from visitserver.domain.clock import Clock
@@ -45,6 +43,7 @@ from visitserver.identity.engine import WorkerIdentityEngine
 from visitserver.identity.vault import PersonVault
 from visitserver.jobs import Job, JobRunner
 from visitserver.keyring import KeyPaths, Keys, load_keys
+from visitserver.listening import tls_of, urls_of
 from visitserver.media_metrics import MediaCollector
 from visitserver.notify.folder import FolderMailer
 from visitserver.notify.letters import Letters, Sender
@@ -93,7 +92,6 @@ MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
 CALLS_PER_NODE: Final = 60
-ANY: Final = "0.0.0.0"  # noqa: S104  said, not bound
 
 
 def utc_now() -> datetime:
@@ -364,12 +362,12 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
     runner = web.AppRunner(house.web_app(), access_log=None, shutdown_timeout=settings.shutdown_seconds)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings), reuse_address=True)
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls_of(settings), reuse_address=True)
         await site.start()
         house.start_jobs()
         log.info("serving", host=settings.host, port=settings.port)
         if on_listening is not None:
-            on_listening(_urls(settings, runner))
+            on_listening(urls_of(settings, runner))
         await stop.wait()
         log.info("stopping")
         draining = asyncio.create_task(house.node.drain(settings.shutdown_seconds))
@@ -379,22 +377,6 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
     finally:
         await house.stop_jobs()
         await runner.cleanup()
-
-
-def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    return context
-
-
-def _urls(settings: ServerSettings, runner: web.AppRunner) -> list[str]:
-    scheme = "https" if settings.tls_certificate else "http"
-    port = runner.addresses[0][1]
-    hosts = ["127.0.0.1", *own_addresses()] if settings.host == ANY else [settings.host]
-    return [f"{scheme}://{host}:{port}" for host in hosts]
 
 
 def _lifetime(idle_minutes: int, absolute_minutes: int) -> SessionLifetime:
