@@ -57,11 +57,11 @@ messages: $(STAMPS)/prod ## collect the translatable strings, bring every catalo
 example-config: $(STAMPS)/prod ## configs/visitserver.example.toml again after a change of visitserver/config.py
 	$(BIN)/python scripts/example-config > configs/visitserver.example.toml
 
-bench: $(STAMPS)/dev ## the benchmarks that there are (make bench-NAME runs tests/bench/NAME.py)
-	@ls tests/bench/*.py 2>/dev/null | sed -n 's,tests/bench/\([a-z_]*\)\.py,  make bench-\1,p' | grep -v -e bench-test_ -e bench-__ || true
+bench: $(STAMPS)/dev ## the benchmarks that there are (make bench-NAME runs tests/bench/bench_NAME.py)
+	@ls tests/bench/bench_*.py | sed -n 's,tests/bench/bench_\([a-z_]*\)\.py,  make bench-\1,p'
 
-bench-%: $(STAMPS)/dev tests/bench/%.py
-	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
+bench-%: $(STAMPS)/dev tests/bench/bench_%.py ## one of them, e.g. make bench-relay BENCH_ARGS=--short
+	$(BIN)/python -m tests.bench.bench_$* $(BENCH_ARGS)
 
 clean: ## take away the environment and everything that was made, except var/
 	rm -rf $(VENV) $(STAMPS) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
