@@ -142,6 +142,11 @@ class SignInService:
         failed = SignInFailed("The name and the secret do not fit together.")
         if account is None or account.secret_hash != hashed or account.locked_at is not None:
             return failed
+        if account.kind is AccountKind.PRISONER:
+            prisoner = await u.people.get_prisoner(account.person_id)
+            # Before the secret is judged: nobody at another prison can lock this PIN, or learn whether one is right.
+            if device is None or prisoner.prison_id != device.prison_id:
+                return failed
         if not right:
             self._count_failure(account)
             return failed
@@ -149,10 +154,6 @@ class SignInService:
             return failed
         if account.status is AccountStatus.SUSPENDED:
             return AccountSuspended("This account is suspended. Please ask the prison.")
-        if account.kind is AccountKind.PRISONER:
-            prisoner = await u.people.get_prisoner(account.person_id)
-            if device is None or prisoner.prison_id != device.prison_id:
-                return failed
         if account.totp_sealed is not None:
             if not code:
                 return SecondFactorNeeded("Please type the code of your authenticator as well.")

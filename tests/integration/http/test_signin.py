@@ -213,6 +213,14 @@ async def test_a_prisoner_signs_in_at_a_terminal_of_their_own_prison_only(http_h
     assert (await nowhere.get("/terminal")).headers["Location"] == "/terminal/enrol"
 
 
+async def test_nobody_at_another_prison_locks_a_pin(http_house: HttpHouse) -> None:
+    elsewhere = await http_house.terminal(http_house.other_station)
+    for _ in range(6):
+        assert (await elsewhere.post("/terminal", {"number": "A1234", "pin": "111222"})).status == 422
+    here = await http_house.terminal()
+    assert (await here.post("/terminal", {"number": "A1234", "pin": PIN})).headers["Location"] == "/terminal/home"
+
+
 async def test_a_prisoners_session_stays_at_its_terminal(http_house: HttpHouse) -> None:
     terminal = await http_house.at_terminal()
     assert (await terminal.get("/terminal")).headers["Location"] == "/terminal/home"
