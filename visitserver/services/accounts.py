@@ -89,7 +89,7 @@ class AccountService:
             if existing is not None and existing.status is not AccountStatus.PENDING:
                 await self._mail(u, "account.exists", existing, {}, request_id)
             elif existing is not None:
-                await self._ask_to_confirm(u, existing, request_id)
+                await self._begin_again(u, actor, existing, wish, hashed, request_id)
             else:
                 contact = Contact(
                     id=self._new_id("con"),
@@ -107,18 +107,46 @@ class AccountService:
                     await self._ask_to_confirm(u, account, request_id)
             await u.commit()
 
-    async def confirm_email(self, actor: Actor, token: str, request_id: str | None = None) -> None:
-        """The person followed the link. Raises Invalid (`code_invalid`) for a wrong, used or old one."""
+    async def confirm_email(self, actor: Actor, token: str, password: str, request_id: str | None = None) -> None:
+        """The person followed the link, and knows the password of the sign-up that it belongs to.
+
+        Without the password the owner of an address would make an account good that somebody else began with it, and
+        whose password somebody else knows. Raises Invalid: `code_invalid` for a wrong, used or old link,
+        `password_wrong` for another password; then the link stays good.
+        """
+        async with self._uow(read_only=True) as u:
+            account = (await self._confirming(u, token))[1]
+            hashed = account.secret_hash
+        right = await self._passwords.verify(password, hashed)
         async with self._uow() as u:
-            code = await u.accounts.code(token_hash(token), CodePurpose.CONFIRM_EMAIL, lock=True)
-            account = None if code is None else await u.accounts.account(code.subject_id, lock=True)
-            if code is None or account is None or not code.good(self._clock()):
-                raise Invalid("This link is used up or too old. Please sign up again.", code="code_invalid")
+            code, account = await self._confirming(u, token, lock=True)
+            if not right or account.secret_hash != hashed:
+                raise Invalid(
+                    "The e-mail address and the password do not fit together.", code="password_wrong", field="password"
+                )
             code.used_at = self._clock()
             if account.status is AccountStatus.PENDING:
                 account.status = AccountStatus.ACTIVE
                 u.audit.append("account.confirmed", actor, account.id, {}, request_id)
             await u.commit()
+
+    async def _confirming(self, u: UnitOfWork, token: str, *, lock: bool = False) -> tuple[OneTimeCode, Account]:
+        code = await u.accounts.code(token_hash(token), CodePurpose.CONFIRM_EMAIL, lock=lock)
+        account = None if code is None else await u.accounts.account(code.subject_id, lock=lock)
+        if code is None or account is None or not code.good(self._clock()):
+            raise Invalid("This link is used up or too old. Please sign up again.", code="code_invalid")
+        return code, account
+
+    async def _begin_again(
+        self, u: UnitOfWork, actor: Actor, account: Account, wish: SignUp, hashed: str, request_id: str | None
+    ) -> None:
+        """A second sign-up with an address that nobody has confirmed: what the first one said counts no more."""
+        contact = await u.people.get_contact(account.person_id)
+        contact.given_name, contact.family_name = wish.given_name, wish.family_name
+        contact.born_on, contact.language = wish.born_on, wish.language
+        account.secret_hash, account.language = hashed, wish.language
+        u.audit.append("account.begun_again", actor, account.id, {"contact": contact.id}, request_id)
+        await self._ask_to_confirm(u, account, request_id)
 
     async def provision_family(self, actor: Actor, contact_id: str, email: str, password: str) -> Account:
         """An active account for a contact who exists already (import, demonstration). Raises NotFound, Conflict."""

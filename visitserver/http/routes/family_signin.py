@@ -57,9 +57,10 @@ class Link(Body):
 
 
 class Confirm(Body):
-    """The token, sent by the page's button: mail programs open links by themselves, but press no buttons."""
+    """The token and the password of the sign-up: mail programs open links by themselves, but fill in no forms."""
 
     token: str = Field(max_length=64)
+    password: str = Field(max_length=128)
 
 
 @routes.get("/signup", action="account.sign_up", summary="Make a family account")
@@ -94,7 +95,7 @@ async def sign_up(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 @routes.get("/signup/confirm", action="account.confirm", summary="Confirm an e-mail address", query=Link)
 async def confirm_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    return ctx.render("auth/confirm.html", token=ctx.query(Link).token)
+    return ctx.render("auth/confirm.html", form=EMPTY, token=ctx.query(Link).token)
 
 
 @routes.post(
@@ -102,8 +103,16 @@ async def confirm_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def confirm(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     form = await ctx.form(Confirm)
-    token = "" if form.model is None else form.model.token
-    await ctx.services.accounts.confirm_email(ctx.actor, token, ctx.request_id)
+    token = form.values.get("token", "")
+    if form.model is None:
+        return ctx.render("auth/confirm.html", status=422, form=form, token=token)
+    try:
+        await ctx.services.accounts.confirm_email(ctx.actor, token, form.model.password, ctx.request_id)
+    except Invalid as error:
+        if error.field is None:
+            raise
+        again = form.error(error.field, ctx._(error.detail))
+        return ctx.render("auth/confirm.html", status=422, form=again, token=token)
     return ctx.redirect("/signin?made=1")
 
 
