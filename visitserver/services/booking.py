@@ -11,11 +11,13 @@ from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Outcome
 from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import Booking, BookingState, Hold, SupervisionLevel
 from visitserver.services.access_checks import need_reason, own_booking, own_prison
 from visitserver.services.allowance import AllowanceService
 from visitserver.services.places import take_seat
-from visitserver.services.placing import OVERRIDABLE, Considered, Placing, clear_lapsed_holds, place_gone
+from visitserver.services.placing import HOLDS_AT_ONCE, OVERRIDABLE, Considered, Placing, clear_lapsed_holds, place_gone
+from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 _CANCELLED_BY = {
@@ -47,12 +49,15 @@ class BookingService:
         """Keep a place of the slot for a few minutes (policy `booking.hold_minutes`).
 
         `relationship_id` is the lead's, `guests` are the relationships of further callers with the same prisoner.
+        A family keeps one place at a time: whoever chooses another gives the first back.
         Raises DecisionRefused with words for the family, NotFound for a stranger's relationship, Conflict for a time
         that is not offered.
         """
 
         async def work(u: UnitOfWork) -> Hold:
             links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
+            if actor.is_family:
+                await self._release_own_holds(u, actor, request_id)
             considered = await self._placing.consider(u, actor, links, slot_key)
             booking = await self._placing.place(u, actor, considered)
             minutes = considered.background.policies.number(keys.HOLD_MINUTES)
@@ -289,6 +294,20 @@ class BookingService:
         await self._allowance.refund_within(
             u, actor, booking, cause, our_fault=not actor.is_family and not actor.is_prisoner, request_id=request_id
         )
+
+    async def _release_own_holds(self, u: UnitOfWork, actor: Actor, request_id: str | None) -> None:
+        """Give back what the lead, whose name is locked, keeps already: nobody keeps a whole month for themselves."""
+        wanted = BookingFilter(contact_id=actor.id, states=frozenset({BookingState.HELD}))
+        for each in (await u.scheduling.bookings(wanted, PageRequest(HOLDS_AT_ONCE))).items:
+            if each.lead.contact_id != actor.id:
+                continue
+            held = await u.scheduling.get_booking(each.id, for_update=True)
+            if held.state is not BookingState.HELD:
+                continue
+            held.move(BookingState.WITHDRAWN)
+            await u.flush()
+            await u.scheduling.release(held.id)
+            u.audit.append("booking.hold_released", actor, held.id, None, request_id, prison_id=held.prison_id)
 
     async def _held(self, u: UnitOfWork, actor: Actor, hold_id: str) -> Booking:
         booking = await u.scheduling.get_booking(hold_id, for_update=True)

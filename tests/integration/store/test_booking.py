@@ -116,6 +116,23 @@ async def test_a_cancellation_gives_place_and_credit_back_once(world: World) -> 
     await book(world, FRIEND)
 
 
+async def test_a_family_keeps_one_place_at_a_time(world: World) -> None:
+    await world.grant(1)
+    await world.grant(1, OTHER_PRISONER)
+    first = await world.booking.hold(family(MOTHER), relationship_id(MOTHER), KEY)
+    friend_s = await world.booking.hold(family(FRIEND), relationship_id(FRIEND), slot_key(DAY, time(10, 10)))
+    elsewhere = await world.booking.hold(family(MOTHER), relationship_id(MOTHER, OTHER_PRISONER), NEXT_KEY)
+    again = await world.booking.hold(family(MOTHER), relationship_id(MOTHER), NEXT_KEY)
+    states = [(await world.bookings.get(STAFF, one.id)).state for one in (first, friend_s, elsewhere, again)]
+    assert states == [BookingState.WITHDRAWN, BookingState.HELD, BookingState.WITHDRAWN, BookingState.HELD]
+    with pytest.raises(Conflict):
+        await world.booking.confirm(family(MOTHER), first.id)
+    assert (await world.booking.confirm(family(MOTHER), again.id)).state is BookingState.BOOKED
+    with pytest.raises(DecisionRefused):
+        await world.booking.hold(family(MOTHER), relationship_id(MOTHER), KEY)
+    assert (await world.bookings.get(STAFF, friend_s.id)).state is BookingState.HELD
+
+
 async def test_a_late_cancellation_needs_a_reason(world: World) -> None:
     await world.grant(1)
     booking_id = await book(world)
