@@ -9,6 +9,7 @@ from datetime import date
 from visitserver.domain.identity import FacePolicy, Verdict
 from visitserver.services.ports.identity_engine import (
     Claim,
+    CleanPictures,
     DocumentFields,
     DocumentReading,
     FaceComparison,
@@ -89,6 +90,12 @@ class FakeIdentityEngine:
 
     async def quality(self, image: bytes, purpose: Purpose) -> list[Hint]:
         return []
+
+    async def clean(self, images: Sequence[bytes]) -> CleanPictures:
+        _refuse(images)
+        if not self.works:
+            return CleanPictures((), ("engine_stopped",))
+        return CleanPictures(tuple(b"clean " + image for image in images))
 
     def _said(self, frames: Sequence[bytes], policy: FacePolicy, template: bytes | None) -> FaceComparison:
         if not self.works:

@@ -57,7 +57,7 @@ def step_of(enrolment: Enrolment | None, now: datetime) -> str:
     if step == "approved" and not enrolment.holds_at(now):
         return "expired"
     if enrolment.route is EnrolmentRoute.ATTENDED:
-        # No picture is asked for: an officer meets the person, before the first visit and before every other one.
+        # No picture is asked for now: an officer looks at those of the waiting room, before every visit.
         return {"document": "submit", "selfie": "submit", "more": "submit", "approved": "attended"}.get(step, step)
     return step
 

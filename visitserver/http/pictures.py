@@ -15,14 +15,16 @@ TEXT_MOST = 64
 
 @dataclass(slots=True)
 class Sent:
-    """`pictures` in the order they came; `texts` are the values of the text fields, by name, in order."""
+    """`pictures` in the order they came; `beside` the one of another field; `texts` are the values of the text fields,
+    by name, in order."""
 
     pictures: list[bytes] = field(default_factory=list)
+    beside: bytes | None = None
     texts: dict[str, list[str]] = field(default_factory=dict)
 
 
-async def read_pictures(request: web.Request, name: str, *, most: int) -> Sent:
-    """Read the fields `name` (at most `most` pictures) and short text fields.
+async def read_pictures(request: web.Request, name: str, *, most: int, beside: str = "") -> Sent:
+    """Read the fields `name` (at most `most` pictures), the field `beside` (one picture) and short text fields.
 
     The size of the whole body is limited by the route. Raises UnsupportedBody (415), Invalid (too many, or not of the
     form that was asked for), aiohttp's HTTPRequestEntityTooLarge.
@@ -42,7 +44,10 @@ async def read_pictures(request: web.Request, name: str, *, most: int) -> Sent:
                 left -= len(chunk)
                 if left < 0:
                     raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=len(content))
-            _take(sent, part.name or "", bytes(content), name, most)
+            if beside and part.name == beside:
+                sent.beside = bytes(content)
+            else:
+                _take(sent, part.name or "", bytes(content), name, most)
     except (ValueError, LookupError, AssertionError):
         # aiohttp's words for a body that is not what its header says: no boundary, an unknown encoding, cut off
         raise Invalid("The form cannot be read.", code="bad_form") from None

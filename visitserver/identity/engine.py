@@ -25,6 +25,7 @@ from visitserver.identity import frames, messages
 from visitserver.identity.limits import MAX_BYTES, WORDS
 from visitserver.services.ports.identity_engine import (
     Claim,
+    CleanPictures,
     DocumentReading,
     FaceComparison,
     Hint,
@@ -147,6 +148,13 @@ class WorkerIdentityEngine:
             return await self._run({"op": "quality", "purpose": purpose.value}, [image], None, messages.hints_in)
         except _NotDone as error:
             return [Hint(error.args[0])]
+
+    async def clean(self, images: Sequence[bytes]) -> CleanPictures:
+        """See the port."""
+        try:
+            return await self._run({"op": "clean"}, list(images), None, messages.clean_in)
+        except _NotDone as error:
+            return CleanPictures((), (error.args[0],))
 
     async def _comparison(
         self, job: dict[str, Any], blobs: list[bytes], policy: FacePolicy, progress: ProgressCallback | None

@@ -12,6 +12,7 @@ from visitserver.domain.identity import FacePolicy, Verdict
 from visitserver.services.identity_reading import plain_of, reading_of
 from visitserver.services.ports.identity_engine import (
     Claim,
+    CleanPictures,
     DocumentReading,
     FaceComparison,
     Hint,
@@ -89,6 +90,16 @@ def comparison_in(header: dict[str, Any], blobs: list[bytes]) -> FaceComparison:
         face=blobs[1],
         frames=tuple(blobs[2:]),
     )
+
+
+def clean_out(pictures: list[bytes]) -> Message:
+    """Pictures, as they are."""
+    return {}, pictures
+
+
+def clean_in(_: dict[str, Any], blobs: list[bytes]) -> CleanPictures:
+    """The pictures in a message."""
+    return CleanPictures(tuple(blobs))
 
 
 def hints_out(hints: list[Hint]) -> Message:

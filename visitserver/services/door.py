@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from visitserver.domain.actors import Actor, ActorKind
@@ -64,6 +64,7 @@ class DoorService:
         booking_id: str,
         frames: Sequence[bytes],
         *,
+        document: bytes | None = None,
         contact_id: str | None = None,
         prompts: Sequence[str] = (),
         progress: ProgressCallback | None = None,
@@ -72,8 +73,11 @@ class DoorService:
         """Fresh frames of one adult caller (`contact_id`: another one of the same booking, at the same camera).
 
         `passed` when the machine says agree; `retake` when the pictures were no good (twice at most); anything else
-        is `review`: an officer looks. No frames, or the way without faces: `review` as well, by the same right. A check
-        that passed, waits or was refused is given again, whatever is sent. Raises ImageRefused, NotFound, Conflict.
+        is `review`: an officer looks. A check that passed, waits or was refused is given again, whatever is sent.
+
+        The way without faces needs `document`, a picture of the person holding theirs: nothing is compared, and all the
+        pictures are for an officer (`review`). Whoever sends it takes that way for this visit, however they enrolled.
+        Raises ImageRefused, NotFound, Conflict, Invalid (`no_picture`).
         """
         if len(frames) > MOST_FRAMES:
             raise Invalid(f"Send at most {MOST_FRAMES} pictures.", code="frames", field="frame")
@@ -86,11 +90,16 @@ class DoorService:
             enrolment = await self._enrolment(u, who)
             item = await self._items.first(u, enrolment.id, PictureKind.TEMPLATE) if enrolment else None
             template = await self._items.open(u, item) if item is not None else None
-        if enrolment is None or enrolment.route is EnrolmentRoute.ATTENDED or not frames:
-            reason = "no_enrolment" if enrolment is None else "attended"
-            return await self._record(actor, booking, who, enrolment, None, (reason,), None, request_id)
-        if template is None or item is None:
-            return await self._record(actor, booking, who, enrolment, None, ("no_template",), None, request_id)
+        if not frames:
+            raise Invalid("Send pictures of your face.", code="no_picture", field="frame")
+        by_officer = enrolment is None or enrolment.route is EnrolmentRoute.ATTENDED
+        if by_officer and document is None:
+            raise Invalid("Send a picture of yourself with your document.", code="no_picture", field="document")
+        if by_officer or document is not None or template is None or item is None:
+            reason = "no_enrolment" if enrolment is None else "no_template"
+            if enrolment is not None and (by_officer or document is not None):
+                reason = "attended"
+            return await self._for_officer(actor, booking, who, enrolment, reason, frames, document, request_id)
         comparison = await self._engine.verify(
             template,
             frames,
@@ -99,7 +108,10 @@ class DoorService:
             prompts=prompts,
             progress=progress,
         )
-        return await self._record(actor, booking, who, enrolment, comparison, comparison.reasons, item, request_id)
+        pictures = {PictureKind.DOOR: comparison.frames, PictureKind.SELFIE_FACE: [comparison.face]}
+        return await self._record(
+            actor, booking, who, enrolment, comparison, comparison.reasons, pictures, item, request_id
+        )
 
     async def outstanding(self, actor: Actor, booking_id: str) -> tuple[str, ...]:
         """The adults of the booking (contact ids, the lead first) who have not passed yet."""
@@ -112,6 +124,24 @@ class DoorService:
         day = booking.starts_at.date()
         return tuple(one for one in booking.contact_ids if contacts[one].is_adult_on(day) and one not in passed)
 
+    async def _for_officer(
+        self,
+        actor: Actor,
+        booking: Booking,
+        contact_id: str,
+        enrolment: Enrolment | None,
+        reason: str,
+        frames: Sequence[bytes],
+        document: bytes | None,
+        request_id: str | None,
+    ) -> IdentityCheck:
+        """Keep the pictures for an officer, uncompared; none when no engine is there to make them safe to look at."""
+        clean = await self._engine.clean([*frames, *([document] if document is not None else [])])
+        faces = clean.pictures[: len(frames)]
+        pictures = {PictureKind.DOOR: faces, PictureKind.DOCUMENT: clean.pictures[len(frames) :]}
+        reasons = (reason, *clean.problems)
+        return await self._record(actor, booking, contact_id, enrolment, None, reasons, pictures, None, request_id)
+
     async def _record(
         self,
         actor: Actor,
@@ -120,6 +150,7 @@ class DoorService:
         enrolment: Enrolment | None,
         comparison: FaceComparison | None,
         reasons: Sequence[str],
+        pictures: Mapping[PictureKind, Sequence[bytes]],
         template: SealedItem | None,
         request_id: str | None,
     ) -> IdentityCheck:
@@ -149,10 +180,9 @@ class DoorService:
                 data["verdict"] = comparison.verdict.value
                 data["distances"] = [f"{distance:.4f}" for distance in comparison.distances]
                 data["policy"], data["model"] = comparison.policy_version, comparison.model_version
-            if comparison is not None and check.state is CheckState.REVIEW:
+            if check.state is CheckState.REVIEW:
                 # Only an officer needs the pictures; of a check that passed none are kept.
                 until = self._clock() + timedelta(days=self._policy.picture_days)
-                pictures = {PictureKind.DOOR: comparison.frames, PictureKind.SELFIE_FACE: [comparison.face]}
                 data["sha256"] = await self._items.replace(u, contact_id, check.id, pictures, delete_after=until)
             if template is not None:
                 await u.identity.template_used(template.id, self._clock())

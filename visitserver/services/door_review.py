@@ -35,7 +35,7 @@ class DoorRow:
 @dataclass(frozen=True, slots=True)
 class DoorView:
     """What an officer decides by. `reference` are pictures of the enrolment that are still kept (30 days), `fresh`
-    those taken now; for the attended way there are none, and the officer speaks with the person by live video."""
+    those taken now: of the attended way, pictures of the person and of them with their document, uncompared."""
 
     check_id: str
     booking_id: str
@@ -124,7 +124,7 @@ class DoorReview:
     async def decide(
         self, actor: Actor, check_id: str, *, passed: bool, reason: str, request_id: str | None = None
     ) -> IdentityCheck:
-        """The officer has looked, or spoken with the person: let in, or not, with a reason."""
+        """The officer has looked: let in, or not, with a reason."""
         async with self._uow() as u:
             check = await self._of_own_prison(u, actor, check_id)
             await u.lock(f"door:{check.booking_id}:{check.contact_id}")

@@ -29,7 +29,10 @@ from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 NOT_PROOF = "None of this proves that the document is authentic."
 NO_DIGIT = "Nationality, sex and names have no check digit. Compare them with the picture."
 REPLAY = "A replayed video or a virtual camera can show the right turn of a head. The program cannot tell."
-AT_EACH_VISIT = "This person chose the way without face comparison: an officer meets them by video before each visit."
+AT_EACH_VISIT = (
+    "This person chose the way without face comparison: "
+    "an officer looks at pictures of them and their document before each visit."
+)
 _OF_THE_SCORE = frozenset({"distance", "doubt"})
 
 
@@ -232,7 +235,7 @@ class EnrolmentReview:
     async def approve_attended(
         self, actor: Actor, contact_id: str, reason: str, *, request_id: str | None = None
     ) -> Enrolment:
-        """Approve somebody whom an officer has met, without pictures: they are met again at the door of each visit."""
+        """Approve somebody without a comparison: an officer looks at their pictures at the door of each visit."""
         async with self._uow() as u:
             await u.lock(f"contact:{contact_id}")
             prison_id = _prison(actor)

@@ -20,6 +20,10 @@ async def at_the_door(family: Person, officer: Person, booking_id: str, contact:
     await family.goes_to(f"/visits/{booking_id}/waiting")
     await family.shows("waiting")
     await family.page.locator("door-check button").click()
+    if await family.page.locator("door-check[attended]").count():
+        await family.page.locator("door-check[data-step=document]").wait_for(timeout=60_000)
+        await family.shows("waiting-document")
+        await family.page.locator("door-check button").click()
     door = family.page.locator("waiting-room[data-door=review], waiting-room[data-door=passed], visit-call")
     await door.first.wait_for(state="attached", timeout=60_000)
     said = await family.page.evaluate("document.querySelector('waiting-room')?.dataset.door ?? 'passed'")

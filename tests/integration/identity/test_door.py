@@ -137,16 +137,58 @@ async def test_an_engine_that_is_gone_is_an_officers_matter(desk: Desk) -> None:
 
 async def test_the_attended_way_is_equal(desk: Desk) -> None:
     await desk.enrolment.approve_attended(OFFICER, MOTHER, "passport seen")
-    check = await desk.door.check(ME, BOOKING, [])
+    check = await desk.door.check(ME, BOOKING, FRAMES[:3], document=b"with my passport")
     assert (check.state, check.route, check.verdict) == (CheckState.REVIEW, EnrolmentRoute.ATTENDED, None)
     assert check.reasons == ("attended",)
-    await desk.door.review.decide(OFFICER, check.id, passed=True, reason="met by video, passport shown")
+    view = await desk.door.review.view(OFFICER, check.id)
+    assert [one.kind for one in view.fresh].count(PictureKind.DOOR) == 3
+    (held,) = [one for one in view.fresh if one.kind is PictureKind.DOCUMENT]
+    assert await desk.door.review.picture(OFFICER, check.id, held.id) == b"clean with my passport"
+    async with desk.world.uow(read_only=True) as u:
+        kept_now = await u.identity.items(check.id)
+    assert all(b"passport" not in item.sealed and item.delete_after is not None for item in kept_now)
+    await desk.door.review.decide(OFFICER, check.id, passed=True, reason="the face of the passport")
     assert await desk.door.outstanding(ME, BOOKING) == (FRIEND,)
+    assert desk.engine.verified == []
+    desk.world.clock.now += timedelta(days=31)
+    await desk.enrolment.purge()
+    assert await kept(desk, check.id) == []
+
+
+@pytest.mark.parametrize(("frames", "document"), [([], b"passport"), (FRAMES, None)])
+async def test_an_officer_has_something_to_look_at(desk: Desk, frames: list[bytes], document: bytes | None) -> None:
+    await desk.enrolment.approve_attended(OFFICER, MOTHER, "passport seen")
+    with pytest.raises(Invalid) as missing:
+        await desk.door.check(ME, BOOKING, frames, document=document)
+    assert missing.value.code == "no_picture"
+    assert (await desk.door.review.queue(OFFICER, PageRequest())).items == []
+
+
+async def test_the_way_without_faces_is_open_at_each_door(desk: Desk) -> None:
+    await enrol(desk)
+    check = await desk.door.check(ME, BOOKING, FRAMES, document=b"passport")
+    assert (check.state, check.reasons, check.verdict) == (CheckState.REVIEW, ("attended",), None)
     assert desk.engine.verified == []
 
 
-async def test_without_frames_or_template_an_officer_looks(desk: Desk) -> None:
-    no_enrolment = await desk.door.check(ME, BOOKING, FRAMES)
+async def test_attended_with_an_engine_that_is_gone_keeps_nothing_unsafe(desk: Desk) -> None:
+    await desk.enrolment.approve_attended(OFFICER, MOTHER, "passport seen")
+    desk.engine.works = False
+    check = await desk.door.check(ME, BOOKING, FRAMES, document=b"passport")
+    assert (check.state, check.reasons) == (CheckState.REVIEW, ("attended", "engine_stopped"))
+    assert await kept(desk, check.id) == []
+
+
+async def test_attended_pictures_that_are_none_leave_no_trace(desk: Desk) -> None:
+    await desk.enrolment.approve_attended(OFFICER, MOTHER, "passport seen")
+    with pytest.raises(ImageRefused):
+        await desk.door.check(ME, BOOKING, FRAMES, document=b"broken")
+    assert (await desk.door.review.queue(OFFICER, PageRequest())).items == []
+
+
+async def test_without_an_enrolment_an_officer_looks(desk: Desk) -> None:
+    no_enrolment = await desk.door.check(ME, BOOKING, FRAMES, document=b"passport")
+    assert await kept(desk, no_enrolment.id) == [PictureKind.DOCUMENT, *[PictureKind.DOOR] * 5]
     assert (no_enrolment.state, no_enrolment.reasons) == (CheckState.REVIEW, ("no_enrolment",))
 
 
@@ -157,12 +199,13 @@ async def test_a_template_that_is_gone(desk: Desk) -> None:
         await u.commit()
     check = await desk.door.check(ME, BOOKING, FRAMES)
     assert (check.state, check.reasons) == (CheckState.REVIEW, ("no_template",))
+    assert await kept(desk, check.id) == [PictureKind.DOOR] * 5
 
 
 async def test_every_adult_is_checked_and_children_are_counted(desk: Desk) -> None:
     await enrol(desk)
     await desk.enrolment.approve_attended(OFFICER, FRIEND, "seen")
-    beside = await desk.door.check(ME, BOOKING, [], contact_id=FRIEND)
+    beside = await desk.door.check(ME, BOOKING, FRAMES, document=b"passport", contact_id=FRIEND)
     assert (beside.contact_id, beside.state) == (FRIEND, CheckState.REVIEW)
     with pytest.raises(Invalid) as minor:
         await desk.door.check(ME, BOOKING, FRAMES, contact_id=CHILD)
@@ -214,4 +257,4 @@ async def test_an_approval_that_ran_out_is_none(desk: Desk, booking: Booking) ->
     async with desk.world.uow() as u:
         (await u.identity.get_enrolment(enrolment_id)).expires_at = desk.world.clock()
         await u.commit()
-    assert (await desk.door.check(ME, BOOKING, FRAMES)).reasons == ("no_enrolment",)
+    assert (await desk.door.check(ME, BOOKING, FRAMES, document=b"passport")).reasons == ("no_enrolment",)

@@ -122,6 +122,16 @@ async def test_what_is_no_picture_is_refused_and_the_process_lives(engine: Worke
     assert engine.starts == 1
 
 
+async def test_pictures_for_a_person_are_made_safe_and_not_compared(engine: WorkerIdentityEngine) -> None:
+    page = make_td3_page("astronaut")
+    clean = await engine.clean([frames("astronaut", 1)[0], page])
+    assert clean.problems == () and len(clean.pictures) == 2
+    assert all(picture.startswith(b"\xff\xd8") for picture in clean.pictures)
+    assert page not in clean.pictures
+    with pytest.raises(ImageRefused):
+        await engine.clean([page, b"%PDF-1.4"])
+
+
 async def test_a_job_whose_process_dies_is_reported_and_the_next_one_is_done(engine: WorkerIdentityEngine) -> None:
     await engine.start()
     pid = engine.process_id

@@ -212,6 +212,7 @@ PAGES: dict[str, Shown] = {
     "visit-failed": Shown("family/visit.html", {"visit": visit(-SOON * 9, state=BookingState.FAILED), "form": EMPTY}),
     "ready": Shown("family/ready.html", {"visit": visit()}),
     "waiting": Shown("family/waiting.html", {"visit": visit(SOON), "faces": True}),
+    "waiting-attended": Shown("family/waiting.html", {"visit": visit(SOON), "faces": False}),
     "call": Shown("family/call.html", {"visit": visit(SOON)}),
     "after": Shown(
         "family/after.html",

@@ -202,6 +202,25 @@ async def test_the_door_then_into_the_call(site: Site) -> None:
     assert site.gallery.uploads == [("/api/visits/bkg_1/door", {"frame": 5})]
 
 
+async def test_the_door_without_faces_is_pictures_for_an_officer(site: Site) -> None:
+    site.gallery.states = [waiting_state()]
+    site.gallery.upload_answer = {"door": "review"}
+    async with visitor(site.browser, site.url, PHONE) as person:
+        page = await show(person, "waiting-attended", site.url)
+        await expect(page.locator("door-check")).to_contain_text("No program compares anything")
+        await page.get_by_role("button", name="Take pictures of me").click()
+        again = page.get_by_role("button", name="Take the picture with my document")
+        await expect(again).to_be_focused()
+        await expect(page.locator("door-check [role=status]")).to_contain_text("hold your document beside your face")
+        assert site.gallery.uploads == [], "nothing leaves before the picture with the document"
+        await axe.check(page)
+        await person.screenshot("phone/waiting-attended-document")
+        await again.click()
+        await expect(page.locator("door-check")).to_have_attribute("data-door", "review")
+        await expect(page.locator("door-check video")).to_be_hidden()
+    assert site.gallery.uploads == [("/api/visits/bkg_1/door", {"frame": 3, "document": 1})]
+
+
 async def test_waiting_for_an_officer_at_the_door(site: Site) -> None:
     site.gallery.states = [waiting_state(door="review", awaiting=[{"who": "door", "here": False}])]
     async with visitor(site.browser, site.url, PHONE) as person:

@@ -14,6 +14,7 @@ from tests.fixtures.http_app import Browser
 from tests.integration.web.visiting import Visiting
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.identity import Enrolment, EnrolmentState, Verdict
+from visitserver.domain.paging import PageRequest
 from visitserver.identity.vault import PersonVault
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
@@ -88,7 +89,7 @@ async def test_the_way_without_a_face_asks_for_no_picture(enrolling: Enrolling) 
     assert (await enrolling.kim.post("/identity", {"route": "attended"})).status == 303
     page = await enrolling.page()
     assert "photo-capture" not in page.split("</main>")[0].split("<script")[0]
-    assert "An officer arranges with you how to meet" in page
+    assert "An officer looks at pictures of you and your document before each visit" in page
     assert (await enrolling.kim.post("/identity", {"route": "palm"})).status == 422
 
 
@@ -171,6 +172,29 @@ async def test_the_door_and_deleting_everything(enrolling: Enrolling) -> None:
     assert "Numbers made from your face" not in page
     assert "Photos of your document" not in page
     assert (await enrolling.enrolment()).state is EnrolmentState.EXPIRED
+
+
+async def test_the_way_without_faces_brings_pictures_to_the_officer(enrolling: Enrolling) -> None:
+    officer = Actor(ActorKind.STAFF, "stf_1", enrolling.visiting.house.prison.id)
+    await enrolling.page()
+    assert (await enrolling.kim.post("/identity", {"route": "attended"})).status == 303
+    await enrolling.kim.request("POST", "/api/identity/submit", json={}, headers={"X-CSRF-Token": enrolling.kim.csrf})
+    await enrolling.visiting.services.enrolment.review.approve(officer, (await enrolling.enrolment()).id, "known here")
+    await enrolling.visiting.grant(1)
+    booking_id = await enrolling.visiting.book()
+    async with enrolling.visiting.house.uow(read_only=True) as u:
+        enrolling.visiting.house.clock.now = (await u.scheduling.get_booking(booking_id)).starts_at
+    enrolling.kim = await enrolling.visiting.house.family()
+    assert " attended>" in await enrolling.page(f"/visits/{booking_id}/waiting")
+    door = f"/api/visits/{booking_id}/door"
+    assert (await enrolling.send(door, "frame", b"face", b"face")).status == 422, "the document is missing"
+    sent = await enrolling.send(door, "frame", b"face", b"face", document=["with my passport"])
+    assert (await sent.json()) == {"door": "review", "words": []}
+    review = enrolling.visiting.services.door.review
+    (row,) = (await review.queue(officer, PageRequest())).items
+    view = await review.view(officer, row.check_id)
+    assert sorted(one.kind.value for one in view.fresh) == ["document", "door", "door"]
+    assert enrolling.engine.verified == []
 
 
 async def test_a_doubt_goes_to_an_officer(enrolling: Enrolling) -> None:

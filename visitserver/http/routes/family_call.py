@@ -93,7 +93,7 @@ async def after(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 @routes.post(
     "/api/visits/{booking_id}/door",
     action="visit.door",
-    summary="Fresh pictures at the door",
+    summary="Fresh pictures at the door; with the document for the way without faces",
     kind="json",
     response=DoorAnswer,
     max_body=DOOR_BYTES,
@@ -101,7 +101,9 @@ async def after(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     rate="upload",
 )
 async def door(request: web.Request, ctx: Ctx) -> DoorAnswer:
-    sent = await read_pictures(request, "frame", most=DOOR_FRAMES)
-    check = await ctx.services.door.check(ctx.actor, ctx.param("booking_id"), sent.pictures, request_id=ctx.request_id)
+    sent = await read_pictures(request, "frame", most=DOOR_FRAMES, beside="document")
+    check = await ctx.services.door.check(
+        ctx.actor, ctx.param("booking_id"), sent.pictures, document=sent.beside, request_id=ctx.request_id
+    )
     retake = check.state is CheckState.RETAKE
     return DoorAnswer(door=check.state.value, words=problem_words(check.reasons, ctx._) if retake else [])

@@ -43,6 +43,7 @@ class Jobs:
             "compare": self._compare,
             "verify": self._verify,
             "quality": self._quality,
+            "clean": self._clean,
         }[job["op"]]
         return method(job, blobs, report)
 
@@ -96,6 +97,10 @@ class Jobs:
         purpose = Purpose(job["purpose"])
         picture = self._decoder.decode(blobs[0], DOCUMENT_SIDE if purpose is Purpose.DOCUMENT else SELFIE_SIDE)
         return messages.hints_out(light.hints(picture, purpose))
+
+    def _clean(self, job: dict[str, Any], blobs: list[bytes], report: Report) -> messages.Message:
+        """For a person to look at: no face is looked for. The sides are those of documents, whose print is small."""
+        return messages.clean_out([jpeg(self._decoder.decode(data, DOCUMENT_SIDE)) for data in blobs])
 
     def _look_at(
         self, frames: Sequence[bytes], report: Report, steps: int

@@ -147,6 +147,14 @@ class Hint:
     value: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class CleanPictures:
+    """Pictures for a person to look at: JPEG, upright, without metadata. `problems` are codes; then there is none."""
+
+    pictures: tuple[bytes, ...]
+    problems: tuple[str, ...] = ()
+
+
 class IdentityEngine(Protocol):
     """Reads and compares. A picture that is none raises ImageRefused; everything else that fails is reported in the
     result (`could_not_check`, problem `engine_stopped`, `engine_busy` or `too_slow`), so nothing fails open or is
@@ -184,3 +192,7 @@ class IdentityEngine(Protocol):
         ...
 
     async def quality(self, image: bytes, purpose: Purpose) -> list[Hint]: ...
+
+    async def clean(self, images: Sequence[bytes]) -> CleanPictures:
+        """Decode and encode anew, in the same order. No face is looked for, and nothing is compared."""
+        ...
