@@ -41,7 +41,11 @@ def test_an_older_key_still_opens_after_a_rotation() -> None:
     assert ring.wrap(b"k" * 32, "rec_1").kek_id == "2026"
 
 
-@pytest.mark.parametrize("text", ["", "one", "one !!!", "one aGFsbG8=", f"{new_key_line('a')}\n{new_key_line('a')}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "one", "one !!!", "one aGFsbG8=", f"{new_key_line('a')}\n{new_key_line('a')}"],
+    ids=["empty", "no key", "not base64", "too short", "one name twice"],
+)
 def test_a_malformed_key_file_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="key"):
         LocalKeyRing.from_text(text)
