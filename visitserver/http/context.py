@@ -77,7 +77,7 @@ async def _device(request: web.Request, core: Core, secure: bool) -> StationDevi
 def _context(request: web.Request, route: Route, core: Core, principal: Principal, signed_in: SignedIn | None) -> Ctx:
     peer = request[PEER]
     asked = request.query.get("lang")
-    chosen = asked if asked in core.templates.locales else request.cookies.get(cookies.LANGUAGE)
+    chosen = asked if asked in core.templates.locales else cookies.language(request, secure=peer.secure)
     preferred = chosen or (None if signed_in is None else signed_in.account.language)
     ctx = Ctx(
         request=request,

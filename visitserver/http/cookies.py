@@ -25,6 +25,11 @@ def read(request: web.Request, name: str, *, secure: bool) -> str | None:
     return value if value is not None and _TOKEN.fullmatch(value) else None
 
 
+def language(request: web.Request, *, secure: bool) -> str | None:
+    """The language that was chosen in this browser, whatever stands there: only the name of a catalogue counts."""
+    return request.cookies.get(_name(LANGUAGE, secure))
+
+
 def write(response: web.StreamResponse, name: str, value: str, *, secure: bool, lasting: bool = False) -> None:
     """Set a cookie that scripts cannot read and other sites' forms do not send. `lasting`: beyond the browser's end."""
     response.set_cookie(
