@@ -59,9 +59,10 @@ def visit_view(
     now: datetime,
     _: Translate,
     *,
+    recorded: bool,
     for_terminal: bool = False,
 ) -> VisitView:
-    """The view of `booking` at `now`. `for_terminal`: in words to the prisoner."""
+    """The view of `booking` at `now`. `recorded`: see services/visits.py. `for_terminal`: in words to the prisoner."""
     chip, words = _booking_state(booking.state, _, for_terminal=for_terminal)
     coming = now < booking.ends_at
     booked = booking.state is BookingState.BOOKED and coming
@@ -75,7 +76,7 @@ def visit_view(
         state=chip,
         words=words,
         privileged=booking.privileged,
-        recorded=not booking.privileged,
+        recorded=recorded and not booking.privileged,
         watched=booking.supervision is SupervisionLevel.LIVE,
         booked=booked,
         coming=coming and booking.open,

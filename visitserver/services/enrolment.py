@@ -202,7 +202,7 @@ class EnrolmentService:
         return SelfieUpload(enrolment, problems, "too_few_faces" in problems or "several_faces" in problems)
 
     async def submit(self, actor: Actor, *, request_id: str | None = None) -> Enrolment:
-        """Hand in. With faces: needs both kinds of pictures. Attended: an officer looks at the pictures of each door."""
+        """Hand in. With faces: needs both kinds of pictures. Attended: an officer looks at each door."""
         async with self._uow() as u:
             found = await self._latest(u, actor)
             if found is None:

@@ -11,6 +11,7 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prison, Prisoner
+from visitserver.domain.policies import RECORDING_REQUIRED, Policies, PolicyValue
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import own_booking
 from visitserver.services.ports.scheduling import BookingFilter
@@ -26,12 +27,14 @@ _UNSEEN_BY_PRISONER = _UNSEEN | {BookingState.HELD}
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A booking with the people and the place it names. `contacts`: the lead first."""
+    """A booking with the people and the place it names. `contacts`: the lead first. `recorded`: whether the prison's
+    policy, as it is at the start of the visit, has it recorded; never for a privileged one."""
 
     booking: Booking
     prison: Prison
     prisoner: Prisoner
     contacts: tuple[Contact, ...]
+    recorded: bool
 
     def relationship_of(self, contact_id: str) -> str:
         """The relationship by which this caller takes part; NotFound for somebody else."""
@@ -125,12 +128,26 @@ async def _visits(u: UnitOfWork, bookings: Sequence[Booking]) -> list[Visit]:
     prisoners = await u.people.prisoners([each.prisoner_id for each in bookings])
     contacts = await u.people.contacts([one for each in bookings for one in each.contact_ids])
     prisons = {each: await u.people.get_prison(each) for each in sorted({each.prison_id for each in bookings})}
+    # One look at the versions of each prison, however many visits: each visit then has the one of its own start.
+    versions = {
+        each: [
+            *await u.policies.versions(None, RECORDING_REQUIRED.name),
+            *await u.policies.versions(each, RECORDING_REQUIRED.name),
+        ]
+        for each in prisons
+    }
     return [
         Visit(
             booking=each,
             prison=prisons[each.prison_id],
             prisoner=prisoners[each.prisoner_id],
             contacts=tuple(contacts[one] for one in each.contact_ids),
+            recorded=not each.privileged and _recorded(versions[each.prison_id], each),
         )
         for each in bookings
     ]
+
+
+def _recorded(versions: list[PolicyValue], booking: Booking) -> bool:
+    policies = Policies.resolve(versions, prison_id=booking.prison_id, at=booking.starts_at)
+    return policies.flag(RECORDING_REQUIRED)

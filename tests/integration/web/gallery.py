@@ -63,7 +63,7 @@ def booking(starts_in: timedelta = timedelta(days=3), **changes: Any) -> Booking
 
 def visit(starts_in: timedelta = timedelta(days=3), *, terminal: bool = False, **changes: Any) -> VisitView:
     person = "Aino Lahtinen" if terminal else "Mikko Lahtinen"
-    return visit_view(booking(starts_in, **changes), PRISON, person, NOW, same, for_terminal=terminal)
+    return visit_view(booking(starts_in, **changes), PRISON, person, NOW, same, recorded=True, for_terminal=terminal)
 
 
 def link(**changes: Any) -> Relationship:

@@ -8,10 +8,11 @@ from datetime import time
 from icalendar import Calendar
 
 from tests.integration.web.visiting import Visiting, link
-from visitserver.domain.actors import Actor, ActorKind
+from visitserver.domain.actors import SYSTEM, Actor, ActorKind
 from visitserver.domain.calls import CallKind
 from visitserver.domain.rights import PrisonerAnswer, RelationshipState
 from visitserver.domain.scheduling import BookingState
+from visitserver.services.policies import PolicyService
 
 
 def hold_id(location: str) -> str:
@@ -237,3 +238,19 @@ async def test_past_visits_are_listed_newest_first(visiting: Visiting) -> None:
     visiting.house.clock.advance(days=5)
     page = await (await (await visiting.house.family()).get("/visits")).text()
     assert page.index(second) < page.index(first)
+
+
+async def test_who_can_record_follows_the_prisons_policy_at_the_start_of_the_visit(visiting: Visiting) -> None:
+    await visiting.grant(1)
+    booking_id = await visiting.book()
+    kim = await visiting.house.family()
+    page = await (await kim.get(f"/visits/{booking_id}")).text()
+    assert "This visit is recorded, and kept for a limited time." in page
+    house = visiting.house
+    async with house.uow(read_only=True) as u:
+        starts_at = (await u.scheduling.get_booking(booking_id)).starts_at
+    policies = PolicyService(house.uow, house.clock)
+    await policies.set(SYSTEM, house.prison.id, "call.recording_required", False, "test", valid_from=starts_at)
+    page = await (await kim.get(f"/visits/{booking_id}")).text()
+    assert "This visit is recorded" not in page
+    assert "An officer may watch this visit. It is not recorded." in page

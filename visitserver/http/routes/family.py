@@ -94,7 +94,9 @@ async def _home(ctx: Ctx, form: Form[ContactRequest], cursor: str | None, status
     next_visit = None
     if coming.items:
         visit = coming.items[0]
-        next_visit = visit_view(visit.booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._)
+        next_visit = visit_view(
+            visit.booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._, recorded=visit.recorded
+        )
     return ctx.render(
         "family/home.html",
         status=status,

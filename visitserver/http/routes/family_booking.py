@@ -92,7 +92,7 @@ async def confirm_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     booking = visit.booking
     if booking.state is not BookingState.HELD:
         return ctx.redirect(f"/visits/{booking.id}")
-    shown = visit_view(booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._)
+    shown = visit_view(booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._, recorded=visit.recorded)
     cost = ctx._("This visit uses one of the visits that the person may have.") if booking.credit_type else ""
     return ctx.render(
         "family/confirm.html",

@@ -35,7 +35,7 @@ class Cancellation(Body):
 
 def shown(ctx: Ctx, visit: Visit) -> VisitView:
     """The view of a visit for the family that is signed in."""
-    return visit_view(visit.booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._)
+    return visit_view(visit.booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._, recorded=visit.recorded)
 
 
 @routes.get("/visits", action="visit.list", summary="One's own visits", query=Paged)

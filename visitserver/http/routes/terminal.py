@@ -38,7 +38,9 @@ class Answer(Body):
 def shown(ctx: Ctx, visit: Visit) -> VisitView:
     """The view of a visit for the prisoner who is signed in."""
     names = ", ".join(contact.name for contact in visit.contacts)
-    return visit_view(visit.booking, visit.prison, names, ctx.clock(), ctx._, for_terminal=True)
+    return visit_view(
+        visit.booking, visit.prison, names, ctx.clock(), ctx._, recorded=visit.recorded, for_terminal=True
+    )
 
 
 @routes.get("/terminal/home", action="terminal.home", summary="My visits", query=Paged)
