@@ -24,3 +24,8 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
         if name not in defined:
             missing.append(f"{path}::{name}")
     assert not missing, "\n".join(missing)
+
+
+def test_no_countermeasure_waits_for_its_tests_to_be_named() -> None:
+    text = (REPOSITORY / "docs" / "threat-model.md").read_text("utf-8")
+    assert "to be named" not in text
