@@ -35,8 +35,9 @@ async def test_one_visit(tmp_path: Path) -> None:
 
         await staff.sign_in(scheduler, "scheduler", server.password)
         await staff.look_at_sessions(scheduler)
+        later = await booking.a_later_slot(family)
         booking_id = await booking.book_the_open_slot(family)
-        await booking.second_booking_is_refused(family)
+        await booking.second_booking_is_refused(family, later)
         await staff.look_at_the_week(scheduler, booking_id)
 
         await call.get_ready(family, booking_id)
