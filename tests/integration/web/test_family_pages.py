@@ -21,7 +21,11 @@ def hold_id(location: str) -> str:
 
 async def test_the_landing_page_is_for_everybody_and_home_is_not(visiting: Visiting) -> None:
     anybody = await visiting.house.browser()
-    assert (await anybody.get("/")).status == 200
+    landing = await anybody.get("/")
+    assert landing.status == 200
+    words = await landing.text()
+    assert "never ends a visit" not in words, "the scheduled end, and two minutes without one side, end it too"
+    assert "Only a person can end one early" in words
     refused = await anybody.get("/home")
     assert refused.status == 303
     assert refused.headers["Location"].startswith("/signin")
