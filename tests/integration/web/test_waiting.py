@@ -17,7 +17,7 @@ from signaling.media.leg import Side
 from signaling.tickets import CallCharter, RecordingPolicy, Supervision, TicketIssuer, TicketVerifier
 from tests.fixtures.http_app import Browser
 from tests.integration.web.visiting import Visiting
-from visitserver.domain.calls import Call, CallKind, CallPhase
+from visitserver.domain.calls import Call, CallKind, CallPhase, OutcomeCode
 from visitserver.domain.identity import CheckState, EnrolmentRoute, IdentityCheck
 from visitserver.domain.scheduling import Booking
 from visitserver.services.call_history import row_of
@@ -106,6 +106,7 @@ class Lobby:
         async with self.visiting.house.uow() as u:
             call = await u.calls.get(self.call_id)
             call.phase, call.connected_seconds = phase, connected
+            call.outcome = OutcomeCode.TECHNICAL_FAILURE
             await u.commit()
 
     async def state(self, browser: Browser, side: str = "") -> dict[str, Any]:
