@@ -4,6 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3.11)
 PORT ?= 8080
 PYTEST_ARGS ?=
+# tests at a time, each process with its own servers; WORKERS=0 for one process, for a debugger
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .stamps
@@ -26,7 +28,7 @@ demo: $(STAMPS)/system-run $(STAMPS)/prod $(STAMPS)/messages ## a demo prison on
 	@exec $(BIN)/visitserver demo --port $(PORT) $(if $(filter 1 yes true,$(TLS)),--tls)
 
 test: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/messages ## every test (PYTEST_ARGS="-k booking tests/unit")
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 lint: $(STAMPS)/dev $(STAMPS)/npm ## ruff, mypy --strict, the import rules, tsc
 	$(BIN)/ruff check .
