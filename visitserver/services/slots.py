@@ -34,6 +34,11 @@ class SlotOffer:
     decision: Decision
     free_places: int | None
 
+    @property
+    def cursor(self) -> str:
+        """The list goes on after this one with this cursor."""
+        return _cursor(self.slot)
+
 
 class SlotService:
     """Availability."""

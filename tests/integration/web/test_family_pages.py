@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import time
 
@@ -258,3 +259,23 @@ async def test_who_can_record_follows_the_prisons_policy_at_the_start_of_the_vis
     page = await (await kim.get(f"/visits/{booking_id}")).text()
     assert "This visit is recorded" not in page
     assert "An officer may watch this visit. It is not recorded." in page
+
+
+async def test_a_page_of_times_is_seven_whole_free_days_and_the_next_goes_on(visiting: Visiting) -> None:
+    """Every free time stands on one page and one only; no day is cut in two."""
+    await visiting.grant(1)
+    kim = await visiting.house.family()
+    url, pages = f"/book/{visiting.relationship.id}", []
+    while url:
+        page = await (await kim.get(url)).text()
+        assert len(pages) < 10
+        pages.append([key.split("@")[1] for key in re.findall(r'name="slot" value="([^"]+)"', page)])
+        following = re.search(r'rel="next" href="([^"]+)">Later days', page)
+        url = following[1].replace("&amp;", "&") if following else ""
+    keys = [key for page in pages for key in page]
+    assert keys == sorted(set(keys))
+    days = [sorted({key[:8] for key in page}) for page in pages]
+    assert [len(each) for each in days[:3]] == [7, 7, 7]
+    assert all(first[-1] < second[0] for first, second in itertools.pairwise(days))
+    a_day = sum(key.startswith(days[0][0]) for key in keys)
+    assert all(sum(key.startswith(day) for key in keys) == a_day for each in days for day in each)

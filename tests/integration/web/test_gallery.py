@@ -188,6 +188,16 @@ async def test_what_is_no_picture_is_said_and_not_sent(site: Site) -> None:
     assert site.gallery.uploads == []
 
 
+async def test_times_stand_two_by_two_on_a_phone_and_are_large_enough_to_press(site: Site) -> None:
+    async with visitor(site.browser, site.url, PHONE) as person:
+        page = await show(person, "book", site.url)
+        boxes = [await one.bounding_box() for one in await page.locator(".slots.free .button").all()]
+        first, second = boxes[0], boxes[1]
+        assert first is not None and second is not None
+        assert (first["y"], first["x"] < second["x"]) == (second["y"], True)
+        assert all(box is not None and box["height"] >= 44 and box["width"] >= 44 for box in boxes)
+
+
 async def test_the_door_then_into_the_call(site: Site) -> None:
     site.gallery.states = [waiting_state()]
     site.gallery.upload_answer = {"door": "passed"}

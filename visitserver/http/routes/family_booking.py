@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -27,6 +27,7 @@ from visitserver.services.slots import SlotOffer
 routes = RouteTable("family")
 
 TIMES_AT_ONCE = 60
+FREE_DAYS_AT_ONCE = 7
 
 
 class Days(Body):
@@ -140,7 +141,9 @@ async def _times(
         raise Conflict("This person is at no prison now.", code="prisoner_moved")
     uncounted = view.relationship.call_kind.privileged
     page = await ctx.services.slots.offers(ctx.actor, relationship_id, PageRequest(TIMES_AT_ONCE, cursor))
-    days = _days(page.items, prison.zone, ctx)
+    offers = _whole_days(page.items, prison.zone, cut=page.next_cursor is not None)
+    more = offers[-1].cursor if offers and (len(offers) < len(page.items) or page.next_cursor) else None
+    days = _days(offers, prison.zone, ctx)
     general = _common(days)
     if general:
         days = []
@@ -157,7 +160,7 @@ async def _times(
         free_count=sum(len(day.free) for day in days),
         closed_count=sum(len(day.closed) for day in days),
         earlier=f"/book/{relationship_id}" if cursor else "",
-        later=f"/book/{relationship_id}?{urlencode({'cursor': page.next_cursor})}" if page.next_cursor else "",
+        later=f"/book/{relationship_id}?{urlencode({'cursor': more})}" if more else "",
     )
 
 
@@ -165,6 +168,22 @@ def _said(ctx: Ctx, decision: Decision) -> list[str]:
     """What a refusal says to the family, and what would change it. Times in it are UTC moments or the prison's days."""
     show = shown_in(ctx.locale)
     return decision.say(ctx._, show) + decision.say_change(ctx._, show)
+
+
+def _whole_days(offers: Sequence[SlotOffer], zone: ZoneInfo, *, cut: bool) -> list[SlotOffer]:
+    """The days that fit a phone: up to the seventh with a free time. `cut`: the list ends before the times do, so its
+    last day is left to the next page (unless it is the only one)."""
+    days = [list(group) for _, group in groupby(offers, key=lambda offer: offer.slot.starts_at.astimezone(zone).date())]
+    if cut and len(days) > 1:
+        days.pop()
+    chosen: list[SlotOffer] = []
+    free = 0
+    for day in days:
+        chosen += day
+        free += any(offer.decision.outcome is not Outcome.REFUSE for offer in day)
+        if free == FREE_DAYS_AT_ONCE:
+            break
+    return chosen
 
 
 def _days(offers: Iterable[SlotOffer], zone: ZoneInfo, ctx: Ctx) -> list[DayView]:
