@@ -354,6 +354,16 @@ async def test_staff_book_with_rules_set_aside_and_the_debt_is_repaid(world: Wor
     assert await balance(world) == 1
 
 
+async def test_staff_cannot_set_aside_that_a_slot_has_begun(world: World) -> None:
+    await world.grant(1)
+    past = slot_key(date(2026, 3, 2), time(10, 45))  # it is 11:00
+    with pytest.raises(DecisionRefused) as refused:
+        await world.booking.book(STAFF, relationship_id(MOTHER), past, overrides={"window": "they came late"})
+    assert [result.key for result in refused.value.decision.deciding] == ["begun"]
+    with pytest.raises(Invalid):
+        await world.booking.book(STAFF, relationship_id(MOTHER), past, overrides={"begun": "they came late"})
+
+
 async def test_the_slot_that_runs_now_is_booked_where_policy_says_so(world: World) -> None:
     await world.grant(1)
     world.clock.advance(minutes=15)  # 11:15: the slot of 10:45 to 11:15 is over; 11:20 has not begun

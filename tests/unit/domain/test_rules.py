@@ -504,7 +504,7 @@ TABLE = [
         "You can book it from 3 March 2026 on.",
     ),
     Row(
-        "window",
+        "begun",
         "it has begun",
         both(policy(booking__notice_days_min=0), facts_with(slot=slot(MONDAY, time(10, 45)))),
         REFUSE,
@@ -545,6 +545,39 @@ TABLE = [
         "Choose a later time.",
     ),
     Row("window", "a lawyer, half a year ahead", legal(facts_with(slot=slot(date(2026, 9, 1)))), ALLOW),
+    Row(
+        "begun",
+        "it has begun, and staff set the window aside: no reason brings a time back",
+        facts_with(slot=slot(MONDAY, time(10, 45)), overrides={"window": "x"}),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "it was yesterday, and staff try to set every rule aside",
+        facts_with(slot=slot(date(2026, 3, 1)), overrides={"window": "x", "begun": "x"}),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "it is over, at a prison that lets people in late for longer than it lasts",
+        both(policy(booking__late_start_minutes=60), facts_with(slot=slot(MONDAY, time(10, 10)))),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "a lawyer, after the start",
+        legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row("begun", "it begins in twenty minutes", facts_with(slot=slot(MONDAY, time(11, 20))), ALLOW),
     # 15 and 18 · room
     Row(
         "one_at_a_time",

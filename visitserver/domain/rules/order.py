@@ -24,7 +24,7 @@ from visitserver.domain.rules.relationship import relationship
 from visitserver.domain.rules.restrictions import restrictions
 from visitserver.domain.rules.room import free_place, one_at_a_time
 from visitserver.domain.rules.slot_fit import slot_fit
-from visitserver.domain.rules.window import window
+from visitserver.domain.rules.window import begun, window
 
 RULES: Final[tuple[Rule, ...]] = (
     relationship,
@@ -33,6 +33,7 @@ RULES: Final[tuple[Rule, ...]] = (
     restrictions,
     identity,
     slot_fit,
+    begun,
     window,
     allowance,
     one_at_a_time,

@@ -1,4 +1,4 @@
-"""Rule 16: how long before a visit it can be booked."""
+"""Rule 16: how long before a visit it can be booked, and that nobody books what has begun."""
 
 from __future__ import annotations
 
@@ -7,10 +7,20 @@ from datetime import timedelta
 
 from visitserver.domain.decisions import Words
 from visitserver.domain.policies import LATE_START_MINUTES, NOTICE_DAYS_MAX, NOTICE_DAYS_MIN, NOTICE_MINUTES_PRIVILEGED
-from visitserver.domain.rules.engine import Finding, refuse, rule
+from visitserver.domain.rules.engine import Finding, refuse, remark, rule
 from visitserver.domain.rules.facts import Facts
 
 LATER_TIME = Words("Choose a later time.")
+
+
+@rule("begun", "16", LATE_START_MINUTES)
+def begun(facts: Facts) -> Iterator[Finding]:
+    """A slot can be booked until `booking.late_start_minutes` after it began, and never once it is over.
+
+    Not a matter of notice: no reason brings a time back, so staff cannot set this aside.
+    """
+    if _begun(facts):
+        yield refuse("The slot has begun.", Words("This time has passed."), LATER_TIME, starts_at=facts.slot.starts_at)
 
 
 @rule(
@@ -25,17 +35,18 @@ LATER_TIME = Words("Choose a later time.")
 def window(facts: Facts) -> Iterator[Finding]:
     """2 to 28 whole days ahead, in the prison's days; privileged calls need two hours and have no latest day.
 
-    With no notice at all, a slot can still be booked for `booking.late_start_minutes` after it began.
+    It has no objection to a slot that has begun: `begun` has, and one pair of sentences is enough.
     """
+    if _begun(facts):
+        yield remark("Not asked: the slot has begun.")
+        return
     if facts.kind.privileged:
         yield from _privileged(facts)
         return
     soonest = facts.today + timedelta(days=facts.policies.number(NOTICE_DAYS_MIN))
     latest_days = facts.policies.number(NOTICE_DAYS_MAX)
     latest = facts.today + timedelta(days=latest_days)
-    if _begun(facts):
-        yield refuse("The slot has begun.", Words("This time has passed."), LATER_TIME, starts_at=facts.slot.starts_at)
-    elif facts.slot.day < soonest:
+    if facts.slot.day < soonest:
         yield refuse(
             "Before the first day that can be booked.",
             Words("This visit is too soon to book."),
@@ -56,8 +67,7 @@ def window(facts: Facts) -> Iterator[Finding]:
 
 def _privileged(facts: Facts) -> Iterator[Finding]:
     notice = timedelta(minutes=facts.policies.number(NOTICE_MINUTES_PRIVILEGED))
-    too_soon = bool(notice) and facts.slot.starts_at - facts.now < notice
-    if _begun(facts) or too_soon:
+    if notice and facts.slot.starts_at - facts.now < notice:
         yield refuse(
             f"Less than {notice} before the call.",
             Words("This visit is too soon to book."),
