@@ -194,14 +194,22 @@ async def test_the_constraint_stops_even_a_naive_client(crowd: World) -> None:
 
 
 async def test_one_credit_pays_one_visit_however_many_confirm_at_once(crowd: World) -> None:
-    """One prisoner with one credit, eight holds at different times, all confirmed in the same moment."""
-    contact, prisoner = "con_n0", "prs_n0"
+    """One prisoner with one credit, holds of eight callers at different times, all confirmed in the same moment."""
+    prisoner = "prs_n0"
+    contacts = [f"con_n{number}" for number in range(8)]
+    async with crowd.uow() as u:
+        for contact in contacts[1:]:  # the crowd has the first one's link
+            u.rights.add(make_link(contact, prisoner))
+        await u.commit()
     holds = []
-    for number in range(8):
+    for number, contact in enumerate(contacts):
         key = slot_key(DAY + timedelta(days=number), time(9), CROWD)
         holds.append(await crowd.booking.hold(family(contact), relationship_id(contact, prisoner), key))
 
-    ended = await all_at_once(lambda number: crowd.booking.confirm(family(contact), holds[number].id), len(holds))
+    async def confirm(number: int) -> None:
+        await crowd.booking.confirm(family(contacts[number]), holds[number].id)
+
+    ended = await all_at_once(confirm, len(holds))
     assert ended == {"ok": 1, "decision_refused": 7}
     assert (await crowd.allowance.view(STAFF, prisoner)).balance == 0
 
@@ -270,6 +278,9 @@ async def test_any_mixture_of_bookings_and_cancellations_leaves_nobody_in_two_pl
                     await crowd.booking.cancel(actor, hold.id, reason="changed my mind")
             except DecisionRefused:
                 pass
+            except Conflict as lost:
+                if lost.code != "booking_state":  # another script's hold of the same caller took this one's place
+                    raise
 
     assert await all_at_once(run, len(scripts)) == {"ok": len(scripts)}
     await nobody_in_two_places(crowd)
