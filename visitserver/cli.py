@@ -78,11 +78,20 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
 
 
 @app.command()
-def serve(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
+def serve(
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+    make_keys: Annotated[
+        bool, typer.Option("--make-keys", help="Make keys that are missing: for the first start of a container.")
+    ] = False,
+) -> None:
     """Run the server: pages, media, recorder and background jobs in one process."""
     from visitserver.bootstrap import run_server
+    from visitserver.keyring import KeyPaths, make_missing_keys
 
     settings = _settings(config, secrets)
+    if make_keys:
+        make_missing_keys(KeyPaths.of(settings))
     _run(run_server(settings))
 
 
