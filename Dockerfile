@@ -52,4 +52,4 @@ EXPOSE 8080/tcp 8189/udp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
 ENTRYPOINT ["/usr/bin/tini", "--", "visitserver"]
-CMD ["serve"]
+CMD ["serve", "--make-keys"]
