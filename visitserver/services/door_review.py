@@ -128,6 +128,8 @@ class DoorReview:
         async with self._uow() as u:
             check = await self._of_own_prison(u, actor, check_id)
             await u.lock(f"door:{check.booking_id}:{check.contact_id}")
+            # A colleague may have decided while we waited.
+            check = await u.identity.get_check(check_id, fresh=True)
             now = self._clock()
             check.decide(passed=passed, by=actor.reference, at=now, reason=need_reason(reason))
             await u.identity.keep_pictures_until(check.id, now + timedelta(days=self._policy.picture_days))

@@ -285,6 +285,8 @@ class EnrolmentReview:
     async def _to_decide(self, u: UnitOfWork, actor: Actor, enrolment_id: str) -> Enrolment:
         found = await self._of_own_prison(u, actor, enrolment_id)
         await u.lock(f"contact:{found.contact_id}")
+        # A colleague may have decided while we waited.
+        found = await u.identity.get_enrolment(enrolment_id, fresh=True)
         if found.appealed_at is not None and found.decided_by == actor.reference:
             raise Forbidden("Another officer decides about an appeal.", code="appeal_same_officer")
         return found

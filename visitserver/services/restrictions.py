@@ -84,6 +84,8 @@ class RestrictionService:
             restriction = await u.rights.get_restriction(restriction_id)
             subject = restriction.contact_id or restriction.relationship_id or restriction.prisoner_id or ""
             await u.lock(*await self._subject_locks(u, actor, restriction.scope, subject))
+            # A colleague may have lifted it while we waited.
+            restriction = await u.rights.get_restriction(restriction_id, fresh=True)
             if restriction.lifted_at is not None:
                 raise Conflict("This restriction is lifted already.", code="restriction_state")
             restriction.lifted_at, restriction.lifted_by = self._clock(), actor.reference

@@ -6,8 +6,9 @@ from datetime import date, time, timedelta
 
 import pytest
 
+from tests.fixtures.deciding import decide_at_once
 from tests.fixtures.rights import CHILD, FRIEND, MOTHER, PRISONER, SOCIAL, family, slot_key
-from tests.integration.identity.conftest import OFFICER, STRANGER, Desk
+from tests.integration.identity.conftest import COLLEAGUE, OFFICER, STRANGER, Desk
 from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.identity import CheckState, EnrolmentRoute, PictureKind, Verdict
@@ -258,3 +259,23 @@ async def test_an_approval_that_ran_out_is_none(desk: Desk, booking: Booking) ->
         (await u.identity.get_enrolment(enrolment_id)).expires_at = desk.world.clock()
         await u.commit()
     assert (await desk.door.check(ME, BOOKING, FRAMES, document=b"passport")).reasons == ("no_enrolment",)
+
+
+async def test_of_two_officers_at_the_door_one_decides(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await enrol(desk)
+    desk.engine.verdict = Verdict.DISAGREE
+    check = await desk.door.check(ME, BOOKING, FRAMES)
+    review = desk.door.review
+    done = await decide_at_once(
+        desk.world,
+        monkeypatch,
+        [
+            lambda: review.decide(OFFICER, check.id, passed=False, reason="somebody else at the camera"),
+            lambda: review.decide(COLLEAGUE, check.id, passed=True, reason="a new haircut"),
+        ],
+    )
+    assert len(done) == 1
+    async with desk.world.uow(read_only=True) as u:
+        kept = await u.identity.get_check(check.id)
+    officer, state = [(OFFICER, CheckState.REFUSED), (COLLEAGUE, CheckState.PASSED)][done[0]]
+    assert (kept.decided_by, kept.state) == (officer.reference, state)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fakes.identity_engine import READING
+from tests.fixtures.deciding import decide_at_once
 from tests.fixtures.rights import FRIEND, MOTHER, STAFF, family, make_contact
 from tests.integration.identity.conftest import COLLEAGUE, OFFICER, STRANGER, Desk
 from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
@@ -141,7 +142,7 @@ async def test_the_way_without_faces(desk: Desk) -> None:
     submitted = await desk.enrolment.submit(ME)
     view = await desk.enrolment.review.view(OFFICER, submitted.id)
     assert (view.reading, view.pictures) == (None, ())
-    assert "officer meets" in view.warnings[0]
+    assert "an officer looks at pictures of them" in view.warnings[0]
     await desk.enrolment.review.approve(OFFICER, begun.id, "met by video")
     assert await approved(desk)
     assert not await desk.door.uses_faces(ME)
@@ -335,3 +336,23 @@ async def test_the_audit_log_holds_no_personal_data(desk: Desk) -> None:
     for secret in ("MAIJA", "Maija", "L898902C3", "1980"):
         assert secret not in written
     assert "0.3000" in written  # scores and hashes are kept
+
+
+async def test_of_two_officers_who_decide_at_once_one_decides(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted = await hand_in(desk)
+    review = desk.enrolment.review
+    done = await decide_at_once(
+        desk.world,
+        monkeypatch,
+        [
+            lambda: review.approve(OFFICER, submitted.id, "the same person"),
+            lambda: review.refuse(COLLEAGUE, submitted.id, "somebody else", "Write to us."),
+        ],
+    )
+    assert len(done) == 1
+    async with desk.world.uow(read_only=True) as u:
+        kept = await u.identity.get_enrolment(submitted.id)
+        rows = (await u.audit.rows(AuditFilter(object_id=submitted.id), PageRequest())).items
+    officer, state = [(OFFICER, EnrolmentState.APPROVED), (COLLEAGUE, EnrolmentState.REFUSED)][done[0]]
+    assert (kept.decided_by, kept.state) == (officer.reference, state)
+    assert len([row for row in rows if row.action in ("identity.approve", "identity.refuse")]) == 1

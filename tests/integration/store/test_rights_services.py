@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import date, time, timedelta
+from functools import partial
 
 import pytest
 
+from tests.fixtures.deciding import decide_at_once
 from tests.fixtures.rights import (
     CHILD,
     FRIEND,
@@ -173,6 +175,27 @@ async def test_a_lifted_restriction_no_longer_blocks(world: World) -> None:
     await world.booking.hold(family(MOTHER), relationship_id(MOTHER), slot_key(DAY, time(9)))
     listed = await world.restrictions.of(STAFF, RestrictionScope.RELATIONSHIP, relationship_id(MOTHER), PageRequest())
     assert [each.id for each in listed.items] == [ban.id]
+
+
+async def test_of_two_who_lift_a_restriction_at_once_one_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ban = await world.restrictions.add(
+        STAFF,
+        scope=RestrictionScope.RELATIONSHIP,
+        subject_id=relationship_id(MOTHER),
+        type="ban",
+        authority="Governor",
+        starts_on=date(2026, 3, 1),
+    )
+    both = (STAFF, replace(STAFF, id="stf_colleague"))
+    done = await decide_at_once(
+        world, monkeypatch, [partial(world.restrictions.lift, who, ban.id, f"{who.id} says so") for who in both]
+    )
+    assert len(done) == 1
+    async with world.uow(read_only=True) as u:
+        kept = await u.rights.get_restriction(ban.id)
+        rows = (await u.audit.rows(AuditFilter(action="restriction.lift", object_id=ban.id), PageRequest())).items
+    assert (kept.lifted_by, kept.note) == (both[done[0]].reference, f"{both[done[0]].id} says so")
+    assert len(rows) == 1
 
 
 async def test_restrictions_are_the_business_of_the_own_prison(world: World) -> None:

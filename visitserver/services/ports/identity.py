@@ -24,7 +24,9 @@ class Identity(Protocol):
 
     def add(self, item: Enrolment | IdentityCheck | PersonKey | SealedItem) -> None: ...
 
-    async def get_enrolment(self, enrolment_id: str) -> Enrolment: ...
+    async def get_enrolment(self, enrolment_id: str, *, fresh: bool = False) -> Enrolment:
+        """`fresh` reads it anew even when this unit of work has seen it: after taking a lock."""
+        ...
 
     async def latest_enrolment(self, contact_id: str) -> Enrolment | None:
         """The newest, in whatever state."""
@@ -44,7 +46,9 @@ class Identity(Protocol):
         """Whether the contact has, or has asked for, a relationship to somebody at the prison."""
         ...
 
-    async def get_check(self, check_id: str) -> IdentityCheck: ...
+    async def get_check(self, check_id: str, *, fresh: bool = False) -> IdentityCheck:
+        """`fresh` as in `get_enrolment`."""
+        ...
 
     async def checks_of_booking(self, booking_id: str) -> Sequence[IdentityCheck]:
         """Oldest first."""

@@ -44,7 +44,9 @@ class Rights(Protocol):
         """Those of prisoners at the prison, oldest request first, without the withdrawn."""
         ...
 
-    async def get_restriction(self, restriction_id: str) -> Restriction: ...
+    async def get_restriction(self, restriction_id: str, *, fresh: bool = False) -> Restriction:
+        """`fresh` as in `get_relationship`."""
+        ...
 
     async def restrictions_touching(
         self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], first: date, last: date

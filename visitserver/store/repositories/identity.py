@@ -38,8 +38,8 @@ class SqlIdentity:
     def add(self, item: Enrolment | IdentityCheck | PersonKey | SealedItem) -> None:
         self._session.add(item)
 
-    async def get_enrolment(self, enrolment_id: str) -> Enrolment:
-        return await self._get(Enrolment, enrolment_id, "identity check")
+    async def get_enrolment(self, enrolment_id: str, *, fresh: bool = False) -> Enrolment:
+        return await self._get(Enrolment, enrolment_id, "identity check", fresh=fresh)
 
     async def latest_enrolment(self, contact_id: str) -> Enrolment | None:
         return await self._session.scalar(
@@ -77,8 +77,8 @@ class SqlIdentity:
             await self._session.scalar(_contacts_of(prison_id).where(relationships.c.contact_id == contact_id).limit(1))
         )
 
-    async def get_check(self, check_id: str) -> IdentityCheck:
-        return await self._get(IdentityCheck, check_id, "check")
+    async def get_check(self, check_id: str, *, fresh: bool = False) -> IdentityCheck:
+        return await self._get(IdentityCheck, check_id, "check", fresh=fresh)
 
     async def checks_of_booking(self, booking_id: str) -> Sequence[IdentityCheck]:
         rows = await self._session.scalars(
@@ -163,8 +163,8 @@ class SqlIdentity:
         )
         return rows.all()
 
-    async def _get(self, entity: type[T], key: str, name: str) -> T:
-        found = await self._session.get(entity, key)
+    async def _get(self, entity: type[T], key: str, name: str, *, fresh: bool = False) -> T:
+        found = await self._session.get(entity, key, populate_existing=fresh)
         if found is None:
             raise NotFound(f"There is no such {name}.")
         return found

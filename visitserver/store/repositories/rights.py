@@ -98,8 +98,8 @@ class SqlRights:
             lambda row: (row.requested_at, row.id),
         )
 
-    async def get_restriction(self, restriction_id: str) -> Restriction:
-        return await self._get(Restriction, restriction_id)
+    async def get_restriction(self, restriction_id: str, *, fresh: bool = False) -> Restriction:
+        return await self._get(Restriction, restriction_id, fresh=fresh)
 
     async def restrictions_touching(
         self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], first: date, last: date
