@@ -24,7 +24,8 @@ class CallEnd:
 
     `sides` are those whose absence ended it; `hung_up` those of them that left by themselves; `share` is connected
     time over scheduled time, 0 to 1. `check_pending`: a caller was still waiting for an officer at the door;
-    `check_refused`: an officer refused one there.
+    `check_refused`: an officer refused one there. `right_lost`: somebody came and was turned away, because the right
+    to this visit was lost after the booking.
     """
 
     phase: CallPhase
@@ -34,6 +35,7 @@ class CallEnd:
     share: float = 0.0
     check_pending: bool = False
     check_refused: bool = False
+    right_lost: bool = False
 
 
 ENOUGH_SHARE: Final = 0.5
@@ -62,6 +64,9 @@ def account_for(end: CallEnd) -> CallVerdict:
 
 
 def _no_show(end: CallEnd) -> CallVerdict:
+    if end.right_lost:
+        # They came. That they were not let in was somebody's decision about the right, so the visit was called off.
+        return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, refund=True)
     if "family" not in end.sides:
         # The terminal cannot tell whether the prisoner refused, was elsewhere or was never told: a person finds out.
         return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_ERROR, refund=True)

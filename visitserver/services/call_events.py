@@ -26,6 +26,7 @@ from visitserver.services.call_access import call_id_of
 from visitserver.services.call_history import event_of, row_of
 from visitserver.services.call_opening import Closing
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+from visitserver.services.standing_right import was_turned_away
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +179,7 @@ class CallEventConsumer:
                 share=call.connected_seconds / scheduled,
                 check_pending=any(check.state is CheckState.REVIEW for check in checks),
                 check_refused=any(check.state is CheckState.REFUSED for check in checks),
+                right_lost=await was_turned_away(u, call),
             )
         )
         call.outcome, call.cause, call.ended_at = verdict.outcome, state.cause, final.at

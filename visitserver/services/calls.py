@@ -24,7 +24,7 @@ from visitserver.services.interventions import Interventions
 from visitserver.services.ports.calls import CallFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.signaling_errors import signaling_errors
-from visitserver.services.standing_right import require_standing_right
+from visitserver.services.standing_right import note_turned_away, require_standing_right
 
 TICKET_OUTLASTS = timedelta(minutes=10)
 """A ticket is good a little longer than its call: the call's end decides, not two clocks."""
@@ -80,7 +80,13 @@ class CallService(Interventions):
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
             call = await self._open_call(u, booking)
-            await require_standing_right(u, booking, call, self._clock)
+            try:
+                await require_standing_right(u, booking, call, self._clock)
+            except Conflict:
+                # Noted although nothing else is done: nobody pays for a visit they were turned away from.
+                await note_turned_away(u, actor, call, request_id)
+                await u.commit()
+                raise
             if actor.is_family:
                 ticket = await self._caller_ticket(u, actor, booking, call)
             elif actor.is_prisoner:

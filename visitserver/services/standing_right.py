@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from visitserver.domain import policies as keys
+from visitserver.domain.actors import Actor
 from visitserver.domain.calls import Call
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict
+from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import Restriction, RestrictionEffect
 from visitserver.domain.scheduling import Booking, SupervisionLevel
+from visitserver.services.ports.audit import AuditFilter
 from visitserver.services.ports.uow import UnitOfWork
+
+TURNED_AWAY: Final = "call.turned_away"
+"""The audit log's word for it; services/call_events.py looks for it when a call is over."""
 
 
 async def require_standing_right(u: UnitOfWork, booking: Booking, call: Call, clock: Clock) -> None:
@@ -34,6 +42,22 @@ async def require_standing_right(u: UnitOfWork, booking: Booking, call: Call, cl
     )
     if any(_forbids(each, booking, call) for each in found if each.applies_on(day)):
         raise _lost()
+
+
+async def note_turned_away(u: UnitOfWork, actor: Actor, call: Call, request_id: str | None) -> None:
+    """Note that `actor` came to the call and was refused with `right_lost`: once for each who came, and only people of
+    the visit come to it."""
+    if not (actor.is_family or actor.is_prisoner):
+        return
+    wanted = AuditFilter(action=TURNED_AWAY, actor_id=actor.id, object_id=call.id)
+    if not (await u.audit.rows(wanted, PageRequest(limit=1))).items:
+        u.audit.append(TURNED_AWAY, actor, call.id, {}, request_id, prison_id=call.prison_id)
+
+
+async def was_turned_away(u: UnitOfWork, call: Call) -> bool:
+    """Whether anybody came to the call and was refused with `right_lost`."""
+    wanted = AuditFilter(action=TURNED_AWAY, object_id=call.id)
+    return bool((await u.audit.rows(wanted, PageRequest(limit=1))).items)
 
 
 def _forbids(restriction: Restriction, booking: Booking, call: Call) -> bool:

@@ -62,6 +62,22 @@ def test_phases_are_those_of_the_media_nodes() -> None:
             CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY, check_refused=True),
             (NO_SHOW, OutcomeCode.VISITOR_FAILED_CHECKS, False),
         ),
+        (
+            CallEnd(CallPhase.NO_SHOW, "no_show", BOTH, right_lost=True),
+            (FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, True),
+        ),
+        (
+            CallEnd(CallPhase.NO_SHOW, "no_show", PRISONER, right_lost=True),
+            (FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, True),
+        ),
+        (
+            CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY, check_refused=True, right_lost=True),
+            (FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, True),
+        ),
+        (
+            CallEnd(CallPhase.ENDED, "time_over", share=0.9, right_lost=True),
+            (COMPLETED, OutcomeCode.COMPLETED_NORMALLY, False),
+        ),
         (CallEnd(CallPhase.FAILED, "recorder_missing"), (FAILED, OutcomeCode.TECHNICAL_FAILURE, True)),
         (CallEnd(CallPhase.FAILED, "monitor_missing"), (FAILED, OutcomeCode.ESTABLISHMENT_CANCELLED, True)),
         (CallEnd(CallPhase.FAILED, "booking_cancelled"), (FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, True)),

@@ -16,14 +16,16 @@ from signaling.media.listener import PeerLost
 from tests.fakes.media_room import OFFER
 from tests.fixtures.rights import MOTHER, PRISONER, STAFF, World, family
 from tests.fixtures.waiting import eventually
-from tests.unit.services.calls_for_tests import OFFICER, Calls, calls_of
+from tests.unit.services.calls_for_tests import DAY, OFFICER, Calls, calls_of
 from visitserver.domain.calls import Call, CallPhase, OutcomeCode
 from visitserver.domain.errors import Conflict
 from visitserver.domain.identity import CheckState
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.recordings import RecordingState
+from visitserver.domain.rights import RestrictionScope
 from visitserver.domain.scheduling import BookingState
 from visitserver.services.call_history import event_of
+from visitserver.services.ports.audit import AuditFilter
 from visitserver.services.ports.calls import CallFilter
 
 
@@ -211,6 +213,26 @@ async def test_a_caller_who_waited_at_the_door_gets_the_credit_back(calls: Calls
     assert over.outcome is OutcomeCode.ADMINISTRATIVE_ERROR
     assert await balance(calls) == 1
     await calls.consumer.catch_up()
+    assert await balance(calls) == 1
+
+
+async def test_who_was_turned_away_because_the_right_was_lost_gets_the_credit_back(calls: Calls) -> None:
+    call = await calls.opened()
+    await calls.check(await calls.booking(call))
+    await calls.world.restrictions.add(
+        STAFF, scope=RestrictionScope.PERSON, subject_id=MOTHER, type="BAN", authority="court", starts_on=DAY
+    )
+    for who in (family(MOTHER), family(MOTHER), OFFICER):
+        with pytest.raises(Conflict) as refused:
+            await calls.service.join_ticket(who, call.booking_id, request_id="req_1")
+        assert refused.value.code == "right_lost"
+    async with calls.world.uow(read_only=True) as u:
+        rows = (await u.audit.rows(AuditFilter(action="call.turned_away"), PageRequest())).items
+    assert [(row.object_id, row.actor_id, row.prison_id) for row in rows] == [(call.id, MOTHER, call.prison_id)]
+    await calls.at(1800)
+    over = await calls.over(call)
+    assert (over.phase, over.outcome) == (CallPhase.NO_SHOW, OutcomeCode.ADMINISTRATIVE_CANCELLATION)
+    assert (await calls.booking(call)).state is BookingState.FAILED
     assert await balance(calls) == 1
 
 
