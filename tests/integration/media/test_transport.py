@@ -94,11 +94,11 @@ async def test_patch_demands_what_rfc_9725_demands(call: Call) -> None:
 
 async def test_a_peer_that_vanishes_is_lost_within_eight_seconds(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 6 < ice.CONSENT <= 8  # longer than a browser's slowest checks (RFC 7675: 6 s), and no longer than promised
-    monkeypatch.setattr(ice, "CONSENT", 1.5)
+    monkeypatch.setattr(ice, "CONSENT", 3.0)  # a busy machine delays the other one's checks, too
     family = await call.join("family", Side.FAMILY)
     prisoner = await call.join("prisoner", Side.PRISONER)
     family.stop_checks()
-    await eventually(lambda: len(call.heard.lost) == 1, "the loss", timeout=5)
+    await eventually(lambda: call.heard.lost, "the loss", timeout=20)
     assert call.heard.lost == [("family", call.sessions[family], PeerLost.CONSENT_EXPIRED)]
     assert call.room.session_ids == (call.sessions[prisoner],)
 
