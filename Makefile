@@ -53,7 +53,7 @@ messages: $(STAMPS)/prod ## collect the translatable strings, bring every catalo
 	$(BIN)/pybabel --quiet extract --mapping web/babel.cfg --keyword Words --keyword Problem:3 $(ERROR_WORDS) --output $(POT) --project visitserver --no-location --sort-output .
 	@for catalogue in $(CATALOGUES); do \
 		locale=$$(basename $$(dirname $$(dirname $$catalogue))); \
-		$(BIN)/pybabel --quiet update --input-file $(POT) --output-dir web/locale --locale $$locale --no-fuzzy-matching || exit 1; \
+		$(BIN)/pybabel --quiet update --width 110 --input-file $(POT) --output-dir web/locale --locale $$locale --no-fuzzy-matching || exit 1; \
 	done
 
 example-config: $(STAMPS)/prod ## configs/visitserver.example.toml again after a change of visitserver/config.py
