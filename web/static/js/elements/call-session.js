@@ -292,6 +292,8 @@ export class CallSession {
    */
   _finish(title, lines, buttons, gone = false) {
     this._over = true;
+    // Switches of a call that is over would do nothing, and its time left is no time any more.
+    this._host.classList.toggle("is-over", gone);
     this._hangUp(gone);
     this._view.closeDialog();
     this._view.setRemotes([]);
