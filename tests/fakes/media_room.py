@@ -11,7 +11,7 @@ from signaling.media.errors import PreconditionFailed, PreconditionRequired, Roo
 from signaling.media.leg import Kind, Leg, Side, TrackInfo
 from signaling.media.listener import MediaRoomListener, PeerLost, SilentListener
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
-from signaling.media.stats import NodeStats, RoomCounters
+from signaling.media.stats import EndpointCounters, NodeStats, RoomCounters
 
 OFFER = "v=0\r\n"
 
@@ -158,4 +158,5 @@ class FakeMediaNode:
         return next((room for room in self.rooms.values() if session_id in room.sessions), None)
 
     def stats(self) -> NodeStats:
-        raise NotImplementedError
+        sessions = sum(len(room.sessions) for room in self.rooms.values())
+        return NodeStats(len(self.rooms), sessions, EndpointCounters(), RoomCounters())
