@@ -12,11 +12,12 @@ from typing import overload
 import structlog
 
 from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId
+from signaling.media.answering import Transport
 from signaling.media.dtls import Certificate
 from signaling.media.endpoint import UdpEndpoint
 from signaling.media.errors import RoomClosed
 from signaling.media.rooms import OrdinaryMediaRoom, PrivilegedMediaRoom
-from signaling.media.router import MediaRoom, Transport
+from signaling.media.router import MediaRoom
 from signaling.media.stats import NodeStats, RoomCounters
 
 __all__ = ["DEFAULT_PORT", "MediaNode", "MediaRoom", "OrdinaryMediaRoom", "PrivilegedMediaRoom"]

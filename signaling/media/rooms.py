@@ -8,10 +8,11 @@ from functools import partial
 import structlog
 
 from signaling.ids import PRIVILEGED_PREFIX, CallId, OrdinaryCallId, PrivilegedCallId
+from signaling.media.answering import Transport
 from signaling.media.errors import RoomFull
 from signaling.media.leg import Leg
 from signaling.media.peer import Peer
-from signaling.media.router import MAX_WATCHERS, MediaRoom, Transport
+from signaling.media.router import MAX_WATCHERS, MediaRoom
 from signaling.media.sdp import parse_offer
 from signaling.media.session import Answer
 from signaling.media.slots import SlotPlan

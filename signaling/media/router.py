@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 
 from signaling.errors import UnknownSession
 from signaling.ids import CallId, new_id
-from signaling.media.dtls import Certificate
-from signaling.media.endpoint import UdpEndpoint
-from signaling.media.errors import PreconditionFailed, PreconditionRequired, RoomClosed, RoomFull, SdpError
-from signaling.media.forwarder import Forwarder
+from signaling.media.answering import Transport, begin_session, patch_session
+from signaling.media.errors import RoomClosed, RoomFull
 from signaling.media.gate import Gate
-from signaling.media.ice import Credentials
 from signaling.media.leg import Kind, Side, TrackInfo
 from signaling.media.listener import MediaRoomListener, PeerLost, SilentListener
 from signaling.media.peer import Peer, Publication
-from signaling.media.sdp import AnsweredLine, LocalTransport, Offer, OfferedLine, build_answer, parse_offer
-from signaling.media.sdpfrag import build_fragment, parse_fragment
+from signaling.media.sdp import Offer, parse_offer
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
-from signaling.media.slots import CnamePool, SlotPlan, arrange, make_slot
+from signaling.media.slots import SlotPlan, arrange
 from signaling.media.stats import RoomCounters
 from signaling.media.track import LegOutput, Track
 
@@ -30,17 +24,6 @@ log = structlog.get_logger(__name__)
 
 MAX_PARTICIPANTS = 5
 MAX_WATCHERS = 32
-_CODEC = {Kind.AUDIO: "opus", Kind.VIDEO: "VP8"}
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """What a node's rooms share. `clock` gives seconds of a monotonic clock; `candidates` go into every answer."""
-
-    endpoint: UdpEndpoint
-    certificate: Certificate
-    candidates: tuple[tuple[str, int], ...]
-    clock: Callable[[], float]
 
 
 class MediaRoom:
@@ -93,20 +76,7 @@ class MediaRoom:
         A restart is a fragment with another user fragment and comes with `*` or the present entity tag. Raises
         UnknownSession, SdpError, PreconditionRequired, PreconditionFailed; then nothing has changed.
         """
-        peer = self._peer(session_id)
-        if etag is None:
-            raise PreconditionRequired("a PATCH needs If-Match")
-        if etag.strip('"') not in ("*", peer.etag):
-            raise PreconditionFailed("the ICE session is another one by now")
-        parsed = parse_fragment(fragment)
-        current = peer.ice.current
-        if parsed.ice_ufrag == current.remote_ufrag:
-            if parsed.ice_pwd != current.remote_pwd:
-                raise SdpError("a new password needs a new user fragment")
-            return PatchAnswer(None, peer.etag)
-        credentials = peer.restart_ice(parsed.ice_ufrag, parsed.ice_pwd)
-        media, mid = self._mids[session_id]
-        return PatchAnswer(build_fragment(credentials, self._transport.candidates, media, mid), peer.etag)
+        return patch_session(self._transport, self._peer(session_id), self._mids[session_id], etag, fragment)
 
     async def close_session(self, session_id: str) -> None:
         """End a session. Raises UnknownSession."""
@@ -115,36 +85,10 @@ class MediaRoom:
         await peer.wait_closed()
 
     def _answer(self, offer: Offer, plan: SlotPlan, owner_id: str, *, hidden: bool) -> tuple[Peer, Answer]:
-        transport = self._transport
-        credentials = Credentials.for_remote(offer.ice_ufrag, offer.ice_pwd)
-        peer = Peer(
-            session_id=new_id("ses"),
-            owner_id=owner_id,
-            hidden=hidden,
-            room=self,
-            endpoint=transport.endpoint,
-            certificate=transport.certificate,
-            credentials=credentials,
-            is_dtls_client=offer.is_active,
-            fingerprints=offer.fingerprints,
-            publications=[_publication(line) for line in plan.published],
-            clock=transport.clock,
-        )
-        cnames = CnamePool()
-        peer.slots = tuple(make_slot(line, index, cnames, peer, hidden=hidden) for line, index in plan.slots)
-        by_mid = {slot.mid: slot for slot in peer.slots}
-        receiving = {line.mid for line in plan.published}
-        lines = {
-            line.mid: _answered(by_mid.get(line.mid), line.mid in receiving) for line in offer.lines if line.is_usable
-        }
-        local = LocalTransport(
-            credentials.local_ufrag, credentials.local_pwd, transport.certificate.fingerprint, transport.candidates
-        )
-        text = build_answer(offer, local, lines, secrets.randbits(62))
-        first = next(line for line in offer.lines if line.is_usable)
-        self._peers[peer.session_id] = peer
-        self._mids[peer.session_id] = (f"m={first.kind} 9 {first.protocol} {first.payload_type}", first.mid)
-        return peer, Answer(peer.session_id, text, peer.etag)
+        begun = begin_session(self._transport, self, offer, plan, owner_id, hidden=hidden)
+        self._peers[begun.peer.session_id] = begun.peer
+        self._mids[begun.peer.session_id] = begun.line
+        return begun.peer, begun.answer
 
     def _peer(self, session_id: str) -> Peer:
         peer = self._peers.get(session_id)
@@ -335,24 +279,3 @@ class MediaRoom:
         """Wait until the last task of every ended session is over."""
         for peer in self._ending:
             await peer.wait_closed()
-
-
-def _publication(line: OfferedLine) -> Publication:
-    if line.payload_type is None:
-        raise ValueError("not a usable m-line")
-    kind = Kind(line.kind)
-    return Publication(
-        kind=kind,
-        mid=line.mid,
-        codec=_CODEC[kind],
-        payload_type=line.payload_type,
-        clock_rate=line.clock_rate,
-        extensions=line.extensions,
-        feedback=line.feedback,
-    )
-
-
-def _answered(slot: Forwarder | None, receives: bool) -> AnsweredLine:
-    if slot is None:
-        return AnsweredLine(receives=receives, ssrc=None)
-    return AnsweredLine(receives=receives, ssrc=slot.ssrc, cname=slot.cname, stream=f"slot-{slot.index}")
