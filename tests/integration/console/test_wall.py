@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.e2e.support import axe
 from tests.e2e.support.browser import PHONE, WIDE, Visitor, visitor
@@ -17,6 +18,8 @@ from tests.integration.console.house import ConsoleHouse, Pair, join, picture
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.scheduling import SupervisionLevel
 from visitserver.services.ports.audit import AuditFilter
+
+WALL_QUESTION = re.compile(r"/api/calls(\?|$)")
 
 
 @dataclass
@@ -148,6 +151,40 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
     assert "Shows a letter. P T M 1 2 3" in json.dumps([dict(event.data) for event in events])
     for action in ("call.hold", "call.resume", "call.bookmark", "call.mute", "call.terminate"):
         assert live.call.id in await audited(house, action), action
+
+
+async def test_an_answer_from_before_a_pause_does_not_turn_the_wall_back(house: ConsoleHouse, chrome: Browser) -> None:
+    async with live_call(house, chrome) as live, house.staff(chrome, "officer") as officer:
+        page, where = officer.page, tile(officer.page, live.call)
+        await page.goto("/staff/wall")
+        await expect(page.locator(where + " .state-word")).to_have_text("Live")
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            answer = await route.fetch()
+            asked.set()
+            await go_on.wait()
+            await route.fulfill(response=answer)
+
+        await page.route(WALL_QUESTION, late, times=1)
+        await asyncio.wait_for(asked.wait(), 60)
+        await page.keyboard.press("p")
+        await page.locator("#ask-hold").get_by_label("Behaviour").check()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(where + " .state-word")).to_have_text("Paused")
+        await page.locator(where + " .state-word").evaluate(
+            """element => {
+              window.shown = [];
+              new MutationObserver(() => window.shown.push(element.textContent))
+                .observe(element, {childList: true, characterData: true, subtree: true});
+            }"""
+        )
+        async with page.expect_response(WALL_QUESTION):  # the late one
+            go_on.set()
+        async with page.expect_response(WALL_QUESTION):  # and one after it
+            pass
+        await expect(page.locator(where + " .state-word")).to_have_text("Paused")
+        assert await page.evaluate("() => window.shown") == []
 
 
 async def test_a_required_watch_lets_the_call_begin(house: ConsoleHouse, chrome: Browser) -> None:

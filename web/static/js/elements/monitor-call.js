@@ -24,6 +24,7 @@ class MonitorCall extends HTMLElement {
     /** @type {MonitorWatch | null} */
     this._watch = null;
     this._skew = 0;
+    this._asked = 0;
   }
 
   connectedCallback() {
@@ -57,10 +58,13 @@ class MonitorCall extends HTMLElement {
     return /** @type {import("./words.js").Words} */ (this._words);
   }
 
+  /** Ask how the call is, and again a while after the answer. Only the newest question's answer counts. */
   async _load() {
     clearTimeout(this._next);
+    const asked = ++this._asked;
     try {
       const { now, call, events } = await this._api.call(this.getAttribute("call") ?? "", this._events?.last ?? 0);
+      if (asked !== this._asked) return;
       this._skew = Date.parse(now) - Date.now();
       this._show(call);
       this._events?.add(events);
@@ -71,6 +75,7 @@ class MonitorCall extends HTMLElement {
         return;
       }
     } catch (error) {
+      if (asked !== this._asked) return;
       this.classList.add("stale");
       this._tell(failureWords(this._say, error), "bad");
     }

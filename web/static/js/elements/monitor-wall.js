@@ -25,6 +25,7 @@ class MonitorWall extends HTMLElement {
     /** @type {string | null} */
     this._chosen = null;
     this._skew = 0;
+    this._asked = 0;
   }
 
   connectedCallback() {
@@ -53,11 +54,16 @@ class MonitorWall extends HTMLElement {
     this._stopAll();
   }
 
-  /** Ask for the wall, and again a while after the answer: never two questions at once. */
+  /**
+   * Ask for the wall, and again a while after the answer. Only the newest question's answer counts: one asked before an
+   * officer's act may come in after it, and would show the call as it was.
+   */
   async _load() {
     clearTimeout(this._next);
+    const asked = ++this._asked;
     try {
       const wall = await this._api.wall(this.getAttribute("query") ?? "");
+      if (asked !== this._asked) return;
       this._skew = Date.parse(wall.now) - Date.now();
       this._show(wall.calls);
       this._showDoor(wall.door);
@@ -66,6 +72,7 @@ class MonitorWall extends HTMLElement {
       if (this._lost) this._tell("", "good");
       this._lost = false;
     } catch (error) {
+      if (asked !== this._asked) return;
       this.classList.add("stale");
       if (!this._lost) this._tell(failureWords(this._say, error), "bad");
       this._lost = true;
