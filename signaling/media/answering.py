@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from signaling.ids import new_id
+from signaling.media.candidates import Candidate
 from signaling.media.dtls import Certificate
 from signaling.media.endpoint import UdpEndpoint
 from signaling.media.errors import PreconditionFailed, PreconditionRequired, SdpError
@@ -28,7 +29,7 @@ class Transport:
 
     endpoint: UdpEndpoint
     certificate: Certificate
-    candidates: tuple[tuple[str, int], ...]
+    candidates: tuple[Candidate, ...]
     clock: Callable[[], float]
 
 

@@ -13,6 +13,7 @@ import structlog
 
 from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId
 from signaling.media.answering import Transport
+from signaling.media.candidates import Candidate, host_candidates
 from signaling.media.dtls import Certificate
 from signaling.media.endpoint import UdpEndpoint
 from signaling.media.errors import RoomClosed
@@ -149,11 +150,11 @@ class MediaNode:
             except Exception:  # one room's trouble is not the others'
                 log.exception("tick failed", call_id=room.call_id)
 
-    def _candidates(self) -> tuple[tuple[str, int], ...]:
+    def _candidates(self) -> tuple[Candidate, ...]:
         if self._advertised:
-            return self._advertised
+            return host_candidates(self._advertised, ["udp"])
         host, port = self._endpoint.address
-        return ((_own_address() if host == _ALL_INTERFACES else host, port),)
+        return host_candidates([(_own_address() if host == _ALL_INTERFACES else host, port)], ["udp"])
 
 
 def _own_address() -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription
 
+from signaling.media.candidates import Candidate, candidate_lines
 from signaling.media.errors import SdpError
 from signaling.media.leg import Kind
 from signaling.media.rtp import ExtensionIds
@@ -211,7 +212,7 @@ class LocalTransport:
     ice_ufrag: str
     ice_pwd: str
     fingerprint: tuple[str, str]
-    candidates: tuple[tuple[str, int], ...]
+    candidates: tuple[Candidate, ...]
 
 
 def build_answer(
@@ -279,12 +280,3 @@ def _direction(answered: AnsweredLine) -> str:
     if answered.ssrc is not None:
         return "sendrecv" if answered.receives else "sendonly"
     return "recvonly" if answered.receives else "inactive"
-
-
-def candidate_lines(candidates: Sequence[tuple[str, int]]) -> list[str]:
-    """Host candidates (RFC 8839 section 5.1), the first the most preferred (RFC 8445 section 5.1.2)."""
-    text = []
-    for number, (host, port) in enumerate(candidates):
-        priority = 126 << 24 | (65535 - number) << 8 | 255
-        text.append(f"a=candidate:{number + 1} 1 udp {priority} {host} {port} typ host")
-    return [*text, "a=end-of-candidates"]

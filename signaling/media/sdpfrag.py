@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from signaling.media.candidates import Candidate, candidate_lines
 from signaling.media.ice import Credentials
-from signaling.media.sdp import candidate_lines, check_ice, check_size
+from signaling.media.sdp import check_ice, check_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def parse_fragment(text: str) -> Fragment:
     return Fragment(checked_ufrag, checked_pwd, mid)
 
 
-def build_fragment(credentials: Credentials, candidates: Sequence[tuple[str, int]], media_line: str, mid: str) -> str:
+def build_fragment(credentials: Credentials, candidates: Sequence[Candidate], media_line: str, mid: str) -> str:
     """Our side after a restart: new credentials, the same candidates; `media_line` and `mid` of the bundle's first."""
     lines = [
         "a=ice-lite",

@@ -8,6 +8,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from signaling.media.candidates import host_candidates
 from signaling.media.errors import SdpError
 from signaling.media.ice import Credentials
 from signaling.media.sdp import AnsweredLine, LocalTransport, build_answer, parse_offer
@@ -21,7 +22,7 @@ LOCAL = LocalTransport(
     "ourufrag",
     "ourpassword-of-24-letters".replace("-", ""),
     ("sha-256", "AA:" * 31 + "AA"),
-    (("192.0.2.7", 8189), ("198.51.100.7", 9)),
+    host_candidates([("192.0.2.7", 8189), ("198.51.100.7", 9)], ["udp"]),
 )
 
 
@@ -202,11 +203,12 @@ def test_fragments() -> None:
     )
     assert (fragment.ice_ufrag, fragment.ice_pwd, fragment.mid) == ("EsAw", "P2uYro0UCOQ4zxjKXaWCBui1", "0")
     credentials = Credentials.for_remote(fragment.ice_ufrag, fragment.ice_pwd)
-    text = build_fragment(credentials, [("192.0.2.7", 8189)], "m=audio 9 UDP/TLS/RTP/SAVPF 111", "0")
+    text = build_fragment(credentials, host_candidates([("192.0.2.7", 8189)]), "m=audio 9 UDP/TLS/RTP/SAVPF 111", "0")
     again = parse_fragment(text)
     assert (again.ice_ufrag, again.ice_pwd) == (credentials.local_ufrag, credentials.local_pwd)
     assert "a=ice-lite" in text
-    assert "192.0.2.7 8189 typ host" in text
+    assert "192.0.2.7 8189 typ host\r\n" in text
+    assert "192.0.2.7 8189 typ host tcptype passive\r\n" in text
 
 
 @pytest.mark.parametrize(
