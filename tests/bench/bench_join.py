@@ -36,7 +36,7 @@ async def joined(browser: Browser, base: str, url: str, lines: list[list[str]]) 
         await person.page.goto("/")
         await person.page.evaluate("([url, lines]) => start(url, lines)", [url, lines])
         wanted = "slots.find(slot => slot.kind === 'video').firstFrame"
-        await person.page.wait_for_function(f"{wanted} !== null", timeout=20_000)
+        await person.page.wait_for_function(f"{wanted} !== null", timeout=60_000)
         return float(await person.page.evaluate(wanted))
 
 

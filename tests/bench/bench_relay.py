@@ -208,7 +208,7 @@ class Load:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(command).encode() + b"\n")
-        line = await asyncio.wait_for(self.process.stdout.readline(), 30)
+        line = await asyncio.wait_for(self.process.stdout.readline(), 60)
         if not line:
             raise RuntimeError("the relay's process has ended")
         answer: dict[str, Any] = json.loads(line)
@@ -303,7 +303,7 @@ async def bench(calls: int, seconds: float) -> dict[str, Any]:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), 10)
+            await asyncio.wait_for(process.wait(), 60)
         except TimeoutError:
             process.kill()
             await process.wait()

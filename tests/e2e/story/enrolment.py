@@ -61,7 +61,7 @@ async def prove_identity(family: Person, folder: Path) -> None:
     await family.page.get_by_role("button", name="Open the camera").wait_for(timeout=60_000)
     await family.page.get_by_role("button", name="Open the camera").click()
     await family.page.get_by_role("button", name="Start").click()
-    await family.page.get_by_role("button", name="Send").wait_for(timeout=30_000)
+    await family.page.get_by_role("button", name="Send").wait_for(timeout=60_000)
     await family.shows("identity-selfie")
     await family.page.get_by_role("button", name="Send").click()
     await family.page.get_by_role("heading", name="Send it to the officer").wait_for(timeout=60_000)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
 
 from tests.fixtures.requirements import REPOSITORY, program
 
@@ -39,6 +39,10 @@ FLAGS: Final = (
     "--allow-loopback-in-peer-connection",
     "--autoplay-policy=no-user-gesture-required",
 )
+
+
+# Playwright's own five seconds are less than a page may take on two busy cores; a wait that is met costs nothing.
+expect.set_options(timeout=60_000)
 
 
 @asynccontextmanager
@@ -141,7 +145,7 @@ async def visitor(
         locale=locale,
         permissions=["camera", "microphone"],
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     page = await context.new_page()
     person = Visitor(page, context, Complaints(allow=list(allow)))
     person.complaints.watch(page)

@@ -30,15 +30,15 @@ async def open_recording(page: Page, recording_id: str) -> None:
     await page.goto(f"/staff/recordings/{recording_id}")
     await page.fill("#open-reason", "Complaint 14 of the caller.")
     await page.get_by_role("button", name="Open", exact=True).click()
-    await expect(page.locator("recording-player[data-open]")).to_be_visible(timeout=30_000)
+    await expect(page.locator("recording-player[data-open]")).to_be_visible(timeout=60_000)
     await until(page, "[...document.querySelectorAll('recording-player video')].every(video => video.readyState >= 3)")
 
 
 async def until(page: Page, what: str) -> None:
     """Wait until the expression gives true in the page."""
-    deadline = asyncio.get_running_loop().time() + 30
+    deadline = asyncio.get_running_loop().time() + 60
     while not await page.evaluate(what):
-        assert asyncio.get_running_loop().time() < deadline, f"not within 30 s: {what}"
+        assert asyncio.get_running_loop().time() < deadline, f"not within 60 s: {what}"
         await asyncio.sleep(0.05)
 
 

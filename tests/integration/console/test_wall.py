@@ -73,9 +73,9 @@ async def start_watch(page: Page, where: str, ground: str = "Sample") -> None:
 
 async def until(page: Page, what: str, argument: object = None) -> None:
     """Wait until the function `what` gives true in the page. (By asking: the page's CSP forbids to evaluate in it.)"""
-    deadline = asyncio.get_running_loop().time() + 40
+    deadline = asyncio.get_running_loop().time() + 60
     while not await page.evaluate(what, argument):
-        assert asyncio.get_running_loop().time() < deadline, f"not within 40 s: {what}"
+        assert asyncio.get_running_loop().time() < deadline, f"not within 60 s: {what}"
         await asyncio.sleep(0.1)
 
 

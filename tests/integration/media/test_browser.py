@@ -23,7 +23,7 @@ async def _join(page: Page, url: str, lines: list[list[str]]) -> dict[str, float
     return timing
 
 
-async def _until(page: Page, condition: str, what: str, timeout: float = 20) -> dict[str, Any]:
+async def _until(page: Page, condition: str, what: str, timeout: float = 60) -> dict[str, Any]:
     """Wait until `condition`, an expression over `report` (what seen() gives), is true."""
     async with asyncio.timeout(timeout):
         while True:

@@ -263,7 +263,7 @@ async def test_requests_for_keyframes_are_merged_until_one_comes(call: Call) -> 
         prisoner.send_rtcp(RtcpRrPacket(1), RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=ssrc))
     await eventually(lambda: call.room.counters().pli_received == 20, "the requests")
     assert call.room.counters().pli_sent - before <= 1
-    await eventually(lambda: call.room.counters().pli_sent - before >= 2, "a repeated request", timeout=3)
+    await eventually(lambda: call.room.counters().pli_sent - before >= 2, "a repeated request")
     send(family, 5, 1, key_at=5)
     await call.received(12)
     sent = call.room.counters().pli_sent
@@ -277,7 +277,7 @@ async def test_talking_is_noticed_and_its_end_too(call: Call) -> None:
     for number in range(10):
         family.send_rtp("audio", b"loud", number * 960, level=25)
     await eventually(lambda: ("family", 25) in call.heard.talked, "talking")
-    await eventually(lambda: call.heard.talked[-1] == ("family", 127), "silence", timeout=3)
+    await eventually(lambda: call.heard.talked[-1] == ("family", 127), "silence")
 
 
 async def test_a_new_source_on_the_same_line_is_a_new_track(call: Call) -> None:

@@ -108,7 +108,7 @@ key_file = "{tmp_path}/keys/identity.key"
             async with web.get("/staff/wall") as wall:
                 assert wall.status == 403
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
         said = (await log).decode()
         assert "Traceback" not in said, said

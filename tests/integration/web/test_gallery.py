@@ -150,7 +150,7 @@ async def test_five_pictures_of_a_face_are_sent(site: Site) -> None:
         page = await show(person, "identity-selfie", site.url)
         await page.get_by_role("button", name="Open the camera").click()
         await page.get_by_role("button", name="Start", exact=True).click()
-        await page.get_by_role("button", name="Send").click(timeout=20_000)
+        await page.get_by_role("button", name="Send").click(timeout=60_000)
         await page.wait_for_url("**/identity")
     assert site.gallery.uploads == [("/api/identity/selfies", {"frame": 5, "prompt": 5})]
 

@@ -20,7 +20,7 @@ async def test_a_failing_job_is_counted_and_runs_again() -> None:
     registry = CollectorRegistry()
     runner = JobRunner([Job("fragile", 0.01, work)], registry)
     runner.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await again.wait()
     await runner.stop()
     assert registry.get_sample_value("visit_job_failures_total", {"job": "fragile"}) == 1
@@ -43,7 +43,7 @@ async def test_a_run_that_hangs_is_ended_and_does_not_stop_the_others() -> None:
     registry = CollectorRegistry()
     runner = JobRunner([Job("hangs", 60, hang, limit=0.05), Job("other", 60, work)], registry)
     runner.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await hung.wait()
         await other.wait()
     await runner.stop()
@@ -63,7 +63,7 @@ async def test_after_stop_nothing_runs() -> None:
 
     runner = JobRunner([Job("long", 60, work)], CollectorRegistry())
     runner.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await started.wait()
     await runner.stop()
     assert cancelled.is_set()

@@ -158,7 +158,7 @@ class Calls:
     async def over(self, call: Call) -> Call:
         """The call once its outcome is stored."""
         room = self.node.rooms.get(self.id(call))
-        await asyncio.wait_for(room.over.wait(), 5)
+        await asyncio.wait_for(room.over.wait(), 60)
         await self.consumer.catch_up()
         return await self.stored(call)
 

@@ -37,7 +37,7 @@ async def calls(world: World) -> AsyncIterator[Calls]:
 
 async def until(calls: Calls, call: Call, type: str) -> None:
     """Wait for an event of that type to be the last that is stored."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             events = await calls.service.events(OFFICER, call.id)
             if events and events[-1].type == type:
@@ -149,7 +149,7 @@ async def test_a_consumer_that_stops_has_stored_what_the_node_said_last(calls: C
     await calls.go_live(call)
     await calls.node.stop()
     await calls.consumer.stop()
-    await asyncio.wait_for(following, 1)
+    await asyncio.wait_for(following, 60)
     events = await calls.service.events(OFFICER, call.id)
     assert events[-1].type == "recorder_sealed"
     await calls.consumer.stop()
@@ -311,7 +311,7 @@ async def test_a_call_that_is_over_is_not_opened_again_by_who_is_behind(calls: C
     await calls.go_live(call)
     await calls.service.terminate(OFFICER, call.id, "why", "")
     room = calls.node.rooms.get(calls.id(call))
-    await asyncio.wait_for(room.over.wait(), 5)
+    await asyncio.wait_for(room.over.wait(), 60)
     await eventually(lambda: len(calls.node.rooms) == 0, "the room is closed")
     await calls.opener.run_once()  # the store does not know yet
     assert len(calls.node.rooms) == 0

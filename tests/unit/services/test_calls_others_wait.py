@@ -85,7 +85,7 @@ async def test_an_opener_takes_the_prisoner_before_the_booking(calls: Calls) -> 
 
     async def somebody_waits(session: AsyncSession) -> None:
         """Return once a transaction of this database waits for a name."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if await session.scalar(WAITING):
                     return
@@ -95,7 +95,7 @@ async def test_an_opener_takes_the_prisoner_before_the_booking(calls: Calls) -> 
         await u.lock(f"prisoner:{PRISONER}")
         opening = asyncio.create_task(calls.opener.run_once())
         await somebody_waits(cast(SqlUnitOfWork, u).session)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             found = await u.scheduling.get_booking(booking.id, for_update=True)
         assert found.state is BookingState.BOOKED
     assert await opening == 0

@@ -31,19 +31,19 @@ async def connect(on: Stage, **options: Any) -> ClientWebSocketResponse:
 async def hello(on: Stage, call_id: CallId, who: str = "family") -> ClientWebSocketResponse:
     socket = await connect(on)
     await socket.send_json({"type": "hello", "ticket": on.ticket(call_id, who)})
-    assert (await socket.receive_json(timeout=2))["type"] == "welcome"
+    assert (await socket.receive_json(timeout=30))["type"] == "welcome"
     return socket
 
 
 async def until(socket: ClientWebSocketResponse, type: str) -> dict[str, Any]:
     while True:
-        message: dict[str, Any] = await socket.receive_json(timeout=2)
+        message: dict[str, Any] = await socket.receive_json(timeout=30)
         if message["type"] == type:
             return message
 
 
 async def closing(socket: ClientWebSocketResponse) -> int | None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while (await socket.receive()).type not in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
             pass
     return socket.close_code
@@ -65,7 +65,7 @@ async def test_pings_do_not_keep_a_socket_that_says_no_hello(on: Stage) -> None:
 
 
 async def until_text(socket: ClientWebSocketResponse) -> dict[str, Any]:
-    async with asyncio.timeout(LIMITS.hello * 6):
+    async with asyncio.timeout(60):
         while (message := await socket.receive()).type is not WSMsgType.TEXT:
             pass
     given: dict[str, Any] = message.json()
@@ -77,9 +77,9 @@ async def test_hello_welcome_ping_pong(on: Stage) -> None:
     await on.open(given)
     socket = await hello(on, given.call_id)
     await socket.send_json({"type": "ping", "t": 12.5})
-    assert await socket.receive_json(timeout=2) == {"type": "pong", "t": 12.5}
+    assert await socket.receive_json(timeout=30) == {"type": "pong", "t": 12.5}
     await socket.send_json({"type": "ping"})
-    assert (await socket.receive_json(timeout=2))["type"] == "pong"
+    assert (await socket.receive_json(timeout=30))["type"] == "pong"
 
 
 async def test_a_call_is_heard_from_lobby_to_end(on: Stage) -> None:
@@ -127,7 +127,7 @@ async def test_whoever_does_not_say_hello_properly_is_shown_out(on: Stage, first
     await on.open(charter())
     socket = await connect(on)
     await socket.send_str(first)
-    error = await socket.receive_json(timeout=2)
+    error = await socket.receive_json(timeout=30)
     assert (error["type"], error["code"]) == ("error", code)
     assert "xxx" not in error["detail"]
     assert await closing(socket) == 1008
@@ -135,7 +135,7 @@ async def test_whoever_does_not_say_hello_properly_is_shown_out(on: Stage, first
 
 async def test_silence_at_the_door_is_not_waited_for(on: Stage) -> None:
     socket = await connect(on)
-    assert (await socket.receive_json(timeout=2))["code"] == "no_hello"
+    assert (await socket.receive_json(timeout=30))["code"] == "no_hello"
     assert await closing(socket) == 1008
 
 
@@ -168,10 +168,10 @@ async def test_a_client_that_no_longer_answers_is_gone_after_the_heartbeat(on: S
     await on.open(given)
     socket = await connect(on, autoping=False)
     await socket.send_json({"type": "hello", "ticket": on.ticket(given.call_id)})
-    await socket.receive_json(timeout=2)
+    await socket.receive_json(timeout=30)
     assert _present(on, given.call_id)
     # The connection stays open, but pings are not answered: a machine that was put to sleep.
-    await eventually(lambda: not _present(on, given.call_id), "the participant was missed", timeout=5)
+    await eventually(lambda: not _present(on, given.call_id), "the participant was missed")
 
 
 async def test_leaving_is_noticed_at_once(on: Stage) -> None:
@@ -179,7 +179,7 @@ async def test_leaving_is_noticed_at_once(on: Stage) -> None:
     await on.open(given)
     socket = await hello(on, given.call_id)
     await socket.close()
-    await eventually(lambda: not _present(on, given.call_id), "the participant left", timeout=2)
+    await eventually(lambda: not _present(on, given.call_id), "the participant left")
     left = on.node.rooms.get(given.call_id).machine.events[-1]
     assert (left.type.value, left.cause) == ("left", "closed")
 
@@ -189,7 +189,7 @@ async def test_an_officer_s_channel(on: Stage) -> None:
     await on.open(given)
     socket = await connect(on)
     await socket.send_json({"type": "hello", "ticket": on.warrant(given.call_id), "call_id": given.call_id})
-    assert (await socket.receive_json(timeout=2))["role"] == "officer"
+    assert (await socket.receive_json(timeout=30))["role"] == "officer"
     await on.control.bookmark(given.call_id, OFFICER, "look")
     assert (await until(socket, "event"))["event"]["data"] == {"note": "look"}
 
@@ -201,7 +201,7 @@ async def test_a_privileged_call_has_no_officer_s_channel(on: Stage) -> None:
     for token in (on.warrant(ordinary.call_id), on.ticket(given.call_id)):
         socket = await connect(on)
         await socket.send_json({"type": "hello", "ticket": token, "call_id": given.call_id})
-        assert (await socket.receive_json(timeout=2))["code"] == "privileged_call"
+        assert (await socket.receive_json(timeout=30))["code"] == "privileged_call"
         assert await closing(socket) == 1008
     await hello(on, given.call_id)
 

@@ -166,7 +166,7 @@ async def test_the_recorder_hears_the_call_from_its_first_event_to_its_end() -> 
     assert scene.media.legs == {"recorder": leg}  # type: ignore[attr-defined]
     scene.clock.now = END
     scene.room.tick()
-    await asyncio.wait_for(scene.room.over.wait(), 2)
+    await asyncio.wait_for(scene.room.over.wait(), 60)
     assert leg.sealed == ["call_over"]
     assert leg.closed == ["call_over", "removed"]
     heard = [event.type for event in leg.events]
@@ -236,7 +236,7 @@ async def test_a_recording_that_cannot_be_sealed_does_not_keep_the_call_from_end
     leg.seal_error = OSError("no space")
     await scene.live()
     scene.room.terminate(OFFICER, "why", "")
-    await asyncio.wait_for(scene.room.over.wait(), 2)
+    await asyncio.wait_for(scene.room.over.wait(), 60)
     assert scene.types()[-2:] == [EventType.RECORDER_FAILED, EventType.TERMINATED]
     assert scene.events[-2].cause == "seal_failed"
 
@@ -251,7 +251,7 @@ async def test_the_call_is_over_only_when_the_recording_is_sealed() -> None:
         await asyncio.sleep(0)
     assert (scene.phase, scene.room.over.is_set()) == (Phase.ENDING, False)
     leg.may_seal.set()
-    await asyncio.wait_for(scene.room.over.wait(), 2)
+    await asyncio.wait_for(scene.room.over.wait(), 60)
     assert scene.phase is Phase.TERMINATED
 
 
