@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from signaling.call_rules import CallRules, due_notice, gone_sides, missing, target_phase
+from signaling.call_rules import CallRules, due_notice, gone_sides, missing, recorder_missing, target_phase
 from signaling.calls import (
     BEFORE_LIVE,
     FINAL,
@@ -28,7 +28,7 @@ from signaling.calls import (
     replay,
 )
 from signaling.capabilities import CallCharter
-from signaling.errors import InvalidRequest, RecorderRequired, UnknownParticipant, WrongState
+from signaling.errors import InvalidRequest, ParticipantRemoved, RecorderRequired, UnknownParticipant, WrongState
 from signaling.ids import parse_call_id
 from signaling.media.leg import Kind, Side
 
@@ -60,6 +60,8 @@ class CallMachine:
     def joined(self, now: datetime, participant_id: str, side: Side, identity_check_id: str) -> list[CallEvent]:
         """Somebody showed a good join ticket for the first time, or came back."""
         self._require_open()
+        if participant_id in self.state.removed:
+            raise ParticipantRemoved("an officer has taken this person out of the call")
         known = self.state.people.get(participant_id)
         if known is not None and known.present:
             return []
@@ -165,21 +167,52 @@ class CallMachine:
         """An officer lifts his hold. WrongState if there is none; RecorderRequired if only the recorder is missing."""
         _require_staff(actor, reason)
         if not self.state.held_by_officer:
-            if self.state.phase is Phase.HELD:
+            if recorder_missing(self.charter, self.state) and self.state.phase is Phase.HELD:
                 raise RecorderRequired("the call must be recorded and has no recorder")
+            if self.state.held_sides:
+                raise WrongState("participants are held, each by themselves: resume them")
             raise WrongState("the call is not held")
         mark = len(self.events)
         self._record(now, EventType.HOLD_LIFTED, actor, "officer", {"reason": reason})
+        return self._settled(mark, now, actor)
+
+    def hold_participant(
+        self, now: datetime, participant_id: str, actor: Actor, reason: str, words: str = ""
+    ) -> list[CallEvent]:
+        """An officer pauses one participant: he neither receives nor is heard or seen. `words` are for him alone."""
+        self._require_participant(participant_id, actor, reason)
+        if participant_id in self.state.held_people:
+            return []
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "reason": reason, "words": words}
+        self._record(now, EventType.PARTICIPANT_HELD, actor, "officer", data)
+        return self._settled(mark, now, actor)
+
+    def resume_participant(self, now: datetime, participant_id: str, actor: Actor, reason: str) -> list[CallEvent]:
+        """An officer lifts the pause of one participant. WrongState if there is none."""
+        self._require_participant(participant_id, actor, reason)
+        if participant_id not in self.state.held_people:
+            raise WrongState("the participant is not held")
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "reason": reason}
+        self._record(now, EventType.PARTICIPANT_RESUMED, actor, "officer", data)
+        return self._settled(mark, now, actor)
+
+    def remove_participant(
+        self, now: datetime, participant_id: str, actor: Actor, reason: str, words: str
+    ) -> list[CallEvent]:
+        """An officer takes one participant out of the call for good. `words` are for him alone."""
+        self._require_participant(participant_id, actor, reason)
+        mark = len(self.events)
+        data = {"participant_id": participant_id, "reason": reason, "words": words}
+        self._record(now, EventType.PARTICIPANT_REMOVED, actor, "officer", data)
         return self._settled(mark, now, actor)
 
     def mute(
         self, now: datetime, participant_id: str, kind: Kind, muted: bool, actor: Actor, reason: str
     ) -> list[CallEvent]:
         """An officer mutes or unmutes a participant's audio or video in the relay."""
-        _require_staff(actor, reason)
-        self._require_open()
-        if participant_id not in self.state.people:
-            raise UnknownParticipant("the call has no such participant")
+        self._require_participant(participant_id, actor, reason)
         mark = len(self.events)
         data = {"participant_id": participant_id, "kind": kind.value, "muted": muted, "reason": reason}
         self._record(now, EventType.MUTED, actor, "officer", data)
@@ -340,6 +373,12 @@ class CallMachine:
         )
         self.state = apply(self.state, event)
         self.events.append(event)
+
+    def _require_participant(self, participant_id: str, actor: Actor, reason: str) -> None:
+        _require_staff(actor, reason)
+        self._require_open()
+        if participant_id not in self.state.people or participant_id in self.state.removed:
+            raise UnknownParticipant("the call has no such participant")
 
     def _require_open(self) -> None:
         if not self.is_open:

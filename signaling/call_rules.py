@@ -58,6 +58,9 @@ def target_phase(
     gone = gone_sides(charter, state)
     if gone:
         return Phase.RECONNECTING, "side_gone", {"sides": gone}
+    if state.held_sides:
+        # A side that neither sees nor is seen has no visit: its minutes must not run.
+        return Phase.HELD, "side_held", {"sides": sorted(side.value for side in state.held_sides)}
     since = state.monitor_gone_since
     waiting = state.phase is Phase.WAITING_MONITOR or since is None or now - since >= rules.monitor_grace
     if monitor_missing(charter, state) and waiting:

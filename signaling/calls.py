@@ -70,6 +70,9 @@ class EventType(StrEnum):
     HOLD_PLACED = "hold_placed"
     HOLD_LIFTED = "hold_lifted"
     MUTED = "muted"
+    PARTICIPANT_HELD = "participant_held"
+    PARTICIPANT_RESUMED = "participant_resumed"
+    PARTICIPANT_REMOVED = "participant_removed"
     BOOKMARK = "bookmark"
     SAID = "said"
     NOTICE = "notice"
@@ -211,6 +214,8 @@ class CallState:
     recorder: Recorder = Recorder.ABSENT
     held_by_officer: bool = False
     muted: frozenset[tuple[str, Kind]] = frozenset()
+    held_people: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # participant -> words to him
+    removed: frozenset[str] = frozenset()
     noticed: frozenset[int] = frozenset()  # minutes
     finished_seconds: float = 0.0  # live time up to the last pause
     live_since: datetime | None = None
@@ -222,6 +227,14 @@ class CallState:
     def connected_sides(self) -> frozenset[Side]:
         """The sides of which somebody has media with the relay."""
         return frozenset(person.side for person in self.people.values() if person.connected)
+
+    @property
+    def held_sides(self) -> frozenset[Side]:
+        """The sides of which somebody is connected, and everybody who is has been paused by an officer."""
+        active = {
+            person.side for name, person in self.people.items() if person.connected and name not in self.held_people
+        }
+        return self.connected_sides - active
 
     def connected_seconds(self, now: datetime) -> float:
         """Seconds the call has been live. Holds, waits and reconnecting do not count."""
@@ -307,12 +320,31 @@ def _with_fact(state: CallState, event: CallEvent) -> CallState:
         case EventType.MUTED:
             key = (str(data["participant_id"]), Kind(data["kind"]))
             return replace(state, muted=state.muted | {key} if data["muted"] else state.muted - {key})
+        case EventType.PARTICIPANT_HELD:
+            held = {**state.held_people, _known(state, data["participant_id"]): str(data.get("words", ""))}
+            return replace(state, held_people=MappingProxyType(held))
+        case EventType.PARTICIPANT_RESUMED:
+            return replace(state, held_people=_without(state, _known(state, data["participant_id"])))
+        case EventType.PARTICIPANT_REMOVED:
+            gone = _known(state, data["participant_id"])
+            state = _changed(state, gone, present=False, connected=False)
+            return replace(state, held_people=_without(state, gone), removed=state.removed | {gone})
         case EventType.NOTICE:
             return replace(state, noticed=state.noticed | {int(data["minutes"])})
         case EventType.REOPENED:
             return _reopened(state, event)
         case _:
             return state
+
+
+def _known(state: CallState, participant_id: str) -> str:
+    if participant_id not in state.people:
+        raise BrokenHistory("an event about somebody who never joined")
+    return participant_id
+
+
+def _without(state: CallState, participant_id: str) -> Mapping[str, str]:
+    return MappingProxyType({name: words for name, words in state.held_people.items() if name != participant_id})
 
 
 def _person(state: CallState, participant_id: str, person: Person) -> CallState:

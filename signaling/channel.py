@@ -23,7 +23,9 @@ from signaling.messages import (
     Ping,
     Pong,
     Quality,
+    Report,
     ServerMessage,
+    View,
     parse_client_message,
 )
 from signaling.rate import TokenBucket
@@ -55,7 +57,7 @@ class ChannelHost(Protocol):
 class Attachment(Protocol):
     """A channel's place in its room."""
 
-    def report(self, report: Device | Quality) -> None:
+    def report(self, report: Report) -> None:
         """What the client says of itself."""
         ...
 
@@ -165,7 +167,7 @@ async def _listen(
         match _parsed(raw):
             case Ping(t=t):
                 channel.send(Pong(t=t))
-            case Device() | Quality() as report:
+            case Device() | Quality() | View() as report:
                 attachment.report(report)
             case Hello():
                 raise InvalidRequest("hello was said already")
@@ -173,7 +175,7 @@ async def _listen(
     return "closed" if code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) else "lost"
 
 
-def _parsed(raw: WSMessage) -> Hello | Ping | Device | Quality:
+def _parsed(raw: WSMessage) -> Hello | Ping | Report:
     if raw.type is not WSMsgType.TEXT:
         raise InvalidRequest("messages are text")
     return parse_client_message(raw.data)

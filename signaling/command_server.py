@@ -13,6 +13,7 @@ from signaling.commands import (
     Hold,
     Mute,
     Open,
+    Remove,
     Resume,
     Say,
     Snapshot,
@@ -46,7 +47,7 @@ class CommandServer:
             case Events():
                 events = self._rooms.events(_call_id(command.call_id))
                 return {"events": [event.to_json() for event in events if event.sequence > command.after]}
-            case Snapshot() | Hold() | Resume() | Mute() | Terminate() | Cancel() | Bookmark() | Say():
+            case Snapshot() | Hold() | Resume() | Remove() | Mute() | Terminate() | Cancel() | Bookmark() | Say():
                 room = self._rooms.get(_call_id(command.call_id))
                 _intervene(room, command)
             case _:
@@ -57,12 +58,22 @@ class CommandServer:
         return room.snapshot(self._node_id).model_dump(mode="json")
 
 
-def _intervene(room: Room, command: Snapshot | Hold | Resume | Mute | Terminate | Cancel | Bookmark | Say) -> None:
+def _intervene(
+    room: Room, command: Snapshot | Hold | Resume | Remove | Mute | Terminate | Cancel | Bookmark | Say
+) -> None:
     match command:
         case Hold():
-            room.hold(command.actor, command.reason, command.words)
+            if command.participant_id is None:
+                room.hold(command.actor, command.reason, command.words)
+            else:
+                room.hold_participant(command.participant_id, command.actor, command.reason, command.words)
         case Resume():
-            room.resume(command.actor, command.reason)
+            if command.participant_id is None:
+                room.resume(command.actor, command.reason)
+            else:
+                room.resume_participant(command.participant_id, command.actor, command.reason)
+        case Remove():
+            room.remove_participant(command.participant_id, command.actor, command.reason, command.words)
         case Mute():
             room.mute(command.participant_id, command.kind, command.muted, command.actor, command.reason)
         case Terminate():

@@ -34,22 +34,35 @@ class AttachRecorder(_Command):
 
 
 class Hold(_Command):
-    """Pause the call."""
+    """Pause the call, or with `participant_id` one participant."""
 
     command: Literal["hold"] = "hold"
     call_id: str
     actor: Actor
     reason: _Reason
     words: _Words = ""
+    participant_id: str | None = None
 
 
 class Resume(_Command):
-    """Lift the pause."""
+    """Lift the pause of the call, or with `participant_id` of one participant."""
 
     command: Literal["resume"] = "resume"
     call_id: str
     actor: Actor
     reason: _Reason
+    participant_id: str | None = None
+
+
+class Remove(_Command):
+    """Take one participant out of the call for good."""
+
+    command: Literal["remove"] = "remove"
+    call_id: str
+    actor: Actor
+    reason: _Reason
+    words: _Words
+    participant_id: str
 
 
 class Mute(_Command):
@@ -122,7 +135,19 @@ class Events(_Command):
 
 
 Command = (
-    Open | AttachRecorder | Hold | Resume | Mute | Terminate | Cancel | Bookmark | Say | Snapshot | Snapshots | Events
+    Open
+    | AttachRecorder
+    | Hold
+    | Resume
+    | Remove
+    | Mute
+    | Terminate
+    | Cancel
+    | Bookmark
+    | Say
+    | Snapshot
+    | Snapshots
+    | Events
 )
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
 

@@ -18,6 +18,7 @@ from signaling.commands import (
     Hold,
     Mute,
     Open,
+    Remove,
     Resume,
     Say,
     Snapshot,
@@ -55,12 +56,22 @@ class RoomControl(Protocol):
         """Let the recorder into an ordinary call. PrivilegedCallError for any other."""
         ...
 
-    async def hold(self, call_id: CallId, actor: Actor, reason: str, words: str = "") -> RoomSnapshot:
-        """Pause the call. `words` are shown to the participants, `reason` is not."""
+    async def hold(
+        self, call_id: CallId, actor: Actor, reason: str, words: str = "", *, participant_id: str | None = None
+    ) -> RoomSnapshot:
+        """Pause the call, or one participant. `words` are shown to whom it concerns, `reason` is not."""
         ...
 
-    async def resume(self, call_id: CallId, actor: Actor, reason: str) -> RoomSnapshot:
-        """Lift the pause."""
+    async def resume(
+        self, call_id: CallId, actor: Actor, reason: str, *, participant_id: str | None = None
+    ) -> RoomSnapshot:
+        """Lift the pause of the call, or of one participant."""
+        ...
+
+    async def remove(
+        self, call_id: CallId, participant_id: str, actor: Actor, reason: str, words: str = ""
+    ) -> RoomSnapshot:
+        """Take one participant out of the call for good. `words` are shown to them, `reason` is not."""
         ...
 
     async def mute(
@@ -120,13 +131,30 @@ class BusRoomControl:
         """See `RoomControl.attach_recorder`."""
         return await self._to_room(peek_call_id(warrant_token), AttachRecorder(warrant=warrant_token))
 
-    async def hold(self, call_id: CallId, actor: Actor, reason: str, words: str = "") -> RoomSnapshot:
+    async def hold(
+        self, call_id: CallId, actor: Actor, reason: str, words: str = "", *, participant_id: str | None = None
+    ) -> RoomSnapshot:
         """See `RoomControl.hold`."""
-        return await self._to_room(call_id, _checked(Hold, call_id=call_id, actor=actor, reason=reason, words=words))
+        command = _checked(
+            Hold, call_id=call_id, actor=actor, reason=reason, words=words, participant_id=participant_id
+        )
+        return await self._to_room(call_id, command)
 
-    async def resume(self, call_id: CallId, actor: Actor, reason: str) -> RoomSnapshot:
+    async def resume(
+        self, call_id: CallId, actor: Actor, reason: str, *, participant_id: str | None = None
+    ) -> RoomSnapshot:
         """See `RoomControl.resume`."""
-        return await self._to_room(call_id, _checked(Resume, call_id=call_id, actor=actor, reason=reason))
+        command = _checked(Resume, call_id=call_id, actor=actor, reason=reason, participant_id=participant_id)
+        return await self._to_room(call_id, command)
+
+    async def remove(
+        self, call_id: CallId, participant_id: str, actor: Actor, reason: str, words: str = ""
+    ) -> RoomSnapshot:
+        """See `RoomControl.remove`."""
+        command = _checked(
+            Remove, call_id=call_id, actor=actor, reason=reason, words=words, participant_id=participant_id
+        )
+        return await self._to_room(call_id, command)
 
     async def mute(
         self, call_id: CallId, participant_id: str, kind: Kind, muted: bool, actor: Actor, reason: str

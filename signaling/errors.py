@@ -65,6 +65,13 @@ class UnknownParticipant(SignalingError):
     status = 404
 
 
+class ParticipantRemoved(SignalingError):
+    """An officer has taken this person out of the call; they do not come back to it."""
+
+    code = "removed"
+    status = 403
+
+
 class UnknownSession(SignalingError):
     """No media session has this identifier, or it is not the asker's."""
 

@@ -14,6 +14,7 @@ from signaling.calls import ActorKind, Phase
 from signaling.capabilities import RecordingPolicy, Supervision
 from signaling.errors import InvalidRequest
 from signaling.media.leg import Kind, Side
+from signaling.media.listener import Direction, LineState
 
 MAX_MESSAGE_BYTES = 16_384
 
@@ -60,11 +61,21 @@ class Quality(_Message):
     height: int | None = Field(default=None, ge=0, le=16_384)
 
 
-ClientMessage = Annotated[Hello | Ping | Device | Quality, Field(discriminator="type")]
-_CLIENT: TypeAdapter[Hello | Ping | Device | Quality] = TypeAdapter(ClientMessage)
+class View(_Message):
+    """How high the client shows its slots, by mid, in device pixels; 0 for one that it does not show."""
+
+    type: Literal["view"] = "view"
+    slots: dict[Annotated[str, Field(max_length=16)], Annotated[int, Field(ge=0, le=8192)]] = Field(max_length=40)
 
 
-def parse_client_message(text: str | bytes) -> Hello | Ping | Device | Quality:
+Report = Device | Quality | View
+"""What a client says of itself, now and then."""
+
+ClientMessage = Annotated[Hello | Ping | Report, Field(discriminator="type")]
+_CLIENT: TypeAdapter[Hello | Ping | Report] = TypeAdapter(ClientMessage)
+
+
+def parse_client_message(text: str | bytes) -> Hello | Ping | Report:
     """The client's message. InvalidRequest, with where it is wrong but not with what was sent, otherwise."""
     try:
         return _CLIENT.validate_json(text)
@@ -86,6 +97,7 @@ class ParticipantInfo(_Message):
     connected: bool
     microphone: str | None = None
     camera: str | None = None
+    held: bool = False  # an officer has paused this one participant
 
 
 class SlotView(_Message):
@@ -130,6 +142,7 @@ class Welcome(_Message):
     slots: tuple[SlotView, ...]
     participants: tuple[ParticipantInfo, ...]
     muted: tuple[MutedView, ...]
+    speaker: str | None = None  # the participant who speaks, or spoke last
     starts_at: datetime
     ends_at: datetime
     server_time: datetime
@@ -182,6 +195,38 @@ class Talking(_Message):
     type: Literal["talking"] = "talking"
     participant_id: str
     level: int
+
+
+class Speaker(_Message):
+    """Who speaks now, one at a time and steadily; it stays while all are silent. None: the speaker has left."""
+
+    type: Literal["speaker"] = "speaker"
+    participant_id: str | None
+
+
+class Held(_Message):
+    """To the one concerned: an officer has paused, or goes on with, their own part. `words` are the officer's."""
+
+    type: Literal["held"] = "held"
+    participant_id: str
+    held: bool
+    words: str = ""
+
+
+class Removed(_Message):
+    """To the one concerned: an officer has taken them out of the call. There is no way back into it."""
+
+    type: Literal["removed"] = "removed"
+    words: str = ""
+
+
+class Line(_Message):
+    """A participant's line to (`up`) or from (`down`) the prison has become too poor for pictures, or is good again."""
+
+    type: Literal["line"] = "line"
+    participant_id: str
+    direction: Direction
+    line: LineState
 
 
 class Watching(_Message):
@@ -238,6 +283,10 @@ ServerMessage = (
     | OfficerMessage
     | Muted
     | Talking
+    | Speaker
+    | Held
+    | Removed
+    | Line
     | Watching
     | Ended
     | Replaced

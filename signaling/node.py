@@ -20,7 +20,7 @@ from signaling.ids import CallId, OrdinaryCallId, parse_call_id
 from signaling.media.ice import CONSENT
 from signaling.media.node import MediaNode
 from signaling.media.session import Answer, PatchAnswer
-from signaling.messages import Device, Hello, Quality
+from signaling.messages import Hello, Report
 from signaling.recorder_leg import RecorderFactory
 from signaling.room import Room
 from signaling.room_context import RoomContext
@@ -234,7 +234,7 @@ class _Attachment:
         self._room = room
         self._channel = channel
 
-    def report(self, report: Device | Quality) -> None:
+    def report(self, report: Report) -> None:
         self._room.report(self._channel, report)
 
     def detach(self, cause: str) -> None:

@@ -16,16 +16,36 @@ import structlog
 from signaling.call_machine import CallMachine
 from signaling.calls import Actor, CallEvent, EventType, Phase
 from signaling.capabilities import CallCharter, JoinTicket
-from signaling.errors import LobbyClosed, SignalingError, TicketError, UnknownSession, WrongState
+from signaling.errors import (
+    LobbyClosed,
+    ParticipantRemoved,
+    SignalingError,
+    TicketError,
+    UnknownSession,
+    WrongState,
+)
 from signaling.ids import PrivilegedCallId
 from signaling.media.leg import Kind, TrackInfo
-from signaling.media.listener import PeerLost
+from signaling.media.listener import Direction, LineState, PeerLost
 from signaling.media.rooms import PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
-from signaling.messages import Device, Quality, Replaced, ServerMessage, Slots, SlotView, Talking
+from signaling.messages import (
+    Held,
+    Line,
+    Quality,
+    Removed,
+    Replaced,
+    Report,
+    ServerMessage,
+    Slots,
+    SlotView,
+    Speaker,
+    Talking,
+    View,
+)
 from signaling.room_context import RoomContext
-from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel, Seat, Seats
+from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REMOVED_CODE, REPLACED_CODE, Channel, Seat, Seats
 from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
 from signaling.tickets import Verified
 from signaling.views import participant_message, participants_message, welcome_message
@@ -56,6 +76,7 @@ class Room:
         self._undelivered: deque[CallEvent] = deque()
         self._unclaimed: dict[str, Sequence[SlotInfo]] = {}  # by session: slots told before its owner was known
         self._delivering = False
+        self._speaker: str | None = None
         self._finishing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = log.bind(call_id=str(charter.call_id))
@@ -71,6 +92,8 @@ class Room:
         events = self.machine.open(self._clock())
         for participant_id, kind in self.machine.state.muted:
             self._media.set_muted(participant_id, kind, True)
+        for participant_id in self.machine.state.held_people:
+            self._media.set_held(participant_id, True)
         self._commit(events)
         if self.phase is Phase.ENDING:
             self._finish_soon()
@@ -88,6 +111,9 @@ class Room:
         if not self.machine.is_open:
             await self._media.close_session(answer.session_id)
             raise WrongState("the call is over")
+        if ticket.body.participant_id in self.machine.state.removed:
+            await self._media.close_session(answer.session_id)
+            raise ParticipantRemoved("an officer has taken this person out of the call")
         seat.session_id = answer.session_id
         self._claimed(answer.session_id)
         return answer
@@ -112,8 +138,18 @@ class Room:
             older.close(REPLACED_CODE, "replaced")
         slots = self._slots(seat.session_id)
         channel.send(
-            welcome_message(self.machine, self._seats, self._clock(), participant_id=participant_id, slots=slots)
+            welcome_message(
+                self.machine,
+                self._seats,
+                self._clock(),
+                participant_id=participant_id,
+                slots=slots,
+                speaker=self._speaker,
+            )
         )
+        words = self.machine.state.held_people.get(participant_id)
+        if words is not None:
+            channel.send(Held(participant_id=participant_id, held=True, words=words))
         if older is not None:
             self._commit(self.machine.replaced(self._clock(), participant_id, "channel"))
 
@@ -124,13 +160,16 @@ class Room:
             seat.channel = None
             self._commit(self.machine.left(self._clock(), seat.ticket.participant_id, cause))
 
-    def report(self, channel: Channel, report: Device | Quality) -> None:
-        """What a participant's client says of its devices (told to the others) or of its network (for officers)."""
+    def report(self, channel: Channel, report: Report) -> None:
+        """What a participant's client says of its devices (told to the others), of its network (for officers), or of
+        how large it shows whom (for the relay)."""
         seat = self._seats.of_channel(channel)
         if seat is None:
             return
         if isinstance(report, Quality):
             seat.quality = report
+        elif isinstance(report, View):
+            self._view(seat.session_id, report)
         elif seat.device != report:
             seat.device = report
             self._tell_everybody(participants_message(self.machine, self._seats))
@@ -149,6 +188,31 @@ class Room:
         """Mute or unmute a participant in the relay; see `CallMachine.mute`."""
         events = self.machine.mute(self._clock(), participant_id, kind, muted, actor, reason)
         self._media.set_muted(participant_id, kind, muted)
+        self._commit(events)
+
+    def hold_participant(self, participant_id: str, actor: Actor, reason: str, words: str = "") -> None:
+        """Pause one participant in the relay; see `CallMachine.hold_participant`."""
+        events = self.machine.hold_participant(self._clock(), participant_id, actor, reason, words)
+        self._media.set_held(participant_id, True)
+        self._commit(events)
+
+    def resume_participant(self, participant_id: str, actor: Actor, reason: str) -> None:
+        """Lift the pause of one participant; see `CallMachine.resume_participant`."""
+        events = self.machine.resume_participant(self._clock(), participant_id, actor, reason)
+        self._media.set_held(participant_id, False)
+        self._commit(events)
+
+    def remove_participant(self, participant_id: str, actor: Actor, reason: str, words: str) -> None:
+        """Take one participant out for good; see `CallMachine.remove_participant`. Nothing of him flows from now on."""
+        events = self.machine.remove_participant(self._clock(), participant_id, actor, reason, words)
+        self._media.set_held(participant_id, True)
+        seat = self._seats.give_up(participant_id)
+        if seat is not None:
+            if seat.channel is not None:
+                seat.channel.send(Removed(words=words))
+                seat.channel.close(REMOVED_CODE, "removed")
+            for session_id in seat.sessions:
+                self._start(self._close_quietly(session_id))
         self._commit(events)
 
     def terminate(self, actor: Actor, reason: str, words: str) -> None:
@@ -215,6 +279,15 @@ class Room:
         """Somebody speaks or has stopped."""
         self._tell_everybody(Talking(participant_id=participant_id, level=level))
 
+    def speaker(self, participant_id: str | None) -> None:
+        """Somebody else is the speaker now."""
+        self._speaker = participant_id
+        self._tell_everybody(Speaker(participant_id=participant_id))
+
+    def line_changed(self, participant_id: str, direction: Direction, state: LineState) -> None:
+        """A participant's line has become too poor for pictures, or is good again: everybody is told why."""
+        self._tell_everybody(Line(participant_id=participant_id, direction=direction, line=state))
+
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
         """Another participant is in a slot of a session now: its owner is told."""
         seat = self._seats.of_session(session_id)
@@ -265,6 +338,7 @@ class Room:
             present=person is not None and person.present,
             connected=person is not None and person.connected,
             muted=tuple(kind for kind in Kind if (participant_id, kind) in self.machine.state.muted),
+            held=participant_id in self.machine.state.held_people,
             microphone=seat.device.microphone if seat.device else None,
             camera=seat.device.camera if seat.device else None,
             quality=seat.quality,
@@ -290,6 +364,14 @@ class Room:
             return [self._seats.slot_view(slot) for slot in self._media.slots(session_id)]
         except UnknownSession:
             return []
+
+    def _view(self, session_id: str | None, view: View) -> None:
+        if session_id is None:
+            return
+        try:
+            self._media.set_view(session_id, view.slots)
+        except UnknownSession:
+            self._log.debug("a view of a session that is gone")
 
     def _require_owner(self, owner: str, session_id: str) -> None:
         if self._owner_of(session_id) != owner:
@@ -325,6 +407,8 @@ class Room:
         message = participant_message(event, self.machine, self._seats, self._clock())
         if message is not None:
             self._tell_participants(message)
+        if event.type in (EventType.PARTICIPANT_HELD, EventType.PARTICIPANT_RESUMED):
+            self._tell_the_held(event)
         if event.type is EventType.ENDING:
             self._finish_soon()
 
@@ -332,6 +416,14 @@ class Room:
         for seat in self._seats:
             if seat.channel is not None:
                 seat.channel.send(message)
+
+    def _tell_the_held(self, event: CallEvent) -> None:
+        participant_id = str(event.data["participant_id"])
+        seat = self._seats.get(participant_id)
+        if seat is not None and seat.channel is not None:
+            held = event.type is EventType.PARTICIPANT_HELD
+            words = str(event.data.get("words", ""))
+            seat.channel.send(Held(participant_id=participant_id, held=held, words=words))
 
     def _tell_everybody(self, message: ServerMessage) -> None:
         self._tell_participants(message)
@@ -358,7 +450,7 @@ class Room:
         self.over.set()
 
     def _sessions(self) -> list[str]:
-        return [name for seat in self._seats for name in {seat.session_id, seat.live_session} if name is not None]
+        return [name for seat in self._seats for name in seat.sessions]
 
     async def _close_quietly(self, session_id: str) -> None:
         try:

@@ -12,6 +12,7 @@ from signaling.messages import Device, Quality, ServerMessage, SlotView
 
 REPLACED_CODE = 4001  # WebSocket close codes of this protocol (RFC 6455 section 7.4.2: 4000-4999 are private)
 TOO_SLOW_CODE = 4002
+REMOVED_CODE = 4004
 CALL_OVER_CODE = 1000
 NODE_STOPS_CODE = 1012  # service restart (IANA registry): come back
 
@@ -39,6 +40,11 @@ class Seat:
     device: Device | None = None
     quality: Quality | None = None
 
+    @property
+    def sessions(self) -> frozenset[str]:
+        """His media sessions: one, or two while a newer one is taking the place of the one that is connected."""
+        return frozenset(name for name in (self.session_id, self.live_session) if name is not None)
+
 
 class Seats:
     """The participants by identifier, in the order in which they first came."""
@@ -53,6 +59,10 @@ class Seats:
             seat = self._seats[ticket.participant_id] = Seat(ticket)
         seat.ticket = ticket
         return seat
+
+    def give_up(self, participant_id: str) -> Seat | None:
+        """Take the seat away from whoever has been removed; what it was."""
+        return self._seats.pop(participant_id, None)
 
     def get(self, participant_id: str) -> Seat | None:
         """The seat, if somebody took it."""

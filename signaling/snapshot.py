@@ -25,6 +25,7 @@ class ParticipantSnapshot(_Model):
     present: bool
     connected: bool
     muted: tuple[Kind, ...]
+    held: bool = False
     microphone: str | None
     camera: str | None
     quality: Quality | None

@@ -23,7 +23,17 @@ from signaling.messages import (
 )
 from signaling.seats import Seats
 
-_ABOUT_PEOPLE = frozenset({EventType.JOINED, EventType.LEFT, EventType.CONNECTED, EventType.DISCONNECTED})
+_ABOUT_PEOPLE = frozenset(
+    {
+        EventType.JOINED,
+        EventType.LEFT,
+        EventType.CONNECTED,
+        EventType.DISCONNECTED,
+        EventType.PARTICIPANT_HELD,
+        EventType.PARTICIPANT_RESUMED,
+        EventType.PARTICIPANT_REMOVED,
+    }
+)
 # What an event that led to the present phase may tell the participants; officers' reasons stay in the record.
 _SAFE_WORDS = "words"
 
@@ -40,6 +50,7 @@ def participants_message(machine: CallMachine, seats: Seats) -> Participants:
                 connected=seat.ticket.participant_id in people and people[seat.ticket.participant_id].connected,
                 microphone=seat.device.microphone if seat.device else None,
                 camera=seat.device.camera if seat.device else None,
+                held=seat.ticket.participant_id in machine.state.held_people,
             )
             for seat in seats
         )
@@ -70,7 +81,13 @@ def _begins_phase(event: CallEvent) -> bool:
 
 
 def welcome_message(
-    machine: CallMachine, seats: Seats, now: datetime, *, participant_id: str | None, slots: Iterable[SlotView]
+    machine: CallMachine,
+    seats: Seats,
+    now: datetime,
+    *,
+    participant_id: str | None,
+    slots: Iterable[SlotView],
+    speaker: str | None = None,
 ) -> Welcome:
     """The first thing a client hears. `participant_id` is None for an officer."""
     charter = machine.charter
@@ -82,6 +99,7 @@ def welcome_message(
         slots=tuple(slots),
         participants=participants_message(machine, seats).participants,
         muted=tuple(MutedView(participant_id=who, kind=kind) for who, kind in sorted(machine.state.muted)),
+        speaker=speaker,
         starts_at=charter.starts_at,
         ends_at=charter.ends_at,
         server_time=now,

@@ -91,6 +91,7 @@ class Forwarder:
         self.hidden = hidden
         self.track: Track | None = None
         self.participant_id: str | None = None
+        self.wanted_height: int | None = None  # device pixels at the receiver; 0: not shown, None: never said
         self.sent = 0
         self.sent_bytes = 0
         self.retransmitted = 0

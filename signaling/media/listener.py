@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 from signaling.media.leg import TrackInfo
 from signaling.media.session import SlotInfo
+
+
+Direction = Literal["up", "down"]
+LineState = Literal["good", "poor", "voice_only"]
 
 
 class PeerLost(StrEnum):
@@ -52,6 +56,14 @@ class MediaRoomListener(Protocol):
         """
         ...
 
+    def speaker(self, participant_id: str | None) -> None:
+        """This participant is the one who speaks now, and stays it until somebody else takes over; None: he has left."""
+        ...
+
+    def line_changed(self, participant_id: str, direction: Direction, state: LineState) -> None:
+        """A participant's line to (`up`) or from (`down`) the relay carries no picture any more, or carries it again."""
+        ...
+
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
         """Another participant or track is in one of the session's slots now; `slots` lists them all."""
         ...
@@ -69,5 +81,9 @@ class SilentListener:
     def track_ended(self, track: TrackInfo) -> None: ...
 
     def talking(self, participant_id: str, level: int) -> None: ...
+
+    def speaker(self, participant_id: str | None) -> None: ...
+
+    def line_changed(self, participant_id: str, direction: Direction, state: LineState) -> None: ...
 
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -17,6 +17,7 @@ from signaling.media.peer import Peer, Publication
 from signaling.media.sdp import Offer, parse_offer
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
 from signaling.media.slots import SlotPlan, arrange
+from signaling.media.speaker import SpeakerChoice
 from signaling.media.stats import RoomCounters
 from signaling.media.track import LegOutput, Track
 
@@ -48,6 +49,7 @@ class MediaRoom:
         self._mids: dict[str, tuple[str, str]] = {}
         self._ending: list[Peer] = []
         self._closed = False
+        self._speaker = SpeakerChoice(lambda who: self._tell(lambda: self.listener.speaker(who)))
 
     # Sessions
 
@@ -129,6 +131,26 @@ class MediaRoom:
                     if track.info.participant_id == participant_id and track.info.kind is kind
                 ]
             )
+
+    def set_held(self, participant_id: str, held: bool) -> None:
+        """Hold a participant in the relay: nothing of his goes to any leg, and he is sent nothing of the others.
+
+        It lasts through his rejoins.
+        """
+        if self._gate.set_held(participant_id, held):
+            self._gate_changed(
+                [track for track in self._tracks.values() if track.info.participant_id == participant_id]
+            )
+            self._arrange()
+
+    def set_view(self, session_id: str, heights: Mapping[str, int]) -> None:
+        """How high a session shows its slots, by mid, in device pixels; 0 for one that it does not show.
+
+        Mids that are no video slot of the session are left out. Raises UnknownSession.
+        """
+        for slot in self._peer(session_id).slots:
+            if slot.kind is Kind.VIDEO and slot.mid in heights:
+                slot.wanted_height = heights[slot.mid]
 
     def _gate_changed(self, tracks: Sequence[Track]) -> None:
         now = self._transport.clock()
@@ -238,7 +260,8 @@ class MediaRoom:
         tracks = list(self._tracks.values())
         for peer in self._watching():
             before = peer.slot_infos()
-            arrange(peer.slots, peer.owner_id if not peer.hidden else "", present, tracks)
+            is_held = not peer.hidden and self._gate.is_held(peer.owner_id)
+            arrange(peer.slots, peer.owner_id if not peer.hidden else "", present, [] if is_held else tracks)
             after = peer.slot_infos()
             if after != before:
                 self._say_slots(peer.session_id, after)
@@ -260,6 +283,9 @@ class MediaRoom:
         """What time brings, for every session."""
         for peer in list(self._peers.values()):
             peer.tick(now)
+        self._speaker.choose(
+            {track.info.participant_id: track.voice for track in self._tracks.values() if not track.is_video}, now
+        )
 
     def close(self) -> None:
         """End every session; nothing is forwarded any more. Only the first call has an effect."""

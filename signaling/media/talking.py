@@ -9,6 +9,7 @@ _THRESHOLD = 60  # -dBov: quieter than this is background
 _HOLD = 0.6  # seconds without speech before it counts as over
 _REPEAT = 1.0  # seconds between reports while speech goes on
 _ENOUGH = 4  # loud packets in a row (80 ms at 20 ms each) before it counts as speech
+_SMOOTHING = 0.04  # of each packet in the mean loudness: about half a second
 
 
 class TalkingDetector:
@@ -16,26 +17,34 @@ class TalkingDetector:
 
     `report(level)` is called with the loudest level (in -dBov, 0 to 126) when speech starts and every second while
     it goes on, and with SILENT when it is over. Times are seconds of one monotonic clock.
+
+    `talking` says whether speech goes on, `since` when it began, `loudness` how loud it has been of late, in dB above
+    silence (0 to 127).
     """
 
     def __init__(self, report: Callable[[int], None]) -> None:
         self._report = report
         self._loud = 0
         self._peak = SILENT
-        self._talking = False
+        self.talking = False
+        self.since = 0.0
+        self.loudness = 0.0
         self._last_loud = 0.0
         self._last_report = 0.0
 
     def level(self, value: int, now: float) -> None:
         """One packet's level byte: its voice bit is not trusted, browsers set it unevenly (RFC 6464 section 3)."""
         level = value & 0x7F
+        self.loudness += (SILENT - level - self.loudness) * _SMOOTHING
         if level < _THRESHOLD:
             self._loud += 1
             self._last_loud = now
             if level < self._peak:
                 self._peak = level
-            if self._loud >= _ENOUGH and (not self._talking or now - self._last_report >= _REPEAT):
-                self._talking = True
+            if self._loud >= _ENOUGH and (not self.talking or now - self._last_report >= _REPEAT):
+                if not self.talking:
+                    self.talking = True
+                    self.since = now
                 self._last_report = now
                 peak, self._peak = self._peak, SILENT
                 self._report(peak)
@@ -47,13 +56,14 @@ class TalkingDetector:
 
     def tick(self, now: float) -> None:
         """Notice silence when no packet comes any more (Opus DTX sends few or none)."""
-        if self._talking and now - self._last_loud >= _HOLD:
+        if self.talking and now - self._last_loud >= _HOLD:
             self.stop()
 
     def stop(self) -> None:
         """Speech is over, whatever the levels say: the gate closed, the track was muted or ended."""
         self._loud = 0
         self._peak = SILENT
-        if self._talking:
-            self._talking = False
+        self.loudness = 0.0
+        if self.talking:
+            self.talking = False
             self._report(SILENT)

@@ -123,6 +123,11 @@ class Track:
         """Pass packets on to these legs, and to no others."""
         self._outputs = outputs
 
+    @property
+    def voice(self) -> TalkingDetector:
+        """Whether and how loud the participant speaks (audio only)."""
+        return self._talking
+
     def gate_changed(self, now: float) -> None:
         """The gate was opened or closed, or this track was muted or unmuted: everybody starts afresh."""
         self._muted = self._gate.is_muted(self.info.participant_id, self.info.kind)

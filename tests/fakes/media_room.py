@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from signaling.errors import UnknownSession
@@ -34,6 +34,8 @@ class FakeMediaRoom:
     gate: bool = False
     gates: list[bool] = field(default_factory=list)
     muted: set[tuple[str, Kind]] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
+    views: dict[str, dict[str, int]] = field(default_factory=dict)
     closed: bool = False
     numbers: RoomCounters = field(default_factory=RoomCounters)
 
@@ -74,6 +76,13 @@ class FakeMediaRoom:
 
     def set_muted(self, participant_id: str, kind: Kind, muted: bool) -> None:
         (self.muted.add if muted else self.muted.discard)((participant_id, kind))
+
+    def set_held(self, participant_id: str, held: bool) -> None:
+        (self.held.add if held else self.held.discard)(participant_id)
+
+    def set_view(self, session_id: str, heights: Mapping[str, int]) -> None:
+        self._session(session_id)
+        self.views[session_id] = dict(heights)
 
     def slots(self, session_id: str) -> Sequence[SlotInfo]:
         owner = self._session(session_id).owner

@@ -27,6 +27,8 @@ class Heard:
     started: list[TrackInfo] = field(default_factory=list)
     ended: list[TrackInfo] = field(default_factory=list)
     talked: list[tuple[str, int]] = field(default_factory=list)
+    speakers: list[str | None] = field(default_factory=list)
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
     slots: dict[str, Sequence[SlotInfo]] = field(default_factory=dict)
 
     def peer_connected(self, participant_id: str, session_id: str) -> None:
@@ -43,6 +45,12 @@ class Heard:
 
     def talking(self, participant_id: str, level: int) -> None:
         self.talked.append((participant_id, level))
+
+    def speaker(self, participant_id: str | None) -> None:
+        self.speakers.append(participant_id)
+
+    def line_changed(self, participant_id: str, direction: str, state: str) -> None:
+        self.lines.append((participant_id, direction, state))
 
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
         self.slots[session_id] = slots
