@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from aiohttp import web
 
 from signaling.channel import ChannelHost, ChannelLimits, serve_channel
+from signaling.cors import preflight, with_cors
 from signaling.errors import InvalidRequest, SignalingError, TicketError
 from signaling.ids import CallId, parse_call_id
 from signaling.media.session import Answer, PatchAnswer
@@ -33,7 +34,7 @@ class MediaRoute:
     handler: Handler
     action: str
     summary: str
-    auth: Literal["ticket_header", "ticket_message"]
+    auth: Literal["ticket_header", "ticket_message", "none"]
 
 
 class MediaHost(ChannelHost, Protocol):
@@ -75,7 +76,7 @@ def media_routes(
 ) -> list[MediaRoute]:
     """The endpoints of `host`. Handlers answer every SignalingError as a problem document themselves."""
     endpoints = _Endpoints(host, limits or ChannelLimits(), monotonic)
-    return [
+    routes = [
         MediaRoute(
             "POST",
             "/media/whip/{call_id}",
@@ -117,6 +118,30 @@ def media_routes(
             "ticket_message",
         ),
     ]
+    return [*map(_for_other_origins, routes), *_preflights(routes)]
+
+
+def _for_other_origins(route: MediaRoute) -> MediaRoute:
+    return replace(route, handler=with_cors(route.handler)) if route.auth == "ticket_header" else route
+
+
+def _preflights(routes: list[MediaRoute]) -> list[MediaRoute]:
+    """OPTIONS of every resource that is asked by HTTP (RFC 9725 section 4.2)."""
+    methods: dict[str, list[str]] = {}
+    for route in routes:
+        if route.auth == "ticket_header":
+            methods.setdefault(route.path, []).append(route.method)
+    return [
+        MediaRoute(
+            "OPTIONS",
+            path,
+            preflight(names, SDP if "POST" in names else None),
+            "media.options",
+            "What may be asked here, also from pages of other origins",
+            "none",
+        )
+        for path, names in methods.items()
+    ]
 
 
 class _Endpoints:
@@ -138,7 +163,7 @@ class _Endpoints:
         fragment = await _body(request, SDP_FRAGMENT)
         answer = await self._host.patch(token, session_id, _if_match(request), fragment)
         if answer.fragment is None:
-            return web.Response(status=204, headers={"ETag": f'"{answer.etag}"'})
+            return web.Response(status=204)  # with no ETag (RFC 9725 section 4.3.2)
         return web.Response(
             status=200,
             body=answer.fragment.encode(),

@@ -28,8 +28,8 @@ def problem(error: SignalingError) -> web.Response:
     )
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="media", error="invalid_token"'
-    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        response.headers["Retry-After"] = "1"
+    if error.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        response.headers["Retry-After"] = "1"  # seconds (RFC 9725 section 4.5)
     return response
 
 

@@ -154,6 +154,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "media.watch": _TICKET,
         "media.session": _TICKET,
         "media.channel": _TICKET,
+        "media.options": _TICKET,  # says what the addresses above take, and nothing else
     }
 )
 

@@ -24,7 +24,7 @@ Handler = Callable[[web.Request, "Ctx"], Awaitable[web.StreamResponse | BaseMode
 
 DEFAULT_MAX_BODY: Final = 64 * 1024
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ACTION: Final = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
 
 
