@@ -72,6 +72,7 @@ class CallCharter:
             _require(time.tzinfo is not None, "a charter's times carry their zone")
         _require(self.lobby_opens_at <= self.starts_at < self.ends_at, "a charter's times are in order")
         _require(self.ends_at - self.lobby_opens_at <= timedelta(hours=12), "a charter spans at most 12 hours")
+        _require(Side.OFFICER not in self.sides, "an officer is no side of a call")
         _require(len(self.sides) > 0 and len(set(self.sides)) == len(self.sides), "a charter names each side once")
 
     @property
@@ -95,6 +96,7 @@ class JoinTicket:
         _require_id("participant_id", self.participant_id)
         _require_id("identity_check_id", self.identity_check_id)
         _require(0 < len(self.name) <= 200, "a name has 1 to 200 characters")
+        _require(self.side is not Side.OFFICER, "an officer is no participant")
 
 
 @dataclass(frozen=True, slots=True)

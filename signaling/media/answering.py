@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from signaling.ids import new_id
 from signaling.media.candidates import Candidate
+from signaling.media.demux import Demultiplexer
 from signaling.media.dtls import Certificate
-from signaling.media.endpoint import UdpEndpoint
 from signaling.media.errors import PreconditionFailed, PreconditionRequired, SdpError
 from signaling.media.forwarder import Forwarder
 from signaling.media.ice import Credentials
@@ -18,7 +18,7 @@ from signaling.media.peer import Peer, PeerOwner, Publication
 from signaling.media.sdp import AnsweredLine, LocalTransport, Offer, OfferedLine, build_answer
 from signaling.media.sdpfrag import build_fragment, parse_fragment
 from signaling.media.session import Answer, PatchAnswer
-from signaling.media.slots import CnamePool, SlotPlan, make_slot
+from signaling.media.slots import TALK, CnamePool, SlotPlan, make_slot
 
 _CODEC = {Kind.AUDIO: "opus", Kind.VIDEO: "VP8"}
 
@@ -27,7 +27,7 @@ _CODEC = {Kind.AUDIO: "opus", Kind.VIDEO: "VP8"}
 class Transport:
     """What a node's sessions share. `clock` gives seconds of a monotonic clock; `candidates` go into every answer."""
 
-    endpoint: UdpEndpoint
+    demux: Demultiplexer
     certificate: Certificate
     candidates: tuple[Candidate, ...]
     clock: Callable[[], float]
@@ -52,7 +52,7 @@ def begin_session(
         owner_id=owner_id,
         hidden=hidden,
         room=owner,
-        endpoint=transport.endpoint,
+        demux=transport.demux,
         certificate=transport.certificate,
         credentials=credentials,
         is_dtls_client=offer.is_active,
@@ -115,4 +115,5 @@ def _publication(line: OfferedLine) -> Publication:
 def _answered(slot: Forwarder | None, receives: bool) -> AnsweredLine:
     if slot is None:
         return AnsweredLine(receives=receives, ssrc=None)
-    return AnsweredLine(receives=receives, ssrc=slot.ssrc, cname=slot.cname, stream=f"slot-{slot.index}")
+    stream = "talk" if slot.index == TALK else f"slot-{slot.index}"
+    return AnsweredLine(receives=receives, ssrc=slot.ssrc, cname=slot.cname, stream=stream)

@@ -17,6 +17,12 @@ class RoomFull(WrongState):
     code = "room_full"
 
 
+class VoiceTaken(WrongState):
+    """Another officer is speaking in the call."""
+
+    code = "voice_taken"
+
+
 class RoomClosed(WrongState):
     """The room, or the whole node, is closed."""
 

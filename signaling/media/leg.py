@@ -24,6 +24,7 @@ class Side(StrEnum):
     FAMILY = "family"
     PRISONER = "prisoner"
     GUEST = "guest"
+    OFFICER = "officer"  # an officer's voice; never a participant
 
 
 @dataclass(frozen=True, slots=True)

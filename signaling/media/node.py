@@ -20,6 +20,7 @@ from signaling.media.errors import RoomClosed
 from signaling.media.rooms import OrdinaryMediaRoom, PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.stats import NodeStats, RoomCounters
+from signaling.media.wall import MediaWall
 
 __all__ = ["DEFAULT_PORT", "MediaNode", "MediaRoom", "OrdinaryMediaRoom", "PrivilegedMediaRoom"]
 
@@ -59,6 +60,7 @@ class MediaNode:
         self._transport: Transport | None = None
         self._rooms: dict[CallId, Room] = {}
         self._closing: list[Room] = []
+        self._walls: list[MediaWall] = []
         self._past = RoomCounters()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,6 +83,9 @@ class MediaNode:
             self.close_room(call_id)
         if self._timer is not None:
             self._timer.cancel()
+        for wall in self._walls:
+            await wall.close()
+        self._walls.clear()
         for room in self._closing:
             await room.wait_closed()
         self._closing.clear()
@@ -125,6 +130,15 @@ class MediaNode:
         self._closing = [other for other in self._closing if not other.ended]
         self._closing.append(room)
 
+    def open_wall(self, owner_id: str, offer: str) -> MediaWall:
+        """A connection in which an officer sees several calls; it watches none yet. Raises SdpError, RoomClosed."""
+        if self._transport is None:
+            raise RoomClosed("the media node is not running")
+        wall = MediaWall(owner_id, self._transport, offer)
+        self._walls = [other for other in self._walls if not other.ended]
+        self._walls.append(wall)
+        return wall
+
     def room_of_session(self, session_id: str) -> MediaRoom | None:
         """The room in which the session lives, for PATCH and DELETE; None for an unknown session."""
         for room in self._rooms.values():
@@ -139,6 +153,7 @@ class MediaNode:
         for room in self._rooms.values():
             total.add(room.live_counters)
             sessions += len(room.session_ids)
+        sessions += sum(not wall.closed for wall in self._walls)
         return NodeStats(len(self._rooms), sessions, self._endpoint.counters.snapshot(), total)
 
     def _tick(self) -> None:
@@ -149,6 +164,11 @@ class MediaNode:
                 room.tick(now)
             except Exception:  # one room's trouble is not the others'
                 log.exception("tick failed", call_id=room.call_id)
+        for wall in list(self._walls):
+            try:
+                wall.tick(now)
+            except Exception:
+                log.exception("tick failed", session_id=wall.session_id)
 
     def _candidates(self) -> tuple[Candidate, ...]:
         if self._advertised:

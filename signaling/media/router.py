@@ -60,7 +60,7 @@ class MediaRoom:
         """
         self._check_open()
         parsed = parse_offer(offer)
-        plan = SlotPlan(parsed, publishes=True, most=MAX_PARTICIPANTS)
+        plan = SlotPlan(parsed, publishes=True, most=MAX_PARTICIPANTS, talk=True)
         if participant_id not in self._participants and len(self._participants) >= MAX_PARTICIPANTS:
             raise RoomFull("the call has as many participants as it may have")
         older = self._participants.get(participant_id)

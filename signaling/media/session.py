@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signaling.ids import OrdinaryCallId
 from signaling.media.leg import Kind
 
 
@@ -46,3 +47,11 @@ class SlotInfo:
     index: int
     participant_id: str | None
     track_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WallSlot:
+    """A slot of an officer's wall, and whose call is in it."""
+
+    call_id: OrdinaryCallId | None
+    slot: SlotInfo

@@ -10,20 +10,26 @@ from signaling.media.leg import Kind
 from signaling.media.sdp import Offer, OfferedLine
 from signaling.media.track import Track
 
+TALK = -1  # the index of the slot for an officer's voice: it is nobody's place among the participants
+
 
 class SlotPlan:
     """What each m-line of an offer is used for.
 
     The first audio and the first video line on which the client sends are `published`; further ones are not received.
     Every line on which it receives is a slot, counted per kind in the offer's order, up to `most` of each kind: so a
-    party's own sendrecv lines are slot 0, and its receive-only lines the slots after it.
+    party's own sendrecv lines are slot 0, and its receive-only lines the slots after it. With `talk`, the offer's last
+    line is the slot `TALK` if it is receive-only audio and no video line goes with it.
     """
 
-    def __init__(self, offer: Offer, *, publishes: bool, most: int) -> None:
+    def __init__(self, offer: Offer, *, publishes: bool, most: int, talk: bool = False) -> None:
         """Raises SdpError if the session would neither send nor receive anything."""
         usable = [line for line in offer.lines if line.is_usable]
         self.published: list[OfferedLine] = []
         self.slots: list[tuple[OfferedLine, int]] = []
+        spare = _spare_audio(usable) if talk else None
+        if spare is not None:
+            usable.remove(spare)
         for kind in (Kind.AUDIO, Kind.VIDEO):
             lines = [line for line in usable if line.kind == kind]
             self.slots += [(line, index) for index, line in enumerate([line for line in lines if line.wants][:most])]
@@ -31,6 +37,18 @@ class SlotPlan:
                 self.published += [line for line in lines if line.sends][:1]
         if not self.slots and not self.published:
             raise SdpError("the offer neither sends nor receives")
+        if spare is not None:
+            self.slots.append((spare, TALK))
+
+
+def _spare_audio(usable: list[OfferedLine]) -> OfferedLine | None:
+    """The last line, if it is receive-only audio that no video line goes with."""
+    last = usable[-1] if usable else None
+    if last is None or last.kind != Kind.AUDIO or last.sends or not last.wants:
+        return None
+    videos = sum(line.wants for line in usable if line.kind == Kind.VIDEO)
+    audios = sum(line.wants for line in usable if line.kind == Kind.AUDIO)
+    return last if 0 < videos < audios else None
 
 
 class CnamePool:
@@ -71,6 +89,7 @@ def arrange(slots: tuple[Forwarder, ...], own_id: str, present: list[str], track
     comes back to the same place. A new one takes the first number that is free, or else that of somebody who is away.
     `present` are the participants with a session, in the order of their joining; `own_id` is left out.
     """
+    slots = tuple(slot for slot in slots if slot.index != TALK)
     others = [participant_id for participant_id in present if participant_id != own_id]
     placed = {slot.index: slot.participant_id for slot in slots if slot.participant_id is not None}
     numbers = sorted({slot.index for slot in slots})
