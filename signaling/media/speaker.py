@@ -12,11 +12,13 @@ _DROWNS = 2.0  # ... and seconds for which he must
 
 
 class Voice(Protocol):
-    """How somebody speaks, as `talking.TalkingDetector` tells it: since when (seconds), how loud (dB over silence)."""
+    """How somebody speaks, by `talking.TalkingDetector`: for how long (seconds), how loud (dB over silence)."""
 
     talking: bool
-    since: float
     loudness: float
+
+    @property
+    def spoken(self) -> float: ...
 
 
 class SpeakerChoice:
@@ -43,7 +45,7 @@ class SpeakerChoice:
             return
         self._rival = None
         enough = _FIRST if self.current is None else _TAKES_OVER
-        ready = {name: voice for name, voice in speaking.items() if now - voice.since >= enough}
+        ready = {name: voice for name, voice in speaking.items() if voice.spoken >= enough}
         if ready:
             self._set(_loudest(ready))
 

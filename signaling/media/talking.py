@@ -18,8 +18,7 @@ class TalkingDetector:
     `report(level)` is called with the loudest level (in -dBov, 0 to 126) when speech starts and every second while
     it goes on, and with SILENT when it is over. Times are seconds of one monotonic clock.
 
-    `talking` says whether speech goes on, `since` when it began, `loudness` how loud it has been of late, in dB above
-    silence (0 to 127).
+    `talking` says whether speech goes on, `loudness` how loud it has been of late, in dB above silence (0 to 127).
     """
 
     def __init__(self, report: Callable[[int], None]) -> None:
@@ -27,10 +26,15 @@ class TalkingDetector:
         self._loud = 0
         self._peak = SILENT
         self.talking = False
-        self.since = 0.0
         self.loudness = 0.0
+        self._since = 0.0
         self._last_loud = 0.0
         self._last_report = 0.0
+
+    @property
+    def spoken(self) -> float:
+        """Seconds from the beginning of the present speech to its last loud packet."""
+        return self._last_loud - self._since if self.talking else 0.0
 
     def level(self, value: int, now: float) -> None:
         """One packet's level byte: its voice bit is not trusted, browsers set it unevenly (RFC 6464 section 3)."""
@@ -44,7 +48,7 @@ class TalkingDetector:
             if self._loud >= _ENOUGH and (not self.talking or now - self._last_report >= _REPEAT):
                 if not self.talking:
                     self.talking = True
-                    self.since = now
+                    self._since = now
                 self._last_report = now
                 peak, self._peak = self._peak, SILENT
                 self._report(peak)

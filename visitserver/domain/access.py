@@ -108,6 +108,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "call.hold": _WATCHERS,
         "call.resume": _WATCHERS,
         "call.mute": _WATCHERS,
+        "call.remove": _WATCHERS,
         "call.terminate": _WATCHERS,
         "call.bookmark": _WATCHERS,
         "call.say": _WATCHERS,

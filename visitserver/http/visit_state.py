@@ -80,7 +80,9 @@ def visit_state(lobby: Lobby, now: datetime, _: Translate, *, side: Side) -> Vis
     door = "passed" if side is Side.PRISONER else _DOOR[lobby.check.state] if lobby.check is not None else "needed"
     phase = _phase(lobby, now)
     words = ""
-    if door == "refused":
+    if lobby.removed:
+        words = _("An officer has taken you out of this visit.")
+    elif door == "refused":
         words = _("An officer could not let you in. Please ask the prison.")
     elif phase == "lobby" and lobby.call is None:
         words = _("The waiting room is being opened. One moment, please.")
@@ -99,7 +101,7 @@ def visit_state(lobby: Lobby, now: datetime, _: Translate, *, side: Side) -> Vis
 
 def _phase(lobby: Lobby, now: datetime) -> str:
     booking = lobby.visit.booking
-    if lobby.call is not None and lobby.call.over:
+    if lobby.removed or (lobby.call is not None and lobby.call.over):
         return "over"
     if booking.state in (BookingState.COMPLETED, BookingState.NO_SHOW, BookingState.FAILED) or now >= booking.ends_at:
         return "over"

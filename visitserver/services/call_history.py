@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from signaling.calls import Actor, ActorKind, CallEvent, EventType
 from signaling.ids import parse_call_id
 from visitserver.domain.calls import StoredCallEvent
@@ -19,6 +21,11 @@ def row_of(event: CallEvent) -> StoredCallEvent:
         cause=event.cause,
         data=dict(event.data),
     )
+
+
+def removed_from(rows: Iterable[StoredCallEvent]) -> frozenset[str]:
+    """The participants whom officers have taken out of the call, by its events stored so far."""
+    return frozenset(str(row.data["participant_id"]) for row in rows if row.type == EventType.PARTICIPANT_REMOVED)
 
 
 def event_of(row: StoredCallEvent) -> CallEvent:

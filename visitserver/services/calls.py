@@ -20,6 +20,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import own_booking, own_prison
 from visitserver.services.call_access import call_id_of, ordinary_call_id, own_call
+from visitserver.services.call_history import removed_from
 from visitserver.services.interventions import Interventions
 from visitserver.services.ports.calls import CallFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -74,12 +75,15 @@ class CallService(Interventions):
         A caller needs an identity check of this booking that has passed (Forbidden, code `identity_required`: this is
         how no picture is sent before identity); a prisoner is signed in at `station_id`, a terminal of the prison
         (Forbidden, code `terminal_required`). NotFound for anybody else's booking; Conflict `call_not_open` before the
-        waiting room opens, `call_over`, `booking_state`, `right_lost` (services/standing_right.py); Unavailable.
+        waiting room opens, `call_over`, `booking_state`, `right_lost` (services/standing_right.py), `removed` for whom
+        an officer has taken out of this call; Unavailable.
         """
         async with self._uow() as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
             call = await self._open_call(u, booking)
+            if actor.id in removed_from(await u.calls.events(call.id)):
+                raise Conflict("An officer has taken you out of this visit.", code="removed")
             try:
                 await require_standing_right(u, booking, call, self._clock)
             except Conflict:

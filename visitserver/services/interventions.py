@@ -1,4 +1,7 @@
-"""What officers do to a live call. The audit row stands before the command goes out: no audit, no intervention."""
+"""What officers do to a live call, or to one person in it.
+
+The audit row stands before the command goes out: no audit, no intervention.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ MAX_WORDS = 1000
 
 
 class Interventions:
-    """Hold, resume, mute, terminate, bookmark, say: each by a member of staff of the call's prison.
+    """Hold, resume, mute, remove, terminate, bookmark, say: each by a member of staff of the call's prison.
 
     Each raises NotFound for another prison's call, Invalid without a reason, Conflict when the call's state does not
     allow it, Unavailable when its media node does not answer. Reasons are kept with the call's events, not in the
@@ -33,19 +36,65 @@ class Interventions:
         self._control = control
 
     async def hold(
-        self, actor: Actor, call_id: str, reason: str, *, words: str = "", request_id: str | None = None
+        self,
+        actor: Actor,
+        call_id: str,
+        reason: str,
+        *,
+        words: str = "",
+        participant_id: str | None = None,
+        request_id: str | None = None,
     ) -> RoomSnapshot:
-        """Pause the call. `words` are shown to the participants, `reason` is not."""
+        """Pause the call, or one participant. `words` are shown to whom it concerns, `reason` is not."""
         reason, words = _reason(reason), _words(words)
         return await self._do(
-            "call.hold", actor, call_id, {}, request_id, lambda id, who: self._control.hold(id, who, reason, words)
+            "call.hold",
+            actor,
+            call_id,
+            _whom(participant_id),
+            request_id,
+            lambda id, who: self._control.hold(id, who, reason, words, participant_id=participant_id),
         )
 
-    async def resume(self, actor: Actor, call_id: str, reason: str, *, request_id: str | None = None) -> RoomSnapshot:
-        """Lift the pause."""
+    async def resume(
+        self,
+        actor: Actor,
+        call_id: str,
+        reason: str,
+        *,
+        participant_id: str | None = None,
+        request_id: str | None = None,
+    ) -> RoomSnapshot:
+        """Lift the pause of the call, or of one participant."""
         reason = _reason(reason)
         return await self._do(
-            "call.resume", actor, call_id, {}, request_id, lambda id, who: self._control.resume(id, who, reason)
+            "call.resume",
+            actor,
+            call_id,
+            _whom(participant_id),
+            request_id,
+            lambda id, who: self._control.resume(id, who, reason, participant_id=participant_id),
+        )
+
+    async def remove(
+        self,
+        actor: Actor,
+        call_id: str,
+        participant_id: str,
+        reason: str,
+        words: str = "",
+        *,
+        request_id: str | None = None,
+    ) -> RoomSnapshot:
+        """Take one participant out of the call for good. `words` are shown to them alone, `reason` is not."""
+        reason, words = _reason(reason), _words(words)
+        return await self._do(
+            "call.remove",
+            actor,
+            call_id,
+            _whom(participant_id),
+            request_id,
+            lambda id, who: self._control.remove(id, participant_id, who, reason, words),
         )
 
     async def mute(
@@ -119,6 +168,10 @@ class Interventions:
             await u.commit()
         with signaling_errors():
             return await command(call_id_of(call_id), who)
+
+
+def _whom(participant_id: str | None) -> dict[str, str]:
+    return {} if participant_id is None else {"participant": participant_id}
 
 
 def _reason(text: str) -> str:

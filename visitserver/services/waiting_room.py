@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from signaling.calls import BrokenHistory, replay
 from signaling.media.leg import Side
 from visitserver.domain.actors import Actor
-from visitserver.domain.calls import Call
+from visitserver.domain.calls import Call, StoredCallEvent
 from visitserver.domain.identity import IdentityCheck
 from visitserver.domain.scheduling import SupervisionLevel
-from visitserver.services.call_history import event_of
+from visitserver.services.call_history import event_of, removed_from
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.visits import Visit, VisitService
 
@@ -20,7 +21,8 @@ class Lobby:
     """A moment of the waiting room.
 
     `call` is None before it opens. `here` are the sides of which somebody is there. `officer_awaited` is None where
-    policy does not say who watches; `check` is the actor's own newest check (families).
+    policy does not say who watches; `check` is the actor's own newest check (families). `removed`: an officer has taken
+    the actor out of the call.
     """
 
     visit: Visit
@@ -28,11 +30,12 @@ class Lobby:
     here: frozenset[Side]
     officer_awaited: bool | None
     check: IdentityCheck | None
+    removed: bool = False
 
     @property
     def may_enter(self) -> bool:
         """Whether a ticket would be given, as far as the call goes: its room is open and it is not over."""
-        return self.call is not None and not self.call.over
+        return self.call is not None and not self.call.over and not self.removed
 
 
 class WaitingRoomService:
@@ -47,12 +50,13 @@ class WaitingRoomService:
         visit = await self._visits.get(actor, booking_id)
         async with self._uow(read_only=True) as u:
             call = await u.calls.find_of_booking(booking_id)
-            here, officers = (frozenset[Side](), False) if call is None else await _present(u, call)
+            rows = [] if call is None else await u.calls.events(call.id)
+            here, officers = _present(rows)
             check = await _own_check(u, actor, booking_id) if actor.is_family else None
         awaited = None
         if call is not None and call.watch_banner and call.supervision == SupervisionLevel.LIVE.value:
             awaited = not officers
-        return Lobby(visit, call, here, awaited, check)
+        return Lobby(visit, call, here, awaited, check, removed=actor.id in removed_from(rows))
 
 
 async def _own_check(u: UnitOfWork, actor: Actor, booking_id: str) -> IdentityCheck | None:
@@ -60,10 +64,10 @@ async def _own_check(u: UnitOfWork, actor: Actor, booking_id: str) -> IdentityCh
     return own[-1] if own else None
 
 
-async def _present(u: UnitOfWork, call: Call) -> tuple[frozenset[Side], bool]:
+def _present(rows: Iterable[StoredCallEvent]) -> tuple[frozenset[Side], bool]:
     """The sides with somebody present, and whether an officer watches, by the events stored so far."""
     try:
-        state = replay(event_of(row) for row in await u.calls.events(call.id))
+        state = replay(event_of(row) for row in rows)
     except BrokenHistory:
         # Events are stored as they come in; a moment's hole in them must not keep anybody from waiting.
         return frozenset(), False

@@ -100,6 +100,18 @@ class CallLife(RuleBasedStateMachine):
     def mute(self, who: str, kind: Kind, muted: bool, actor: Actor) -> None:
         self.do("mute", who, kind, muted, actor, "because")
 
+    @rule(who=people, actor=actors, reason=texts)
+    def hold_one(self, who: str, actor: Actor, reason: str) -> None:
+        self.do("hold_participant", who, actor, reason, "words")
+
+    @rule(who=people, actor=actors, reason=texts)
+    def resume_one(self, who: str, actor: Actor, reason: str) -> None:
+        self.do("resume_participant", who, actor, reason)
+
+    @rule(who=people, actor=actors, reason=texts)
+    def remove_one(self, who: str, actor: Actor, reason: str) -> None:
+        self.do("remove_participant", who, actor, reason, "words")
+
     @rule(actor=actors, reason=texts)
     def terminate(self, actor: Actor, reason: str) -> None:
         self.do("terminate", actor, reason, "words")
@@ -137,6 +149,8 @@ class CallLife(RuleBasedStateMachine):
             return
         assert set(given.sides) <= state.connected_sides
         assert not state.held_by_officer
+        assert not state.held_sides
+        assert not any(state.people[who].connected or state.people[who].present for who in state.removed)
         if given.recording is RecordingPolicy.REQUIRED:
             assert state.recorder is Recorder.ATTACHED
         if given.supervision is Supervision.LIVE and not state.monitors:

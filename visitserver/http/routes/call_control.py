@@ -1,4 +1,4 @@
-"""What officers do to a call, as JSON: watch it, pause it, mute, end it, mark it, write to those in it."""
+"""What officers do to a call, as JSON: watch it, pause it or one in it, mute, remove, end it, mark it, write to it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,24 @@ class WordsBody(ReasonBody):
     """Why, and what the participants read (nothing where it is empty)."""
 
     words: str = Field("", max_length=1000)
+
+
+class HoldBody(WordsBody):
+    """The same, and whom: one participant, or the whole call where it is left out."""
+
+    participant_id: str | None = Field(None, max_length=80)
+
+
+class ResumeBody(ReasonBody):
+    """Why, and whose pause is lifted: one participant's, or the call's where it is left out."""
+
+    participant_id: str | None = Field(None, max_length=80)
+
+
+class RemoveBody(WordsBody):
+    """Why, what the person reads, and who it is."""
+
+    participant_id: str = Field(max_length=80)
 
 
 class MuteBody(ReasonBody):
@@ -103,16 +121,21 @@ async def watch(request: web.Request, ctx: Ctx) -> WatchOut:
 @routes.post(
     "/api/calls/{call_id}/hold",
     action="call.hold",
-    summary="Pause a call",
+    summary="Pause a call, or one participant",
     kind="json",
-    body=WordsBody,
+    body=HoldBody,
     response=Done,
 )
 async def hold(request: web.Request, ctx: Ctx) -> Done:
-    body = await ctx.body(WordsBody)
+    body = await ctx.body(HoldBody)
     return _done(
         await ctx.services.calls.hold(
-            ctx.actor, ctx.param("call_id"), body.reason, words=body.words, request_id=ctx.request_id
+            ctx.actor,
+            ctx.param("call_id"),
+            body.reason,
+            words=body.words,
+            participant_id=body.participant_id,
+            request_id=ctx.request_id,
         )
     )
 
@@ -120,15 +143,43 @@ async def hold(request: web.Request, ctx: Ctx) -> Done:
 @routes.post(
     "/api/calls/{call_id}/resume",
     action="call.resume",
-    summary="Let a paused call go on",
+    summary="Let a paused call, or a paused participant, go on",
     kind="json",
-    body=ReasonBody,
+    body=ResumeBody,
     response=Done,
 )
 async def resume(request: web.Request, ctx: Ctx) -> Done:
-    body = await ctx.body(ReasonBody)
+    body = await ctx.body(ResumeBody)
     return _done(
-        await ctx.services.calls.resume(ctx.actor, ctx.param("call_id"), body.reason, request_id=ctx.request_id)
+        await ctx.services.calls.resume(
+            ctx.actor,
+            ctx.param("call_id"),
+            body.reason,
+            participant_id=body.participant_id,
+            request_id=ctx.request_id,
+        )
+    )
+
+
+@routes.post(
+    "/api/calls/{call_id}/remove",
+    action="call.remove",
+    summary="Take one participant out of a call for good",
+    kind="json",
+    body=RemoveBody,
+    response=Done,
+)
+async def remove(request: web.Request, ctx: Ctx) -> Done:
+    body = await ctx.body(RemoveBody)
+    return _done(
+        await ctx.services.calls.remove(
+            ctx.actor,
+            ctx.param("call_id"),
+            body.participant_id,
+            body.reason,
+            body.words,
+            request_id=ctx.request_id,
+        )
     )
 
 

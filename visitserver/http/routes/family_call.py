@@ -77,15 +77,16 @@ async def call(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 @routes.get("/visits/{booking_id}/after", action="visit.read", summary="What came of the visit")
 async def after(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    visit = await ctx.services.visits.get(ctx.actor, ctx.param("booking_id"))
-    made = await ctx.services.calls.of_booking(ctx.actor, visit.booking.id)
+    lobby = await ctx.services.waiting_room.look(ctx.actor, ctx.param("booking_id"))
+    visit, made = lobby.visit, lobby.call
     over = made is not None and made.over
+    ending = ending_words(made, visit.booking, ctx.clock(), ctx._)
     return ctx.render(
         "family/after.html",
         visit=shown(ctx, visit),
-        ending=ending_words(made, visit.booking, ctx.clock(), ctx._),
+        ending=ctx._("An officer has taken you out of this visit.") if lobby.removed else ending,
         minutes={"used": made.connected_seconds // 60, "owed": made.owed_seconds // 60} if made and over else None,
-        back=not over and made is not None and ctx.clock() < made.ends_at,
+        back=not over and not lobby.removed and made is not None and ctx.clock() < made.ends_at,
         relationship_id=visit.relationship_of(ctx.actor.id),
     )
 
