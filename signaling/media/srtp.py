@@ -39,6 +39,28 @@ def unprotector(session: Any) -> Callable[[bytes], bytes]:
     return _processor(session, _binding.lib.srtp_unprotect, MAX_UNPROTECTED)
 
 
+# What _native.c takes them for. libsrtp 3 has other parameters: then the packets stay in Python.
+_SIGNATURE = "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
+
+
+def function_addresses() -> tuple[int, int] | None:
+    """Where libsrtp's srtp_protect and srtp_unprotect stand in memory; None if they are not what _native.c expects."""
+    ffi, lib = _binding.ffi, _binding.lib
+    found = []
+    for name in BINDING_NAMES:
+        function = ffi.addressof(lib, name)
+        if ffi.typeof(function).cname != _SIGNATURE:
+            return None
+        found.append(int(ffi.cast("uintptr_t", function)))
+    return found[0], found[1]
+
+
+def session_handle(session: Any) -> tuple[int, object]:
+    """The libsrtp session behind `session` (a pylibsrtp.Session) as a number, and what keeps it alive."""
+    handle = session._srtp
+    return int(_binding.ffi.cast("uintptr_t", handle[0])), handle
+
+
 def _processor(session: Any, function: Callable[..., int], limit: int) -> Callable[[bytes], bytes]:
     handle, cell, view = session._srtp, session._cdata, session._buffer
     length = _binding.ffi.new("int *")

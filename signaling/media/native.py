@@ -1,0 +1,41 @@
+"""Whether the packet path in C is there and wanted (docs/decisions/0110).
+
+`module` is signaling.media._native, ready for use, or None; `why_not` says in a word why it is None. Environment
+variable VISIT_NATIVE=0 turns it off; without a compiler at installation it was never built. Whatever uses it has a way
+in Python beside it, with the same behaviour.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+import structlog
+
+from signaling.media import srtp
+
+log = structlog.get_logger(__name__)
+
+SWITCH = "VISIT_NATIVE"
+
+
+def _load() -> tuple[ModuleType | None, str]:
+    if os.environ.get(SWITCH, "1").strip().lower() in ("0", "no", "off", "false"):
+        return None, "switched_off"
+    try:
+        from signaling.media import _native
+    except ImportError:
+        return None, "not_built"
+    addresses = srtp.function_addresses()
+    if addresses is None:
+        return None, "unknown_libsrtp"
+    _native.configure(*addresses, srtp.Error)
+    return _native, ""
+
+
+module, why_not = _load()
+
+
+def describe() -> str:
+    """For people and for /readyz: `native`, or `python (…)` with the reason."""
+    return "native" if module is not None else f"python ({why_not})"
