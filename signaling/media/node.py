@@ -139,6 +139,13 @@ class MediaNode:
         self._walls.append(wall)
         return wall
 
+    def shut(self) -> None:
+        """Forward nothing more, in any room, until its gate is set again. Safe at any moment, in a signal handler too:
+        it sets one flag per room and does nothing else.
+        """
+        for room in tuple(self._rooms.values()):
+            room.shut()
+
     def room_of_session(self, session_id: str) -> MediaRoom | None:
         """The room in which the session lives, for PATCH and DELETE; None for an unknown session."""
         for room in self._rooms.values():

@@ -114,6 +114,10 @@ class MediaRoom:
         """Whether anything is forwarded."""
         return self._gate.open
 
+    def shut(self) -> None:
+        """Forward nothing from this very moment on; see `MediaNode.shut`."""
+        self._gate.open = False
+
     def set_gate(self, open: bool) -> None:
         """Open or close the room's gate. It is closed at first; while it is, nothing is forwarded to any leg."""
         if open == self._gate.open or (open and self._closed):
