@@ -97,6 +97,7 @@ class ParticipantInfo(_Message):
     connected: bool
     microphone: str | None = None
     camera: str | None = None
+    present: bool = True  # on the control channel; neither this nor connected: gone, though they may come back
     held: bool = False  # an officer has paused this one participant
 
 

@@ -21,7 +21,7 @@ from signaling.messages import (
     State,
     Welcome,
 )
-from signaling.seats import Seats
+from signaling.seats import Seat, Seats
 
 _ABOUT_PEOPLE = frozenset(
     {
@@ -40,20 +40,21 @@ _SAFE_WORDS = "words"
 
 def participants_message(machine: CallMachine, seats: Seats) -> Participants:
     """Who is in the call."""
-    people = machine.state.people
-    return Participants(
-        participants=tuple(
-            ParticipantInfo(
-                participant_id=seat.ticket.participant_id,
-                side=seat.ticket.side,
-                name=seat.ticket.name,
-                connected=seat.ticket.participant_id in people and people[seat.ticket.participant_id].connected,
-                microphone=seat.device.microphone if seat.device else None,
-                camera=seat.device.camera if seat.device else None,
-                held=seat.ticket.participant_id in machine.state.held_people,
-            )
-            for seat in seats
-        )
+    return Participants(participants=tuple(_participant_info(machine, seat) for seat in seats))
+
+
+def _participant_info(machine: CallMachine, seat: Seat) -> ParticipantInfo:
+    participant_id = seat.ticket.participant_id
+    person = machine.state.people.get(participant_id)
+    return ParticipantInfo(
+        participant_id=participant_id,
+        side=seat.ticket.side,
+        name=seat.ticket.name,
+        connected=person is not None and person.connected,
+        present=person is not None and person.present,
+        microphone=seat.device.microphone if seat.device else None,
+        camera=seat.device.camera if seat.device else None,
+        held=participant_id in machine.state.held_people,
     )
 
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../../../../web/static/js/protocol/backoff.js";
+import { VisitError } from "../../../../web/static/js/protocol/errors.js";
 import { MediaPeer } from "../../../../web/static/js/protocol/peer.js";
 import { MediaResource } from "../../../../web/static/js/protocol/resource.js";
 import { WhipClient } from "../../../../web/static/js/protocol/whip.js";
@@ -96,6 +97,55 @@ test("one offer: own audio and video first, then receive-only pairs; the ticket 
   assert.equal(post.headers["Content-Type"], "application/sdp");
   assert.ok(!post.url.includes("tick"));
   assert.equal(connection.currentRemoteDescription.sdp, sdp("server1"));
+});
+
+test("the line for an officer's voice is the last of the offer", async () => {
+  const whip = client(new Server(), { moreSlots: 1, talk: true });
+  await whip.start();
+  const [connection] = Connection.all;
+  assert.deepEqual(connection.transceivers.map((one) => `${one.kind} ${one.direction}`), [
+    "audio sendrecv", "video sendrecv", "audio recvonly", "video recvonly", "audio recvonly",
+  ]);
+  assert.equal(whip.talkLine, connection.transceivers.at(-1));
+});
+
+test("a call that has moved to another media node is joined there, without a restart at the old one", async () => {
+  const server = new Server();
+  let node = "https://n1.example";
+  const whip = client(server, { url: async () => `${node}/media/whip/call_1` });
+  await whip.start();
+  Connection.all[0].become("connected");
+  node = "https://n2.example";
+  Connection.all[0].become("failed");
+  await settle(20);
+  assert.deepEqual(server.requests.filter((one) => one.method !== "DELETE").map((one) => `${one.method} ${new URL(one.url).origin}`), [
+    "POST https://n1.example", "POST https://n2.example",
+  ]);
+  Connection.all.at(-1).become("connected");
+  await settle();
+  assert.equal(whip.state, "connected");
+  await whip.close();
+  assert.equal(server.requests.at(-1).url, "https://n2.example/media/sessions/s1");
+});
+
+test("while the call is between two nodes the old one is asked, and then the new one", async () => {
+  const server = new Server();
+  let answers = ["https://n1.example", null, "https://n2.example"];
+  const ask = async () => {
+    const node = answers.length > 1 ? answers.shift() : answers[0];
+    if (node === null) throw new VisitError("unknown_call", "", { status: 404 });
+    return `${node}/media/whip/call_1`;
+  };
+  const whip = client(server, { url: ask });
+  await whip.start();
+  Connection.all[0].become("connected");
+  server.patch = () => {
+    throw new TypeError("connection refused");
+  };
+  Connection.all[0].become("failed");
+  await settle(40);
+  assert.equal(new URL(server.requests.at(-1).url).origin, "https://n2.example");
+  assert.ok(server.methods.includes("PATCH"));
 });
 
 test("closing deletes the session at its own address, so that it survives the page", async () => {

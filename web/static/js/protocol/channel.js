@@ -4,6 +4,7 @@
 import { Backoff, pause } from "./backoff.js";
 import { Emitter } from "./emitter.js";
 import { VisitError } from "./errors.js";
+import { addressOf } from "./resource.js";
 
 /** @typedef {"idle" | "connecting" | "open" | "waiting" | "closed" | "failed"} ChannelState */
 
@@ -18,7 +19,7 @@ import { VisitError } from "./errors.js";
 
 /**
  * @typedef {object} ChannelOptions
- * @property {string} url ws: or wss: address
+ * @property {import("./resource.js").Place} url ws: or wss: address
  * @property {() => Promise<string>} ticket asked before every hello
  * @property {string} [callId] officers only: which of the warrant's calls
  * @property {typeof WebSocket} [webSocket]
@@ -27,7 +28,7 @@ import { VisitError } from "./errors.js";
  */
 
 /** Messages after which coming back would be wrong. */
-const LAST = new Set(["ended", "replaced"]);
+const LAST = new Set(["ended", "replaced", "removed"]);
 
 /** @extends {Emitter<ChannelEvents & Record<string, any>>} */
 export class Channel extends Emitter {
@@ -89,13 +90,16 @@ export class Channel extends Emitter {
   async _once() {
     /** @type {string} */
     let ticket;
+    /** @type {string} */
+    let url;
     try {
+      url = await addressOf(this._url);
       ticket = await this._ticket();
     } catch (error) {
       return error instanceof VisitError ? error : new VisitError("ticket", "", { cause: error });
     }
     if (this._stopped.signal.aborted) return new VisitError("closed");
-    const socket = new this._WebSocket(this._url);
+    const socket = new this._WebSocket(url);
     this._socket = socket;
     return new Promise((resolve) => {
       /** @type {VisitError | null} */

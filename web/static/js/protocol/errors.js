@@ -27,9 +27,9 @@ export class VisitError extends Error {
     this.problem = more.problem;
   }
 
-  /** Whether asking again later may help: no answer, too busy, or the server's own trouble. */
+  /** Whether asking again later may help: no answer, too busy, the server's own trouble, or a call between two nodes. */
   get passing() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
+    return this.status === 0 || this.status === 429 || this.status >= 500 || this.code === "unknown_call";
   }
 }
 

@@ -11,13 +11,13 @@ import { restartFragment, restartedAnswer } from "./sdp.js";
 /**
  * @typedef {object} PeerEvents
  * @property {PeerState} state
- * @property {{track: MediaStreamTrack, kind: string, index: number, mid: string}} track a remote track: `index` counts the m-lines of its kind
+ * @property {{track: MediaStreamTrack, kind: string, index: number, mid: string, transceiver: RTCRtpTransceiver}} track a remote track: `index` counts the m-lines of its kind
  * @property {VisitError} error why a try failed, or (state failed) why there are no more
  */
 
 /**
  * @typedef {object} PeerOptions
- * @property {string} url
+ * @property {import("./resource.js").Place} url
  * @property {() => Promise<string>} ticket
  * @property {typeof RTCPeerConnection} [peerConnection] for tests
  * @property {typeof fetch} [fetch]
@@ -96,6 +96,11 @@ export class MediaPeer extends Emitter {
     if (this.state === "connected" || this.state === "interrupted") void this._mend();
   }
 
+  /** If the call has moved to another media node, go there now instead of waiting until this connection is seen to be dead. */
+  async follow() {
+    if (await this._resource.moved()) this.nudge();
+  }
+
   async _connect() {
     this._drop();
     const connection = new this._Connection({
@@ -108,7 +113,8 @@ export class MediaPeer extends Emitter {
     connection.ontrack = (event) => {
       const same = connection.getTransceivers().filter((one) => one.receiver.track.kind === event.track.kind);
       const index = same.indexOf(event.transceiver);
-      this.emit("track", { track: event.track, kind: event.track.kind, index, mid: event.transceiver.mid ?? "" });
+      const { track, transceiver } = event;
+      this.emit("track", { track, kind: track.kind, index, mid: transceiver.mid ?? "", transceiver });
     };
     connection.onconnectionstatechange = () => this._watch(connection);
     await connection.setLocalDescription(await connection.createOffer());
@@ -159,6 +165,7 @@ export class MediaPeer extends Emitter {
   /** @returns {Promise<VisitError | null>} null when connected again (or closed) */
   async _mendOnce() {
     try {
+      if (await this._resource.moved()) await this._forget();
       const restarted = this._resource.location !== null && (await this._restart());
       if (!restarted) await this._connect();
       const connection = this.connection;

@@ -4,8 +4,21 @@ import { limited } from "./api.js";
 import { VisitError, errorOf } from "./errors.js";
 
 /**
+ * An address, or how to ask for it: a call may have moved to another media node, at another origin, since the last time.
+ * @typedef {string | (() => Promise<string>)} Place
+ */
+
+/**
+ * @param {Place} place
+ * @returns {Promise<string>}
+ */
+export async function addressOf(place) {
+  return typeof place === "string" ? place : place();
+}
+
+/**
  * @typedef {object} ResourceOptions
- * @property {string} url endpoint for the offer
+ * @property {Place} url endpoint for the offer
  * @property {() => Promise<string>} ticket gives a valid signed ticket; asked before every offer
  * @property {typeof fetch} [fetch]
  * @property {number} [timeout] milliseconds
@@ -19,6 +32,8 @@ export class MediaResource {
     this._fetch = fetcher;
     this._timeout = timeout;
     this._bearer = "";
+    /** Where the session was made. */
+    this._made = "";
     /** @type {string | null} where the session lives, once answered */
     this.location = null;
     /** @type {string | null} */
@@ -31,13 +46,28 @@ export class MediaResource {
    * @throws {VisitError}
    */
   async create(offer) {
+    const url = await addressOf(this._url);
     this._bearer = await this._ticket();
-    const response = await this._send("POST", this._url, offer, "application/sdp");
+    const response = await this._send("POST", url, offer, "application/sdp");
     const location = response.headers.get("location");
     if (response.status !== 201 || !location) throw new VisitError("bad_answer", "", { status: response.status });
-    this.location = new URL(location, new URL(this._url, pageUrl())).href;
+    this.location = new URL(location, new URL(url, pageUrl())).href;
+    this._made = url;
     this.etag = response.headers.get("etag");
     return response.text();
+  }
+
+  /**
+   * Whether the call is at another address than this session. Where that cannot be found out now, it is not.
+   * @returns {Promise<boolean>}
+   */
+  async moved() {
+    if (this.location === null || typeof this._url === "string") return false;
+    try {
+      return (await this._url()) !== this._made;
+    } catch {
+      return false;
+    }
   }
 
   /**

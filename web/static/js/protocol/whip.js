@@ -6,6 +6,7 @@ import { MediaPeer } from "./peer.js";
  * @typedef {object} WhipOptions
  * @property {MediaStream} stream own voice and picture; either may be missing
  * @property {number} [moreSlots] receive-only pairs besides the first (which shares the m-lines of the own tracks)
+ * @property {boolean} [talk] one receive-only audio line more, the last of the offer: an officer's voice
  */
 
 export class WhipClient extends MediaPeer {
@@ -14,6 +15,9 @@ export class WhipClient extends MediaPeer {
     super(options);
     this._stream = options.stream;
     this._moreSlots = options.moreSlots ?? 0;
+    this._talk = options.talk ?? false;
+    /** @type {RTCRtpTransceiver | null} the line of an officer's voice */
+    this.talkLine = null;
     /** @type {Map<string, RTCRtpSender>} */
     this._senders = new Map();
   }
@@ -39,6 +43,8 @@ export class WhipClient extends MediaPeer {
         prefer(connection.addTransceiver(kind, { direction: "recvonly" }), kind);
       }
     }
+    this.talkLine = this._talk ? connection.addTransceiver("audio", { direction: "recvonly" }) : null;
+    if (this.talkLine) prefer(this.talkLine, "audio");
   }
 
   /**
