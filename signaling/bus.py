@@ -1,7 +1,7 @@
 """Messages between processes: topics that many may follow, and requests that one answers.
 
-Payloads are JSON objects and are carried as text even inside one process: what works here works over Redis (issue 3).
-Delivery is at most once. Nobody waits for a slow subscriber: it loses its oldest messages and is told how many.
+Payloads are JSON objects and are carried as text even inside one process: what works here works over Redis. Nobody
+waits for a slow subscriber: it loses its oldest messages and is told how many. Over Redis a message may come twice.
 """
 
 from __future__ import annotations
@@ -9,19 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-import structlog
+from signaling.errors import BusTimeout, Unavailable
+from signaling.served import Handler, Payload, Served, result_of
 
-from signaling.errors import BusTimeout, SignalingError, Unavailable, error_from_payload
-
-log = structlog.get_logger(__name__)
-
-Payload = dict[str, Any]
-Handler = Callable[[Payload], Awaitable[Payload]]
+__all__ = ["Bus", "BusMessage", "Handler", "InProcessBus", "Payload", "Service", "Subscription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,10 @@ class Service(Protocol):
 
 
 class Bus(Protocol):
-    """The port. Adapters: `InProcessBus` here, Redis later."""
+    """The port. Adapters: `InProcessBus` here, `RedisBus` (redis_bus.py).
+
+    The Redis adapter raises Unavailable where Redis does not answer; its subscriptions come back by themselves.
+    """
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """Give `payload` to everybody who follows `topic` now. ValueError if it is not JSON."""
@@ -87,7 +86,7 @@ class InProcessBus:
 
     def __init__(self) -> None:
         self._followers: dict[str, set[_Queue]] = defaultdict(set)
-        self._handlers: dict[str, _Served] = {}
+        self._handlers: dict[str, Served] = {}
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """See `Bus.publish`. Returns as soon as the message is in every follower's queue."""
@@ -112,17 +111,13 @@ class InProcessBus:
         done, _ = await asyncio.wait({task}, timeout=timeout)
         if not done:
             raise BusTimeout("no answer in time")
-        answer: Payload = json.loads(task.result())
-        if "error" in answer:
-            raise error_from_payload(answer["error"])
-        result: Payload = answer["result"]
-        return result
+        return result_of(task.result())
 
     async def serve(self, topic: str, handler: Handler) -> Service:
         """See `Bus.serve`."""
         if topic in self._handlers:
             raise ValueError(f"{topic} is already served")
-        served = _Served(handler, lambda: self._handlers.pop(topic, None))
+        served = Served(handler, lambda: self._handlers.pop(topic, None))
         self._handlers[topic] = served
         return served
 
@@ -182,31 +177,3 @@ class _Queue:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-class _Served:
-    def __init__(self, handler: Handler, forget: Callable[[], object]) -> None:
-        self._handler = handler
-        self._forget = forget
-        self._running: set[asyncio.Task[str]] = set()
-
-    def start(self, text: str) -> asyncio.Task[str]:
-        task = asyncio.create_task(self._answer(text))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
-    async def _answer(self, text: str) -> str:
-        try:
-            return json.dumps({"result": await self._handler(json.loads(text))}, allow_nan=False)
-        except SignalingError as error:
-            return json.dumps({"error": error.to_payload()})
-        except Exception:
-            # The asker learns nothing about the inside; the operator finds all of it here.
-            log.exception("bus handler failed")
-            return json.dumps({"error": SignalingError("the request failed").to_payload()})
-
-    async def aclose(self) -> None:
-        self._forget()
-        if self._running:
-            await asyncio.wait(self._running)

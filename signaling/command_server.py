@@ -39,7 +39,7 @@ class CommandServer:
         command = parse_command(payload)
         match command:
             case Open():
-                room: Room = self._rooms.open(command.charter, _history(command.history))
+                room: Room = self._rooms.open(command.charter, _history(command.history), command.token)
             case AttachRecorder():
                 room = await self._rooms.attach_recorder(command.warrant)
             case Snapshots():

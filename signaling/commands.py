@@ -19,11 +19,15 @@ class _Command(BaseModel):
 
 
 class Open(_Command):
-    """Open a room under a signed charter; `history` are the call's events so far, if it had a room before."""
+    """Open a room under a signed charter; `history` are the call's events so far, if it had a room before.
+
+    `token` is that of the call's placement: a room of an older one is given up.
+    """
 
     command: Literal["open"] = "open"
     charter: str
     history: tuple[dict[str, Any], ...] = ()
+    token: int = Field(default=0, ge=0)
 
 
 class AttachRecorder(_Command):

@@ -123,9 +123,10 @@ class BusRoomControl:
 
     async def open(self, charter_token: str, history: Sequence[CallEvent] = ()) -> RoomSnapshot:
         """See `RoomControl.open`."""
-        node = await self._directory.place(peek_call_id(charter_token))
-        command = Open(charter=charter_token, history=tuple(event.to_json() for event in history))
-        return _snapshot(await self._send(node.node_id, command))
+        placed = await self._directory.place(peek_call_id(charter_token))
+        earlier = tuple(event.to_json() for event in history)
+        command = Open(charter=charter_token, history=earlier, token=placed.token)
+        return _snapshot(await self._send(placed.node_id, command))
 
     async def attach_recorder(self, warrant_token: str) -> RoomSnapshot:
         """See `RoomControl.attach_recorder`."""

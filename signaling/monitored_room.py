@@ -188,6 +188,14 @@ class OrdinaryRoom(Room):
         self._ordinary_media.remove_leg(leg.leg_id)
         self._sealing.add(self._start(self._seal_leg(leg, reason)))
 
+    def abandon(self) -> None:
+        """See `Room.abandon`. What was recorded stays as it is: whoever has the call goes on with it."""
+        leg, self._recorder = self._recorder, None
+        if leg is not None:
+            leg.abandon()
+            self._ordinary_media.remove_leg(leg.leg_id)
+        super().abandon()
+
     async def _seal(self) -> None:
         if self._recorder is not None:
             self._let_recorder_go(self._recorder, "call_over")

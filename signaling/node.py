@@ -15,7 +15,7 @@ from signaling.channel import Attachment
 from signaling.command_server import CommandServer
 from signaling.commands import CALL_EVENT_TOPIC, control_topic
 from signaling.directory import Directory, NodeInfo
-from signaling.errors import InvalidRequest, TicketError, UnknownCall, UnknownSession
+from signaling.errors import InvalidRequest, TicketError, Unavailable, UnknownCall, UnknownSession
 from signaling.ids import CallId, OrdinaryCallId, parse_call_id
 from signaling.media.ice import CONSENT
 from signaling.media.node import MediaNode
@@ -31,10 +31,11 @@ from signaling.tickets import Clock, PrivilegedCallError, TicketVerifier
 log = structlog.get_logger(__name__)
 
 TICK = 0.25  # seconds between two looks at the clock; the bound on how late anything that time alone brings about is
-REGISTER_EVERY = 5.0  # seconds
+LEASE = 15.0  # seconds: how long the directory takes a silent node for a living one
 END_TIMEOUT = 40.0  # seconds for a room to let go of everything when the node stops
 PUBLISH_TIMEOUT = 10.0  # seconds for the last events to be published when the node stops
 MOST_UNPUBLISHED = 8192  # events; a bus that takes none for so long is asked for what it missed (RoomControl.events)
+AGAIN = 0.5  # seconds between two tries to publish an event
 
 
 class SignalingNode:
@@ -55,6 +56,7 @@ class SignalingNode:
         monotonic: Callable[[], float],
         recorder_factory: RecorderFactory | None = None,
         rules: CallRules | None = None,
+        lease: float = LEASE,
     ) -> None:
         self.info = info
         self._media = media
@@ -62,7 +64,13 @@ class SignalingNode:
         self._directory = directory
         self._verifier = verifier
         self._monotonic = monotonic
-        self._forgotten: list[CallId] = []
+        self._forgotten: list[tuple[CallId, int]] = []
+        self._lease = lease
+        self._beat = self._renewed = monotonic()
+        self._shut = False
+        self._wake = asyncio.Event()
+        self._sure = asyncio.Event()
+        self._sure.set()
         context = RoomContext(
             clock=clock,
             publish_event=self._publish,
@@ -70,9 +78,13 @@ class SignalingNode:
             consent_timeout=timedelta(seconds=CONSENT),
         )
         self.rooms = Rooms(
-            media, verifier, context, recorder_factory=recorder_factory, on_forgotten=self._forgotten.append
+            media,
+            verifier,
+            context,
+            recorder_factory=recorder_factory,
+            on_forgotten=self._forgot,
         )
-        self._unpublished: asyncio.Queue[CallEvent] = asyncio.Queue(MOST_UNPUBLISHED)
+        self._unpublished: asyncio.Queue[tuple[CallEvent, int]] = asyncio.Queue(MOST_UNPUBLISHED)
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -85,7 +97,9 @@ class SignalingNode:
             control_topic(self.info.node_id), CommandServer(self.rooms, self.info.node_id).handle
         )
         await self._register()
-        self._tasks = [asyncio.create_task(self._run_clock()), asyncio.create_task(self._run_events())]
+        self._beat = self._monotonic()
+        work = (self._run_clock(), self._run_events(), self._run_lease())
+        self._tasks = [asyncio.create_task(part) for part in work]
 
     async def drain(self, timeout: float) -> bool:
         """Take no new calls and wait up to `timeout` seconds for the last one to end; whether it did."""
@@ -112,7 +126,10 @@ class SignalingNode:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self._directory.unregister(self.info.node_id)
+        try:
+            await self._directory.unregister(self.info.node_id)
+        except Unavailable:
+            log.warning("not unregistered: the lease will run out", node_id=self.info.node_id)
         await self._media.stop()
 
     async def _publish_the_last(self) -> None:
@@ -194,39 +211,113 @@ class SignalingNode:
 
     def _publish(self, event: CallEvent) -> None:
         try:
-            self._unpublished.put_nowait(event)
+            self._unpublished.put_nowait((event, self.rooms.token_of(event.call_id) or 0))
         except asyncio.QueueFull:
             log.error("event not published", call_id=str(event.call_id), sequence=event.sequence)
 
     async def _run_events(self) -> None:
         while True:
-            event = await self._unpublished.get()
+            event, token = await self._unpublished.get()
             try:
-                await self._bus.publish(CALL_EVENT_TOPIC, event.to_json())
+                await self._publish_once(event, token)
             except Exception:
                 # The events stay in the room; the application asks for what it misses (RoomControl.events).
                 log.exception("event not published", call_id=str(event.call_id), sequence=event.sequence)
             finally:
                 self._unpublished.task_done()
 
+    async def _publish_once(self, event: CallEvent, token: int) -> None:
+        """Publish as soon as the bus takes it, in order, unless the call is another node's by then."""
+        payload = {**event.to_json(), "token": token}
+        while True:
+            await self._sure.wait()
+            self._look_at_lease()
+            if not self._sure.is_set():
+                continue
+            if self.rooms.token_of(event.call_id) != token:
+                log.warning("event of a lost call dropped", call_id=str(event.call_id), sequence=event.sequence)
+                return
+            try:
+                return await self._bus.publish(CALL_EVENT_TOPIC, payload)
+            except Unavailable:
+                await asyncio.sleep(AGAIN)
+
     async def _run_clock(self) -> None:
-        registered = self._monotonic()
         while True:
             await asyncio.sleep(TICK)
+            self._look_at_lease()
+            self._beat = self._monotonic()
             self.rooms.tick()
+
+    # --- the lease ---------------------------------------------------------------------------------------------
+
+    def pause_over(self) -> None:
+        """The process was stopped and goes on (SIGCONT). May be called between any two steps of the program.
+
+        If it was stopped for so long that its calls may be another node's, nothing passes from here on until the
+        directory has said whose they are.
+        """
+        if self._was_stopped():
+            self._media.shut()
+            self._shut = True
+
+    def _was_stopped(self) -> bool:
+        # Not reached for a lease, and not running for half of one: others may have taken the calls. A directory that
+        # is away for longer, while this node runs on, gives them to nobody.
+        now = self._monotonic()
+        return now - self._beat > self._lease / 2 and now - self._renewed > self._lease * 0.8
+
+    def _look_at_lease(self) -> None:
+        if self._sure.is_set() and (self._shut or self._was_stopped()):
+            log.warning("stopped for longer than the lease: calls are frozen until they prove to be ours")
+            self._shut = False
+            self._sure.clear()
+            self._wake.set()
+            self.rooms.freeze(True)
+
+    async def _run_lease(self) -> None:
+        while True:
+            await self._until_due()
             try:
+                await self._register()
                 while self._forgotten:
-                    await self._directory.release(self._forgotten.pop())
-                if self._monotonic() - registered >= REGISTER_EVERY:
-                    await self._register()
-                    registered = self._monotonic()
+                    await self._directory.release(*self._forgotten[-1])
+                    self._forgotten.pop()
+            except Unavailable as error:
+                log.warning("directory not reached", node_id=self.info.node_id, detail=error.detail)
+                await asyncio.sleep(TICK)
             except Exception:
                 log.exception("directory not reached", node_id=self.info.node_id)
 
+    async def _until_due(self) -> None:
+        """Wait until the lease is to be renewed: five times within it, and at once when something has come up."""
+        try:
+            async with asyncio.timeout(self._lease / 5):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+    def _forgot(self, call_id: CallId, token: int) -> None:
+        self._forgotten.append((call_id, token))
+        self._wake.set()
+
     async def _register(self) -> None:
-        await self._directory.register(
-            self.info, len(self.rooms), accepting=self.rooms.accepting, hosting=self.rooms.known_calls()
-        )
+        asked = self._monotonic()
+        self._look_at_lease()
+        held = self.rooms.held_calls()
+        lost = await self._directory.register(self.info, len(self.rooms), accepting=self.rooms.accepting, hosting=held)
+        for call_id in lost:
+            if self.rooms.token_of(call_id) == held[call_id]:  # it may have been placed here anew while we asked
+                self.rooms.give_up(call_id)
+        if self._monotonic() - asked > self._lease / 2:
+            self._wake.set()  # an answer from before a pause says nothing about now
+            return
+        self._renewed = asked
+        if not self._sure.is_set():
+            log.warning("lease renewed", lost=len(lost), kept=len(self.rooms))
+            self.rooms.freeze(False)
+            self._sure.set()
 
 
 class _Attachment:

@@ -46,6 +46,10 @@ class RecorderLeg(Leg, Protocol):
         """Whether the leg is writing."""
         ...
 
+    def abandon(self) -> None:
+        """Stop at once and seal nothing: the call is another node's, which goes on with the recording."""
+        ...
+
     async def seal(self, reason: str) -> SealSummary:
         """Write what is left, sign and close the recording. Raises OSError when it cannot."""
         ...

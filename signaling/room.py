@@ -78,6 +78,7 @@ class Room:
         self._delivering = False
         self._speaker: str | None = None
         self._finishing = False
+        self._frozen = self._lost = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = log.bind(call_id=str(charter.call_id))
         media.listener = self
@@ -86,6 +87,21 @@ class Room:
     def phase(self) -> Phase:
         """The call's phase."""
         return self.machine.state.phase
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the gate shut, whatever the phase, as long as it is not known whether the call is this node's yet."""
+        self._frozen = frozen
+        self._set_gate()
+
+    def abandon(self) -> None:
+        """The call is another node's: forward nothing, record nothing, say nothing of it to the house any more.
+
+        The clients' channels are closed with "come back"; whoever opened the media room closes it.
+        """
+        self._lost = self._finishing = True
+        self._set_gate()
+        self._close_channels(NODE_STOPS_CODE, "call moved")
+        self.over.set()
 
     def open(self) -> None:
         """Begin, or go on with the history's call. WrongState when that is over."""
@@ -386,7 +402,7 @@ class Room:
 
         The gate closes before anybody is told, and opens after everybody was.
         """
-        if not events:
+        if not events or self._lost:
             return
         if self.phase is not Phase.LIVE:
             self._media.set_gate(False)
@@ -399,7 +415,10 @@ class Room:
                 self._deliver(self._undelivered.popleft())
         finally:
             self._delivering = False
-        self._media.set_gate(self.phase is Phase.LIVE)
+        self._set_gate()
+
+    def _set_gate(self) -> None:
+        self._media.set_gate(self.phase is Phase.LIVE and not self._frozen and not self._lost)
 
     def _deliver(self, event: CallEvent) -> None:
         self._log.info("call event", sequence=event.sequence, type=event.type.value, cause=event.cause)

@@ -41,7 +41,7 @@ class Rooms:
         context: RoomContext,
         *,
         recorder_factory: RecorderFactory | None,
-        on_forgotten: Callable[[CallId], None],
+        on_forgotten: Callable[[CallId, int], None],
     ) -> None:
         self._media = media
         self._verifier = verifier
@@ -50,16 +50,21 @@ class Rooms:
         self._on_forgotten = on_forgotten
         self._rooms: dict[CallId, Room] = {}
         self._past: dict[CallId, tuple[datetime, list[CallEvent]]] = {}
+        self._tokens: dict[CallId, int] = {}
+        self._frozen = False
         self.accepting = True
         """Whether new rooms may be opened; a draining node does not."""
 
-    def open(self, charter_token: str, history: Sequence[CallEvent] = ()) -> Room:
-        """The room under this charter, opened if it is not yet.
+    def open(self, charter_token: str, history: Sequence[CallEvent] = (), token: int = 0) -> Room:
+        """The room under this charter, opened if it is not yet; `token` is that of the call's placement.
 
-        TicketError; CharterConflict if the call is open under another; InvalidRequest for a broken history; WrongState
-        if that says the call is over; Unavailable while draining.
+        A room of an older placement is given up first: another node had the call since. TicketError; CharterConflict if
+        the call is open under another; InvalidRequest for a broken history; WrongState if that says the call is over;
+        Unavailable while draining.
         """
         charter = self._verifier.charter(charter_token).body
+        if charter.call_id in self._rooms and self._tokens[charter.call_id] < token:
+            self.give_up(charter.call_id)
         known = self._rooms.get(charter.call_id)
         if known is not None:
             if known.charter != charter:
@@ -72,17 +77,47 @@ class Rooms:
         call_id = parse_call_id(charter.call_id)
         if any(event.call_id != call_id for event in history):
             raise InvalidRequest("the history is another call's")
+        self._tokens[call_id] = token
         try:
             room = self._make(charter, history)
+            room.freeze(self._frozen)
             room.open()
         except BrokenHistory as error:
-            self._media.close_room(call_id)
+            self._forget_unopened(call_id)
             raise InvalidRequest("the history is not a call's events") from error
         except SignalingError:
-            self._media.close_room(call_id)
+            self._forget_unopened(call_id)
             raise
         self._rooms[call_id] = room
         return room
+
+    def _forget_unopened(self, call_id: CallId) -> None:
+        self._media.close_room(call_id)
+        del self._tokens[call_id]
+
+    def give_up(self, call_id: CallId) -> None:
+        """The call is another node's now, or over: nothing of it goes on here. Nothing happens if it is not known."""
+        room = self._rooms.pop(call_id, None)
+        if room is not None:
+            log.warning("call given up: it is another node's", call_id=str(call_id))
+            room.abandon()
+            self._media.close_room(call_id)
+        self._past.pop(call_id, None)
+        self._tokens.pop(call_id, None)
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep every gate shut and every clock still while it is not known whether the calls are this node's yet."""
+        self._frozen = frozen
+        for room in self:
+            room.freeze(frozen)
+
+    def token_of(self, call_id: CallId) -> int | None:
+        """The token under which this node has the call; None if it does not have it."""
+        return self._tokens.get(call_id)
+
+    def held_calls(self) -> dict[CallId, int]:
+        """`known_calls` with their tokens."""
+        return {call_id: self._tokens[call_id] for call_id in self.known_calls()}
 
     def _make(self, charter: CallCharter, history: Sequence[CallEvent]) -> Room:
         call_id = parse_call_id(charter.call_id)
@@ -144,6 +179,8 @@ class Rooms:
 
     def tick(self) -> None:
         """Let time pass in every room, and forget those that are over."""
+        if self._frozen:
+            return
         for call_id, room in tuple(self._rooms.items()):
             try:
                 room.tick()
@@ -156,7 +193,7 @@ class Rooms:
         for call_id, (ended, _) in tuple(self._past.items()):
             if now - ended >= LINGER:
                 del self._past[call_id]
-                self._on_forgotten(call_id)
+                self._on_forgotten(call_id, self._tokens.pop(call_id))
 
     def _forget(self, call_id: CallId, room: Room) -> None:
         del self._rooms[call_id]

@@ -163,6 +163,10 @@ class FakeMediaNode:
         if room is not None:
             room.closed = True
 
+    def shut(self) -> None:
+        for room in self.rooms.values():
+            room.gate = False
+
     def room_of_session(self, session_id: str) -> FakeMediaRoom | None:
         return next((room for room in self.rooms.values() if session_id in room.sessions), None)
 

@@ -35,6 +35,7 @@ class FakeRecorderLeg:
     sealed: list[str] = field(default_factory=list)
     seal_error: Exception | None = None
     raise_on_event: bool = False
+    abandoned: bool = False
     may_seal: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -55,6 +56,10 @@ class FakeRecorderLeg:
 
     def close(self, reason: str) -> None:
         self.closed.append(reason)
+
+    def abandon(self) -> None:
+        self.attached = False
+        self.abandoned = True
 
     async def seal(self, reason: str) -> FakeSeal:
         await self.may_seal.wait()
