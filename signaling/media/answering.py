@@ -14,7 +14,8 @@ from signaling.media.errors import PreconditionFailed, PreconditionRequired, Sdp
 from signaling.media.forwarder import Forwarder
 from signaling.media.ice import Credentials
 from signaling.media.leg import Kind
-from signaling.media.peer import Peer, PeerOwner, Publication
+from signaling.media.peer import Peer, PeerOwner
+from signaling.media.publication import Publication
 from signaling.media.sdp import AnsweredLine, LocalTransport, Offer, OfferedLine, build_answer
 from signaling.media.sdpfrag import build_fragment, parse_fragment
 from signaling.media.session import Answer, PatchAnswer
@@ -109,6 +110,9 @@ def _publication(line: OfferedLine) -> Publication:
         clock_rate=line.clock_rate,
         extensions=line.extensions,
         feedback=line.feedback,
+        rtx_payload_type=line.rtx_payload_type,
+        rids=line.rids,
+        repairs=line.repairs,
     )
 
 
@@ -116,4 +120,5 @@ def _answered(slot: Forwarder | None, receives: bool) -> AnsweredLine:
     if slot is None:
         return AnsweredLine(receives=receives, ssrc=None)
     stream = "talk" if slot.index == TALK else f"slot-{slot.index}"
-    return AnsweredLine(receives=receives, ssrc=slot.ssrc, cname=slot.cname, stream=stream)
+    rtx_ssrc = slot.rtx.ssrc if slot.rtx is not None else None
+    return AnsweredLine(receives=receives, ssrc=slot.ssrc, rtx_ssrc=rtx_ssrc, cname=slot.cname, stream=stream)

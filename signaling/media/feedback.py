@@ -49,9 +49,9 @@ class Feedback:
     def _read(self, part: rtcp.RtcpPart, now: float) -> None:
         if part.packet_type == rtcp.RTCP_SR:
             ssrc, ntp, timestamp = rtcp.sender_info(part)
-            track = self._peer.tracks.get(ssrc)
-            if track is not None:
-                track.sender_report(part.data, ntp, timestamp, now)
+            layer = self._peer.sources.layers.get(ssrc)
+            if layer is not None:
+                layer.sender_report(part.data, ntp, timestamp, now)
         if part.packet_type in (rtcp.RTCP_SR, rtcp.RTCP_RR):
             for block in part.blocks():
                 slot = self._slot(block.ssrc)
@@ -69,13 +69,10 @@ class Feedback:
         if slot is None or slot.track is None or not slot.track.is_open:
             return
         for sequence in rtcp.nack_sequences(part):
-            wire = slot.retransmit(sequence)
-            if wire is None:
-                continue
             if not self._retransmissions.take(now):
                 return
-            counters.retransmitted += 1
-            self._peer.transmit(wire)
+            if slot.retransmit(sequence, now):
+                counters.retransmitted += 1
 
     def _read_payload_feedback(self, part: rtcp.RtcpPart, now: float) -> None:
         if part.count == rtcp.RTCP_PSFB_PLI:
@@ -96,8 +93,8 @@ class Feedback:
             return
         if self._peer.hidden:
             slot.restart(now)
-        else:
-            slot.track.request_keyframe(now)
+        elif slot.layer is not None:
+            slot.layer.request_keyframe(now)
 
     def _slot(self, ssrc: int) -> Forwarder | None:
         for slot in self._peer.slots:
@@ -138,14 +135,17 @@ class Feedback:
     def tick(self, now: float) -> None:
         """Report to a publisher twice a second: without a REMB, a browser's bitrate sinks to a few hundred kbit/s."""
         peer = self._peer
-        if not peer.tracks or now - self._last_report < _REPORT_INTERVAL:
+        layers = peer.sources.layers
+        if not layers or now - self._last_report < _REPORT_INTERVAL:
             return
         self._last_report = now
-        blocks = [track.reception.report(ssrc, now) for ssrc, track in peer.tracks.items()]
+        blocks = [layer.reception.report(ssrc, now) for ssrc, layer in layers.items()]
         remb = None
-        for ssrc, track in peer.tracks.items():
-            if track.uplink is not None:
-                remb = (track.uplink.bitrate(peer.room.downlinks(peer)), [ssrc])
-                peer.counters.remb_sent += 1
+        video = peer.sources.tracks.get(Kind.VIDEO)
+        if video is not None and video.uplink is not None:
+            # With layers, each receiver gets what fits it; without, the slowest one decides for all.
+            limits = peer.room.downlinks(peer) if not video.is_layered else []
+            remb = (video.uplink.bitrate(limits), [layer.ssrc for layer in video.layers])
+            peer.counters.remb_sent += 1
         peer.counters.receiver_reports += 1
         peer.send_rtcp(self._reporter.receiver_report(blocks, remb))

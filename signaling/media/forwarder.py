@@ -1,29 +1,35 @@
-"""One outgoing stream of one session: a slot, and the rewriting of whatever is put into it.
+"""One outgoing stream of one session: a slot, and what is put into it.
 
-The receiver sees one SSRC with sequence numbers and timestamps that never jump, whoever is in the slot, through pauses,
-holds, rejoins and switches.
+The receiver sees one SSRC with sequence numbers, timestamps and picture IDs that never jump, whoever is in the slot and
+whichever layer of him, through pauses, holds, rejoins and switches.
 """
 
 from __future__ import annotations
 
-import struct
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from signaling.media.leg import Kind
-from signaling.media.retransmission import SentPackets
-from signaling.media.rtp import EXTENSION, HEADER, NO_LEVEL, ONE_BYTE_PROFILE, VERSION, ExtensionIds, RtpView
+from signaling.media.retransmission import PacketCache, SentPackets
+from signaling.media.rewrite import Rewriter
+from signaling.media.rtp import ExtensionIds, RtpView, abs_send_time
+from signaling.media.segments import Segment, Segments
 
 if TYPE_CHECKING:
+    from signaling.media.layer import Layer
     from signaling.media.track import Track
 
-_EXTENDED = VERSION | EXTENSION
 _CATCH_UP_PACKETS = 24  # per step of the start from the cache
 _CATCH_UP_INTERVAL = 0.004  # seconds
 _RESTART_INTERVAL = 0.5  # seconds
-_LATE = 512  # packets after which nothing older is repaired any more
 _CATCH_UP_FRAME = 0.001  # seconds of media time between two frames that are decoded only to catch up
+_TRUSTED = 1.0  # seconds that a timestamp by the publisher's clock may differ from one by arrival
+_CHEAP = 250_000  # bytes that a switch of layers may take out of the cache at once
+
+_index = attrgetter("index")
 
 
 class Outlet(Protocol):
@@ -33,12 +39,16 @@ class Outlet(Protocol):
         """Protect and send; the protected packet, or None if it could not be sent (counted there)."""
         ...
 
+    def transmit(self, datagram: bytes) -> None:
+        """Send what is protected already."""
+        ...
+
     def send_sender_report(self, forwarder: Forwarder, ntp: int, rtp_timestamp: int) -> None:
         """Send a sender report about this slot: 64-bit NTP time and the slot's RTP timestamp at that moment."""
         ...
 
     def starved(self, forwarder: Forwarder) -> None:
-        """This video slot stands still until a keyframe comes."""
+        """This video slot stands still, or keeps to a lesser layer, until a keyframe comes."""
         ...
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
@@ -55,13 +65,24 @@ class SlotReport:
     round_trip: float | None = None
 
 
+@dataclass(slots=True)
+class RtxStream:
+    """The stream in which a slot's packets are sent again (RFC 4588): its SSRC, payload type and next number."""
+
+    ssrc: int
+    payload_type: int
+    sequence: int
+
+
 class Forwarder:
     """A slot. It is in one of three states.
 
     *Waiting*: nothing is sent until a packet from which a receiver can start: any packet for audio, a keyframe's
-    first for video. *Catching up*: the track's cached packets since the last keyframe are sent, a few milliseconds
+    first for video. *Catching up*: the layer's cached packets since the last keyframe are sent, a few milliseconds
     apart, with timestamps squeezed together, so that the receiver shows the newest picture and is not late from then
-    on. *Live*: each packet is sent when it comes.
+    on. *Live*: each packet is sent when it comes, by `rewriter` alone.
+
+    While it is live on one layer it may wait for another's keyframe (`next_layer`); with that it goes over.
     """
 
     def __init__(
@@ -79,8 +100,13 @@ class Forwarder:
         hidden: bool,
         first_sequence: int,
         first_timestamp: int,
+        rtx: RtxStream | None = None,
+        resends: bool = True,
     ) -> None:
-        """`hidden`: it is an officer's. The two first numbers should be random (RFC 3550 section 5.1)."""
+        """`hidden`: it is an officer's. The two first numbers should be random (RFC 3550 section 5.1).
+
+        `resends`: the receiver may ask for packets again; without `rtx` it then gets the very bytes that were sent.
+        """
         self.kind = kind
         self.mid = mid
         self.index = index
@@ -89,51 +115,45 @@ class Forwarder:
         self.payload_type = payload_type
         self.clock_rate = clock_rate
         self.hidden = hidden
+        self.rtx = rtx
         self.track: Track | None = None
+        self.layer: Layer | None = None
+        self.next_layer: Layer | None = None
         self.participant_id: str | None = None
         self.wanted_height: int | None = None  # device pixels at the receiver; 0: not shown, None: never said
+        self.suspended = False
         self.sent = 0
         self.sent_bytes = 0
         self.retransmitted = 0
         self.skipped = 0
         self.report = SlotReport()
+        self.rewriter = Rewriter(
+            kind=kind,
+            mid=mid,
+            ssrc=ssrc,
+            payload_type=payload_type,
+            extensions=extensions,
+            first_sequence=first_sequence,
+            first_timestamp=first_timestamp,
+        )
         self._outlet = outlet
-        self._sent_packets = SentPackets() if kind is Kind.VIDEO else None
+        self._send_rtp = outlet.send_rtp
+        self._sent_packets = SentPackets() if resends and rtx is None else None
+        self._segments = Segments()
         self._enabled = False
         self._live = False
         self._needs_keyframe = kind is Kind.VIDEO
-        self._first_index = 0
-        self._index_offset = 0
-        self._timestamp_offset = 0
-        self._next_sequence = first_sequence
-        self._last_timestamp = first_timestamp
-        self._last_sent = float("-inf")
+        self._mapped: tuple[Layer, int] | None = None  # a layer of this track, and the timestamp offset it had
         self._catching_up = False
         self._catch_up_scheduled = False
-        self._cursor = 0
+        self._caught_up = 0
         self._epoch = -1
+        self._kept_offset: int | None = None
         self._squeezed: dict[int, int] = {}
-        self._live_index = 0
+        self._last_squeezed = 0
         self._restarted = float("-inf")
         self._report_key = 0
         self._report_sent = 0.0
-        self._prepare_header(extensions)
-
-    def _prepare_header(self, extensions: ExtensionIds) -> None:
-        """Make the header's struct and its constant parts once: what differs per packet is seven numbers."""
-        block = bytes([extensions.abs_send_time << 4 | 2]) if extensions.abs_send_time else b""
-        self._time = 3 if extensions.abs_send_time else 0
-        mid = b""
-        if extensions.mid:
-            name = self.mid.encode()
-            mid = bytes([extensions.mid << 4 | len(name) - 1]) + name
-        self._header, self._block, self._tail = _layout(block, self._time, mid)
-        self._tails_by_level: list[bytes] = []
-        if self.kind is Kind.AUDIO and extensions.audio_level:
-            head = extensions.audio_level << 4
-            layouts = [_layout(block, self._time, bytes([head, level]) + mid) for level in range(256)]
-            self._header_level, self._block_level, _ = layouts[0]
-            self._tails_by_level = [tail for _, _, tail in layouts]
 
     # What the slot shows
 
@@ -141,42 +161,74 @@ class Forwarder:
         """Show `track` from now on, or nothing. A video starts from the track's cache where that can serve."""
         if track is self.track:
             return
-        if self.track is not None:
-            self.track.remove_slot(self)
+        self._leave()
         self.track = track
-        self.pause()
+        self._mapped = None
+        self._segments.clear()
         if track is not None:
-            track.add_slot(self)
+            self._enter(track.first_layer(self))
             self._start()
+
+    def switch(self, layer: Layer) -> None:
+        """Show another layer of the same track: from its cache if that is cheap, or else from its next keyframe on.
+
+        Until then the present layer goes on. A participant's slot asks for the keyframe, an officer's waits.
+        """
+        if layer is self.layer:
+            self._wait_for(None)
+            return
+        if layer is self.next_layer:
+            return
+        self._wait_for(None)
+        cache = layer.cache
+        if not self._live or (cache is not None and cache.packets and cache.size <= _CHEAP):
+            self._go_over(layer)
+            self._start()
+            return
+        self._wait_for(layer)
+        self._outlet.starved(self)
 
     def open(self) -> None:
         """The session is connected: send from now on."""
         self._enabled = True
         self._start()
 
+    def suspend(self, suspended: bool) -> None:
+        """Send nothing, or go on: the receiver does not show the slot, or its line cannot carry it."""
+        if suspended == self.suspended:
+            return
+        self.suspended = suspended
+        if suspended:
+            self._wait_for(None)
+            self.pause()
+        else:
+            self._start()
+
     def _start(self) -> None:
         """Start a video at once if that can be: from the cache, or else by asking for a keyframe."""
-        if self._enabled and self._needs_keyframe and self.track is not None and not self._start_from_cache():
-            self._outlet.starved(self)
+        if self._enabled and not self.suspended and self._needs_keyframe and self.layer is not None:
+            if not self._start_from_cache():
+                self._outlet.starved(self)
 
     def pause(self) -> None:
         """Send nothing until the next packet from which a receiver can start."""
+        self._settle()
         self._live = False
         self._catching_up = False
 
     def restart(self, now: float) -> bool:
-        """Start again from the track's cached keyframe; False if there is none (the slot then goes on as it is).
+        """Start again from the layer's cached keyframe; False if there is none (the slot then goes on as it is).
 
         Not more than twice a second: a receiver that keeps asking is not helped by more.
         """
-        if now - self._restarted < _RESTART_INTERVAL or not self._start_from_cache():
+        if now - self._restarted < _RESTART_INTERVAL or not self._enabled or not self._start_from_cache():
             return False
         self._restarted = now
         return True
 
     def _start_from_cache(self) -> bool:
-        track = self.track
-        if track is None or track.cache is None or not track.is_open or not track.cache.packets:
+        layer = self.layer
+        if layer is None or layer.cache is None or not layer.is_open or not layer.cache.packets or self.suspended:
             return False
         self.pause()
         self._catching_up = True
@@ -184,85 +236,175 @@ class Forwarder:
         self._schedule_catch_up(0)
         return True
 
+    def keyframe(self, layer: Layer, view: RtpView) -> None:
+        """The layer that the slot waits for has a keyframe, which starts with `view`: go over."""
+        self._wait_for(None)
+        if self.suspended:
+            return
+        self._go_over(layer)
+        if view.index < layer.highest:  # it came late, and what follows it is here already
+            self._start_from_cache()
+
+    def give_up_waiting(self) -> None:
+        """The layer that the slot waits for is gone."""
+        self._wait_for(None)
+
+    def _go_over(self, layer: Layer) -> None:
+        if layer is not self.layer:
+            self._leave()
+            self._enter(layer)
+
+    def _enter(self, layer: Layer) -> None:
+        self.layer = layer
+        layer.add_slot(self)
+
+    def _leave(self) -> None:
+        self._wait_for(None)
+        self.pause()
+        if self.layer is not None:
+            self.layer.remove_slot(self)
+            self.layer = None
+
+    def _wait_for(self, layer: Layer | None) -> None:
+        if self.next_layer is not None:
+            self.next_layer.remove_waiting(self)
+        self.next_layer = layer
+        if layer is not None:
+            layer.add_waiting(self)
+
     # The packet path
 
     def forward(self, view: RtpView) -> int:
         """Pass one packet on; the bytes sent, 0 for none."""
-        if not self._live:
-            if self._catching_up:  # the packet is in the cache and goes out with it
-                return 0
-            if not self._enabled or (self._needs_keyframe and not view.keyframe):
-                self.skipped += 1
-                return 0
-            self._begin(view)
-        if view.index < self._first_index:  # from before the start: its numbers have been given to others
-            return 0
-        timestamp = (view.timestamp + self._timestamp_offset) & 0xFFFFFFFF
-        if self._squeezed:
-            # The rest of a frame that was sent to catch up belongs under that frame's timestamp.
-            timestamp = self._squeezed.get(view.timestamp, timestamp)
-            if view.index - self._live_index > _LATE:
-                self._squeezed = {}
-        return self._send(view, timestamp)
-
-    def _begin(self, view: RtpView) -> None:
-        """Go live with this packet: the numbers continue, the timestamp moves on by the time that has passed."""
-        elapsed = view.arrival - self._last_sent
-        ticks = round(elapsed * self.clock_rate) if elapsed < 86_400 else 0
-        timestamp = self._last_timestamp + max(ticks, 1)
-        self._first_index = view.index
-        self._index_offset = self._next_sequence - view.index
-        self._timestamp_offset = timestamp - view.timestamp
-        self._squeezed = {}
-        self._live = True
-
-    def _send(self, view: RtpView, timestamp: int) -> int:
-        position = view.index + self._index_offset
-        sequence = position & 0xFFFF
-        second = view.marker | self.payload_type
-        if view.level != NO_LEVEL and self._tails_by_level:
-            tail = self._tails_by_level[view.level]
-            head = self._header_level.pack(
-                _EXTENDED | view.padding,
-                second,
-                sequence,
-                timestamp,
-                self.ssrc,
-                self._block_level,
-                view.departure,
-                tail,
-            )
-        elif self._block:
-            head = self._header.pack(
-                _EXTENDED | view.padding,
-                second,
-                sequence,
-                timestamp,
-                self.ssrc,
-                self._block,
-                view.departure,
-                self._tail,
-            )
-        else:
-            head = HEADER.pack(VERSION | view.padding, second, sequence, timestamp, self.ssrc)
-        packet = head + view.payload
-        wire = self._outlet.send_rtp(packet)
+        rewriter = self.rewriter
+        index = view.index
+        if index < rewriter.stable_from:
+            return self._unstable(view)
+        packet = rewriter.packet(view)
+        wire = self._send_rtp(packet)
         if wire is None:
-            # What the receiver never gets may not leave a hole that it would ask for: start again at a keyframe.
-            self.pause()
-            if self._needs_keyframe:
-                self._outlet.starved(self)
+            self._cut_off()
             return 0
         if self._sent_packets is not None:
-            self._sent_packets.add(sequence, wire)
-        if position >= self._next_sequence:
-            self._next_sequence = position + 1
-            self._last_timestamp = timestamp
-            self._last_sent = view.arrival
+            self._sent_packets.add(index + rewriter.index_offset & 0xFFFF, wire)
+        if index > rewriter.newest_index:
+            rewriter.newest_index = index
+            rewriter.newest = view
         size = len(packet)
         self.sent += 1
         self.sent_bytes += size
         return size
+
+    def _unstable(self, view: RtpView) -> int:
+        """A packet that offsets alone do not place: there is no stable state, or it is older than that."""
+        if self._catching_up:  # the packet is in the cache and goes out with it
+            return 0
+        if self._live:
+            return self._late(view)
+        if not self._enabled or self.suspended or (self._needs_keyframe and not view.keyframe):
+            self.skipped += 1
+            return 0
+        if self._needs_keyframe and self.layer is not None and view.index < self.layer.highest:
+            self._start_from_cache()  # what follows the keyframe is here already
+            return 0
+        self._begin(view)
+        return self.forward(view)
+
+    def _late(self, view: RtpView) -> int:
+        if view.index < self.rewriter.first_index:  # from before the start: its numbers have been given to others
+            return 0
+        # The rest of a frame that was sent to catch up belongs under that frame's timestamp.
+        return self._send_at(view, self._squeezed.get(view.timestamp))
+
+    def _begin(self, view: RtpView) -> None:
+        """Go live with this packet: the numbers continue, the timestamp moves on by the time that has passed."""
+        rewriter = self.rewriter
+        rewriter.start(view, self._timestamp_of_start(view), same_source=self._is_mapped())
+        rewriter.stable_from = view.index
+        self._squeezed = {}
+        self._live = True
+
+    def _send_at(self, view: RtpView, timestamp: int | None) -> int:
+        """Send a packet outside the stable state, at `timestamp` or (None) by the present offset."""
+        rewriter = self.rewriter
+        offset = rewriter.timestamp_offset
+        if timestamp is not None:
+            rewriter.timestamp_offset = timestamp - view.timestamp
+        packet = rewriter.packet(view)
+        wire = self._send_rtp(packet)
+        if wire is None or view.index < rewriter.newest_index:
+            rewriter.timestamp_offset = offset
+        if wire is None:
+            self._cut_off()
+            return 0
+        if self._sent_packets is not None:
+            self._sent_packets.add(view.index + rewriter.index_offset & 0xFFFF, wire)
+        rewriter.sent(view)
+        size = len(packet)
+        self.sent += 1
+        self.sent_bytes += size
+        return size
+
+    def _cut_off(self) -> None:
+        """A packet could not be sent.
+
+        What the receiver never gets may not leave a hole that it would ask for: start again at a keyframe.
+        """
+        self.pause()
+        if self._needs_keyframe:
+            self._outlet.starved(self)
+
+    def _settle(self) -> None:
+        """The numbers' present relation to the source's is over: remember it, for retransmissions and the next start."""
+        rewriter, layer = self.rewriter, self.layer
+        packets = layer.packets if layer is not None else None
+        if self._live and layer is not None:
+            self._mapped = (layer, rewriter.timestamp_offset)
+        if packets is not None and rewriter.newest is not None:
+            if self.rtx is not None:
+                self._segments.add(self._segment(packets))
+            rewriter.settle(packets.find)
+        else:
+            rewriter.settle()
+
+    def _segment(self, packets: PacketCache) -> Segment:
+        rewriter = self.rewriter
+        first = rewriter.first_index + rewriter.index_offset
+        return Segment(first, rewriter.position, rewriter.offsets, packets, self._squeezed)
+
+    # Timestamps
+
+    def _timestamp_of_start(self, view: RtpView) -> int:
+        """By the publisher's clock where it is known, so that lips and voice stay together; or else by arrival."""
+        rewriter = self.rewriter
+        last = rewriter.last_timestamp
+        elapsed = view.arrival - rewriter.last_arrival
+        ticks = round(elapsed * self.clock_rate) if elapsed < 86_400 else 0
+        by_arrival = last + max(ticks, 1)
+        offset = self._offset_kept(by_arrival - view.timestamp)
+        return by_arrival if offset is None else _after(last, view.timestamp + offset)
+
+    def _is_mapped(self) -> bool:
+        """Whether the slot shows the layer that it showed last."""
+        return self._mapped is not None and self._mapped[0] is self.layer
+
+    def _offset_kept(self, by_arrival: int) -> int | None:
+        """The timestamp offset with which the slot's clock goes on as it was, whatever layer it shows.
+
+        None if it is not known, or differs too much from `by_arrival`: the publisher's clock jumped.
+        """
+        if self._mapped is None or self.layer is None:
+            return None
+        layer, offset = self._mapped
+        if layer is not self.layer:
+            before, after = layer.clock, self.layer.clock
+            if before is None or after is None:
+                return None
+            ticks = round((before.ntp - after.ntp) * self.clock_rate / (1 << 32))
+            offset += before.timestamp - ticks - after.timestamp
+        return offset if abs(_signed(offset - by_arrival)) < _TRUSTED * self.clock_rate else None
+
+    # Catching up
 
     def _schedule_catch_up(self, delay: float) -> None:
         if not self._catch_up_scheduled:
@@ -271,56 +413,105 @@ class Forwarder:
 
     def _catch_up(self) -> None:
         self._catch_up_scheduled = False
-        track = self.track
-        if not self._catching_up or track is None or track.cache is None:
+        layer = self.layer
+        if not self._catching_up or layer is None or layer.cache is None:
             return
-        cache = track.cache
-        if not cache.packets or not track.is_open:
+        cache = layer.cache
+        if not cache.packets or not layer.is_open:
             self.pause()
             return
         if cache.epoch != self._epoch:
-            self._start_squeezing(cache.packets[0], cache.epoch)
-        for view in cache.packets[self._cursor : self._cursor + _CATCH_UP_PACKETS]:
-            self._cursor += 1
-            size = self._send(view, self._squeeze(view.timestamp))
+            self._start_squeezing(cache.packets, cache.epoch)
+        # By index, not by place: a packet that comes late may be put in before those that have been sent.
+        place = bisect_right(cache.packets, self._caught_up, key=_index)
+        for view in cache.packets[place : place + _CATCH_UP_PACKETS]:
+            self._caught_up = view.index
+            size = self._send_at(view, self._squeeze(view.timestamp))
             if not size:
                 return
-            track.count_forwarded(self, size)
-        if self._cursor < len(cache.packets):
+            layer.track.count_forwarded(self, size)
+        if self._caught_up < cache.packets[-1].index:
             self._schedule_catch_up(_CATCH_UP_INTERVAL)
             return
-        newest = max(cache.packets[-32:], key=lambda view: view.index)
-        self._timestamp_offset = self._squeezed[newest.timestamp] - newest.timestamp
-        self._last_sent = newest.arrival
-        self._live_index = newest.index
         self._catching_up = False
         self._live = True
+        self.rewriter.stable_from = self._caught_up + 1
 
-    def _start_squeezing(self, first: RtpView, epoch: int) -> None:
+    def _start_squeezing(self, packets: list[RtpView], epoch: int) -> None:
+        self._settle()
+        rewriter = self.rewriter
         self._epoch = epoch
-        self._cursor = 0
-        self._begin(first)
-        self._live = False
+        self._caught_up = packets[0].index - 1
+        self._squeezed = {}
+        newest = packets[-1]
+        # As if the newest packet were sent now: that one is to have the timestamp that it would have had live.
+        elapsed = max(newest.arrival - rewriter.last_arrival, 0.0)
+        ticks = round(elapsed * self.clock_rate) if elapsed < 86_400 else 0
+        self._kept_offset = self._offset_kept(rewriter.last_timestamp + ticks - newest.timestamp)
+        first = packets[0]
+        self._last_squeezed = rewriter.last_timestamp
+        if self._kept_offset is None:
+            elapsed = first.arrival - rewriter.last_arrival
+            self._last_squeezed += round(elapsed * self.clock_rate) if 0 < elapsed < 86_400 else 0
+        rewriter.start(first, self._squeeze(first.timestamp), same_source=self._is_mapped())
 
     def _squeeze(self, timestamp: int) -> int:
-        """The timestamp of a frame sent to catch up: one millisecond after that of the frame before it."""
+        """The timestamp of a frame sent to catch up: just after that of the frame before it.
+
+        Where the slot's clock goes on, frames newer than what was shown keep their own.
+        """
         squeezed = self._squeezed.get(timestamp)
         if squeezed is None:
-            step = round(self.clock_rate * _CATCH_UP_FRAME)
-            squeezed = (self._last_timestamp + step) & 0xFFFFFFFF
-            self._squeezed[timestamp] = squeezed
+            if self._kept_offset is None:
+                squeezed = self._last_squeezed + round(self.clock_rate * _CATCH_UP_FRAME)
+            else:
+                squeezed = _after(self._last_squeezed, timestamp + self._kept_offset)
+            self._last_squeezed = self._squeezed[timestamp] = squeezed
         return squeezed
 
     # What the receiver says
 
-    def retransmit(self, sequence: int) -> bytes | None:
-        """The packet a receiver asks for again, as it was sent; None if it is no longer kept."""
-        if self._sent_packets is None:
-            return None
-        wire = self._sent_packets.find(sequence)
-        if wire is not None:
-            self.retransmitted += 1
-        return wire
+    def retransmit(self, sequence: int, now: float) -> bool:
+        """Send a packet again that the receiver asks for; False if it is no longer kept.
+
+        As RTX (RFC 4588) if the receiver can do that; or else the very bytes, since nothing else may be sent under
+        the same sequence number (RFC 7714 section 8.4).
+        """
+        if self._sent_packets is not None:
+            wire = self._sent_packets.find(sequence)
+            if wire is None:
+                return False
+            self._outlet.transmit(wire)
+        elif not self._retransmit_by_rtx(sequence, now):
+            return False
+        self.retransmitted += 1
+        return True
+
+    def _retransmit_by_rtx(self, sequence: int, now: float) -> bool:
+        rtx, rewriter, layer = self.rtx, self.rewriter, self.layer
+        if rtx is None:
+            return False
+        position = rewriter.position - 1
+        position += _signed16(sequence - position)
+        if rewriter.newest is not None and position >= rewriter.first_index + rewriter.index_offset:
+            found = None
+            if layer is not None and layer.packets is not None and position < rewriter.position:
+                found = self._segment(layer.packets).find(position)
+        else:
+            found = self._segments.find(position)
+        if found is None:
+            return False
+        view, offsets = found
+        packet = rewriter.retransmission(
+            view,
+            offsets,
+            ssrc=rtx.ssrc,
+            payload_type=rtx.payload_type,
+            sequence=rtx.sequence,
+            departure=abs_send_time(now),
+        )
+        rtx.sequence = rtx.sequence + 1 & 0xFFFF
+        return self._send_rtp(packet) is not None
 
     def pass_sender_report(self, ntp: int, rtp_timestamp: int, now: float) -> None:
         """Send the publisher's (NTP, RTP) pair in this slot's numbers, so that lips and voice stay together.
@@ -331,7 +522,7 @@ class Forwarder:
             return
         self._report_key = (ntp >> 16) & 0xFFFFFFFF
         self._report_sent = now
-        timestamp = (rtp_timestamp + self._timestamp_offset) & 0xFFFFFFFF
+        timestamp = (rtp_timestamp + self.rewriter.timestamp_offset) & 0xFFFFFFFF
         self._outlet.send_sender_report(self, ntp, timestamp)
 
     def receiver_report(self, fraction_lost: int, jitter: int, lsr: int, dlsr: int, now: float) -> None:
@@ -344,12 +535,15 @@ class Forwarder:
                 self.report.round_trip = round_trip
 
 
-def _layout(block: bytes, time_length: int, tail: bytes) -> tuple[struct.Struct, bytes, bytes]:
-    """A header's struct, its extensions up to abs-send-time's value, and what follows that (RFC 8285 section 4.2)."""
-    length = len(block) + time_length + len(tail)
-    if not length:
-        return HEADER, b"", b""
-    words = (length + 3) // 4
-    block = struct.pack("!HH", ONE_BYTE_PROFILE, words) + block
-    tail += bytes(words * 4 - length)
-    return struct.Struct(f"!BBHLL{len(block)}s{time_length}s{len(tail)}s"), block, tail
+def _signed(difference: int) -> int:
+    """A difference of two 32-bit timestamps, as the nearest whole number."""
+    return (difference + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+
+
+def _signed16(difference: int) -> int:
+    return (difference + 0x8000 & 0xFFFF) - 0x8000
+
+
+def _after(last: int, timestamp: int) -> int:
+    """`timestamp`, counted on from `last`, or the first after `last` if it does not lie after that."""
+    return last + max(_signed(timestamp - last), 1)

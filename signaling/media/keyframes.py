@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
+from operator import attrgetter
 
 from signaling.media.rtp import RtpView
 
@@ -15,6 +17,7 @@ _MIN_REFRESH = 2.0
 _MAX_PACKETS = 1000
 _MAX_BYTES = 1 << 20
 _NEARLY_FULL = 0.9
+_index = attrgetter("index")
 
 
 class KeyframeRequests:
@@ -63,13 +66,14 @@ class KeyframeCache:
     """The last keyframe of a track and everything after it, so that a leg can start without a request.
 
     Bounded in packets and bytes: what does not fit is not kept, and `packets` is empty until the next keyframe.
-    `epoch` grows with each new start, so that a reader notices that the list is another one.
+    They are in the order of their indices, whenever they came. `size` is in bytes. `epoch` grows with each new start,
+    so that a reader notices that the list is another one.
     """
 
     def __init__(self) -> None:
         self.packets: list[RtpView] = []
         self.epoch = 0
-        self._bytes = 0
+        self.size = 0
         self._started = float("-inf")
         self._refreshed = float("-inf")
 
@@ -78,23 +82,32 @@ class KeyframeCache:
         if view.keyframe:
             self.packets = [view]
             self.epoch += 1
-            self._bytes = len(view.packet)
+            self.size = len(view.packet)
             self._started = view.arrival
             return
         packets = self.packets
         if not packets or view.index < packets[0].index:
             return
-        if len(packets) >= _MAX_PACKETS or self._bytes >= _MAX_BYTES:
+        if len(packets) >= _MAX_PACKETS or self.size >= _MAX_BYTES:
             self.clear()
             return
-        packets.append(view)
-        self._bytes += len(view.packet)
+        if view.index > packets[-1].index:
+            packets.append(view)
+        else:
+            insort(packets, view, key=_index)
+        self.size += len(view.packet)
+
+    def begin(self, packets: list[RtpView]) -> None:
+        """Start anew with these, a keyframe's first and what came after it: a keyframe that was repaired late."""
+        self.add(packets[0])
+        for view in packets[1:]:
+            self.add(view)
 
     def clear(self) -> None:
         """Keep nothing: what was said before a hold is not for those who come after it."""
         self.packets = []
         self.epoch += 1
-        self._bytes = 0
+        self.size = 0
 
     def needs_refresh(self, now: float) -> bool:
         """Whether the publisher should be asked for a fresh keyframe.
@@ -104,7 +117,7 @@ class KeyframeCache:
         """
         if now - self._refreshed < _MIN_REFRESH:
             return False
-        full = len(self.packets) > _MAX_PACKETS * _NEARLY_FULL or self._bytes > _MAX_BYTES * _NEARLY_FULL
+        full = len(self.packets) > _MAX_PACKETS * _NEARLY_FULL or self.size > _MAX_BYTES * _NEARLY_FULL
         if full or not self.packets or now - self._started >= REFRESH:
             self._refreshed = now
             return True

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import pylibsrtp
 import structlog
 
+from signaling.media.demux import Demultiplexer
 from signaling.media.dtls import Certificate, Dtls, DtlsFailed, Srtp
-from signaling.media.endpoint import UdpEndpoint
 from signaling.media.feedback import Feedback
 from signaling.media.forwarder import Forwarder
-from signaling.media.ice import Address, Credentials, IceLite
-from signaling.media.leg import Kind
+from signaling.media.ice import Credentials, IceLite
 from signaling.media.listener import PeerLost
+from signaling.media.path import Address, Path
+from signaling.media.publication import Publication as Publication
 from signaling.media.rtcp import is_rtcp
-from signaling.media.rtp import ExtensionIds
 from signaling.media.session import SlotInfo
+from signaling.media.sources import Sources
 from signaling.media.stats import RoomCounters
 from signaling.media.track import Track
 
@@ -28,20 +28,6 @@ log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 30.0  # seconds from the answer to the end of the handshake
 _MAX_EARLY = 64  # packets kept that overtook the end of the handshake; the first keyframe is among them
-_MAX_SOURCES = 32  # new SSRCs one session may come with in its life
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """An m-line on which the client sends: what its packets look like."""
-
-    kind: Kind
-    mid: str
-    codec: str
-    payload_type: int
-    clock_rate: int
-    extensions: ExtensionIds
-    feedback: tuple[str, ...]
 
 
 class PeerOwner(Protocol):
@@ -79,7 +65,7 @@ class Peer:
         owner_id: str,
         hidden: bool,
         room: PeerOwner,
-        endpoint: UdpEndpoint,
+        demux: Demultiplexer,
         certificate: Certificate,
         credentials: Credentials,
         is_dtls_client: bool,
@@ -91,24 +77,23 @@ class Peer:
         self.owner_id = owner_id
         self.hidden = hidden
         self.slots: tuple[Forwarder, ...] = ()
-        self.tracks: dict[int, Track] = {}
         self.etag = secrets.token_hex(8)
         self.connected = False
         self.closed = False
         self.profile = ""
         self.counters = room.live_counters
         self.room = room
-        self._endpoint = endpoint
+        self._demux = demux
         self._clock = clock
         self._started = clock()
         self.ice = IceLite(credentials, self._started)
-        self._publications = {publication.payload_type: publication for publication in publications}
-        self._sources = 0
+        self.sources = Sources(self, publications)
+        self._receivers = self.sources.receivers
         self._early: list[tuple[bytes, float]] = []
         self._srtp: Srtp | None = None
         self._address: Address | None = None
-        self._path = endpoint
-        self._send_datagram = endpoint.send_datagram
+        self._path: Path | None = None  # with its send_datagram and the other end's address: all three or none
+        self._send_datagram: Callable[[bytes, Address], object] | None = None
         self._dtls = Dtls(
             certificate,
             is_client=is_dtls_client,
@@ -118,7 +103,7 @@ class Peer:
         )
         self._task: asyncio.Task[None] | None = None
         self.feedback = Feedback(self, self._started)
-        endpoint.register(credentials.local_ufrag, self)
+        demux.register(credentials.local_ufrag, self)
 
     # Life
 
@@ -159,11 +144,11 @@ class Peer:
         log.info("peer lost", session_id=self.session_id, why=why.value)
         for slot in self.slots:
             slot.attach(None)
-        self._endpoint.unregister(self.ice.current.local_ufrag)
+        self._demux.unregister(self.ice.current.local_ufrag)
         if self.ice.previous is not None:
-            self._endpoint.unregister(self.ice.previous.local_ufrag)
+            self._demux.unregister(self.ice.previous.local_ufrag)
         for address in self.ice.addresses:
-            self._endpoint.release_address(address, self)
+            self._demux.release_address(address, self)
         self.room.peer_lost(self, why)
         handshake = self._task if self._task is not asyncio.current_task() else None
         self._task = asyncio.get_running_loop().create_task(self._close_dtls(handshake), name=f"end {self.session_id}")
@@ -187,42 +172,50 @@ class Peer:
     def restart_ice(self, remote_ufrag: str, remote_pwd: str) -> Credentials:
         """New credentials on both sides (RFC 8445 section 9); DTLS, SRTP and outgoing SSRCs stay."""
         if self.ice.previous is not None:
-            self._endpoint.unregister(self.ice.previous.local_ufrag)
+            self._demux.unregister(self.ice.previous.local_ufrag)
         credentials = self.ice.restart(remote_ufrag, remote_pwd)
-        self._endpoint.register(credentials.local_ufrag, self)
+        self._demux.register(credentials.local_ufrag, self)
         self.etag = secrets.token_hex(8)
         self.counters.ice_restarts += 1
         return credentials
 
-    # What comes from the endpoint
+    # What comes from the demultiplexer
 
     def generation(self, username: bytes) -> Credentials | None:
-        """See `endpoint.Receiver`."""
+        """See `demux.Receiver`."""
         return self.ice.generation(username)
 
-    def on_check(
-        self, endpoint: UdpEndpoint, credentials: Credentials, address: Address, *, nominated: bool, now: float
-    ) -> None:
-        """See `endpoint.Receiver`."""
+    def on_check(self, path: Path, credentials: Credentials, address: Address, *, nominated: bool, now: float) -> None:
+        """See `demux.Receiver`."""
         previous = self.ice.previous
         for forgotten in self.ice.checked(credentials, address, nominated=nominated, now=now):
-            endpoint.release_address(forgotten, self)
-        endpoint.bind_address(address, self)
+            self._demux.release_address(forgotten, self)
+        self._demux.bind_address(address, self, path)
         if previous is not None and self.ice.previous is None:
-            endpoint.unregister(previous.local_ufrag)
-        if self.ice.selected != self._address:
-            self._address = self.ice.selected
-            self._path = endpoint
-            self._send_datagram = endpoint.send_datagram
+            self._demux.unregister(previous.local_ufrag)
+        # The same address may be reached over another of our sockets now: the nominated check says over which.
+        if self.ice.selected == address and (nominated or self._address != address):
+            self._send_over(path, address)
         if self._task is None:
             self._start_handshake()
 
+    def _send_over(self, path: Path, address: Address) -> None:
+        if path is not self._path:
+            log.info("path", session_id=self.session_id, transport=path.protocol)
+        self._path, self._send_datagram, self._address = path, path.send_datagram, address
+
+    def on_path_closed(self, address: Address) -> None:
+        """See `demux.Receiver`."""
+        self.ice.lost(address)
+        if self._address == address:
+            self._path = self._send_datagram = self._address = None
+
     def on_dtls(self, datagram: bytes, now: float) -> None:
-        """See `endpoint.Receiver`."""
+        """See `demux.Receiver`."""
         self._dtls.feed(datagram)
 
     def on_media(self, datagram: bytes, now: float) -> None:
-        """See `endpoint.Receiver`."""
+        """See `demux.Receiver`."""
         if self._srtp is None or self.closed:
             if len(self._early) < _MAX_EARLY and not self.closed:
                 self._early.append((datagram, now))
@@ -238,13 +231,13 @@ class Peer:
             self.counters.dropped_srtp += 1
             return
         self.ice.last_seen = now
-        track = self.tracks.get(int.from_bytes(packet[8:12], "big"))
-        if track is None:
-            track = self._new_source(packet)
-            if track is None:
+        receive = self._receivers.get(int.from_bytes(packet[8:12], "big"))
+        if receive is None:
+            receive = self.sources.find(packet, now)
+            if receive is None:
                 self.counters.dropped_unknown_track += 1
                 return
-        track.receive(packet, now)
+        receive(packet, now)
 
     def _on_srtcp(self, srtp: Srtp, datagram: bytes, now: float) -> None:
         try:
@@ -256,28 +249,15 @@ class Peer:
         self.feedback.receive(compound, now)
 
     def owns_alive(self, address: Address, now: float) -> bool:
-        """See `endpoint.Receiver`."""
+        """See `demux.Receiver`."""
         return not self.closed and address in self.ice.addresses and self.ice.is_alive(now)
-
-    def _new_source(self, packet: bytes) -> Track | None:
-        publication = self._publications.get(packet[1] & 0x7F)
-        if publication is None or self._sources >= _MAX_SOURCES:
-            return None
-        self._sources += 1
-        ssrc = int.from_bytes(packet[8:12], "big")
-        for other, track in list(self.tracks.items()):
-            if track.info.kind is publication.kind:  # one source per m-line: the newest
-                del self.tracks[other]
-        track = self.room.new_source(self, publication, ssrc)
-        self.tracks[ssrc] = track
-        return track
 
     # What goes out
 
     def send_rtp(self, packet: bytes) -> bytes | None:
         """See `forwarder.Outlet`."""
-        address = self._address
-        if address is None or not self.connected:
+        address, send = self._address, self._send_datagram
+        if address is None or send is None or not self.connected:
             return None
         try:
             wire = self._protect(packet)
@@ -288,7 +268,7 @@ class Peer:
             self.counters.dropped_srtp += 1
             return None
         try:
-            self._send_datagram(wire, address)
+            send(wire, address)
         except OSError:  # the kernel's buffer is full, or the way there is gone
             self.counters.dropped_send += 1
             return None
@@ -300,8 +280,9 @@ class Peer:
 
     def starved(self, forwarder: Forwarder) -> None:
         """See `forwarder.Outlet`."""
-        if not self.hidden and forwarder.track is not None:
-            forwarder.track.request_keyframe(self._clock())
+        layer = forwarder.next_layer or forwarder.layer
+        if not self.hidden and layer is not None:
+            layer.request_keyframe(self._clock())
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> None:
         """See `forwarder.Outlet`."""
@@ -320,7 +301,7 @@ class Peer:
 
     def transmit(self, datagram: bytes) -> None:
         """Send a datagram as it is: a DTLS record, or a packet that is protected already."""
-        if self._address is not None:
+        if self._path is not None and self._address is not None:
             self._path.transmit(datagram, self._address)
 
     # Time
@@ -334,7 +315,7 @@ class Peer:
         if not self.ice.is_alive(now):
             self.close(PeerLost.CONSENT_EXPIRED)
             return
-        for track in list(self.tracks.values()):
+        for track in list(self.sources.tracks.values()):
             track.tick(now)
         self.feedback.tick(now)
 

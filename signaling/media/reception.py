@@ -57,6 +57,14 @@ class Reception:
             self._jitter += (difference - self._jitter) / 16
         return index
 
+    def place(self, sequence: int) -> int:
+        """The index of a packet that came another way (RTX): it counts neither as received nor for jitter.
+
+        Only after the first `add`. RFC 4588 section 6.3: statistics of the original stream do not count repairs.
+        """
+        delta = (sequence - self.highest) & 0xFFFF
+        return self.highest + delta if delta < _HALF else self.highest + delta - 0x10000
+
     def sender_report(self, ntp: int, arrival: float) -> None:
         """Remember the publisher's last sender report (64-bit NTP time) for LSR and DLSR (section 6.4.1)."""
         self._lsr = (ntp >> 16) & 0xFFFFFFFF

@@ -105,6 +105,10 @@ class UplinkEstimate:
         self._first: float | None = None
         self._changed = 0.0
 
+    def count(self, size: int) -> None:
+        """Something else came from the publisher: it takes its part of the line, too."""
+        self._bytes += size
+
     def add(self, view: RtpView) -> None:
         """Take in one packet; a frame is complete with its marker bit."""
         self._bytes += len(view.packet)

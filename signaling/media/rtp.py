@@ -28,6 +28,8 @@ class ExtensionIds:
     mid: int = 0
     audio_level: int = 0
     abs_send_time: int = 0
+    rid: int = 0
+    repaired_rid: int = 0
 
 
 class RtpView:
@@ -132,3 +134,30 @@ def _read_one_byte_extensions(view: RtpView, packet: bytes, position: int, end: 
 def abs_send_time(seconds: float) -> bytes:
     """`seconds` of any steady clock as abs-send-time: 24 bits, 6.18 fixed point, wrapping every 64 s."""
     return (int(seconds * 262144) & 0xFFFFFF).to_bytes(3, "big")
+
+
+def element(packet: bytes, identifier: int) -> bytes | None:
+    """The value of one header extension element (RFC 8285 section 4.2) of a packet that need not be whole.
+
+    None where there is none, and for anything cut short. For the first packets of a source only: `parse` reads what
+    every packet is asked for.
+    """
+    if not identifier or len(packet) < HEADER_LENGTH or not packet[0] & EXTENSION:
+        return None
+    offset = HEADER_LENGTH + 4 * (packet[0] & 0x0F)
+    if packet[offset : offset + 2] != b"\xbe\xde" or len(packet) < offset + 4:
+        return None
+    end = min(offset + 4 + 4 * (packet[offset + 2] << 8 | packet[offset + 3]), len(packet))
+    position = offset + 4
+    while position < end:
+        head = packet[position]
+        position += 1
+        if head == 0:
+            continue
+        following = position + (head & 0x0F) + 1
+        if head >> 4 == 15 or following > end:
+            return None
+        if head >> 4 == identifier:
+            return packet[position:following]
+        position = following
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription
@@ -21,6 +21,8 @@ MAX_MEDIA = 40
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+RID = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+REPAIRED_RID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 
 # What may stand in a second byte without being taken for RTCP (RFC 5761 section 4).
@@ -29,6 +31,8 @@ _CODECS = {Kind.AUDIO: ("opus", 48000), Kind.VIDEO: ("vp8", 90000)}
 _FORMAT = {Kind.AUDIO: "minptime=10;useinbandfec=1;usedtx=1", Kind.VIDEO: ""}
 _FEEDBACK = ("nack", "nack pli", "ccm fir", "goog-remb")
 _MID_TOKEN = re.compile(r"[A-Za-z0-9_\-.]{1,16}\Z")  # 16 bytes are what a one-byte extension element carries
+_RID_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,16}\Z")  # RFC 8851 section 10, and what a one-byte element carries
+_MAX_LAYERS = 4
 _ICE_TOKEN = re.compile(r"[A-Za-z0-9+/]+\Z")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}\Z")
 _HASHES = frozenset({"sha-256", "sha-384", "sha-512"})
@@ -40,7 +44,8 @@ class OfferedLine:
     """One m-line of an offer. `payload_type` is None where the line cannot be used; then it is refused.
 
     `wants` and `sends` are the client's: to receive from us, to send to us. `feedback` is what both sides can do of
-    RTCP feedback (RFC 4585), e.g. "nack pli".
+    RTCP feedback (RFC 4585), e.g. "nack pli". `rtx_payload_type` is RTX's for the codec (RFC 4588), `repairs` the
+    client's pairs (SSRC of RTX, SSRC of what it repairs), `rids` the layers that it sends by simulcast (RFC 8853).
     """
 
     kind: str
@@ -53,6 +58,9 @@ class OfferedLine:
     clock_rate: int
     extensions: ExtensionIds
     feedback: tuple[str, ...]
+    rtx_payload_type: int | None = None
+    repairs: tuple[tuple[int, int], ...] = ()
+    rids: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -84,13 +92,15 @@ class AnsweredLine:
     ssrc: int | None
     cname: str = ""
     stream: str = ""
+    rtx_ssrc: int | None = None
 
 
 def parse_offer(text: str) -> Offer:
     """Read an offer. Raises SdpError, saying what is wrong with it."""
     description = _parse(text)
     bundled = _bundle(description)
-    lines = tuple(_line(media, bundled) for media in description.media)
+    sections = _sections(text)
+    lines = tuple(_line(media, bundled, sections[number]) for number, media in enumerate(description.media))
     usable = [media for media, line in zip(description.media, lines, strict=True) if line.is_usable]
     if not usable:
         raise SdpError("no m-line with Opus or VP8 in the bundle")
@@ -100,6 +110,10 @@ def parse_offer(text: str) -> Offer:
     payload_types = {(line.payload_type, line.kind) for line in lines if line.is_usable}
     if len({payload_type for payload_type, _ in payload_types}) != len({kind for _, kind in payload_types}):
         raise SdpError("a payload type stands for two codecs, or a codec for two payload types")
+    media_types = {payload_type for payload_type, _ in payload_types}
+    rtx_types = {line.rtx_payload_type for line in lines if line.kind == Kind.VIDEO and line.is_usable}
+    if len(rtx_types) != 1 or rtx_types & media_types:  # not the same for all, or taken: do without
+        lines = tuple(replace(line, rtx_payload_type=None) for line in lines)
     first = usable[0]
     if first.ice is None:
         raise SdpError("no ICE")
@@ -155,12 +169,27 @@ def _mids(group: GroupDescription) -> list[str]:
     return [str(item) for item in group.items]
 
 
-def _line(media: MediaDescription, bundled: frozenset[str]) -> OfferedLine:
+def _sections(text: str) -> list[list[str]]:
+    """The lines of each m-section: the parser knows nothing of rid and simulcast."""
+    sections: list[list[str]] = []
+    for line in text.splitlines():
+        if line.startswith("m="):
+            sections.append([])
+        elif sections:
+            sections[-1].append(line.strip())
+    return sections
+
+
+def _line(media: MediaDescription, bundled: frozenset[str], section: list[str]) -> OfferedLine:
     mid = media.rtp.muxId or ""
     direction = media.direction or "sendrecv"
     codec = _codec(media) if _MID_TOKEN.match(mid) and mid in bundled and media.rtcp_mux else None
     if codec is None:
         return OfferedLine(media.kind, media.profile, str(media.fmt[0]), mid, False, False, None, 0, ExtensionIds(), ())
+    extensions = _extensions(media)
+    rids = _rids(section) if media.kind == Kind.VIDEO and extensions.rid else ()
+    if not rids:
+        extensions = replace(extensions, rid=0, repaired_rid=0)
     offered = {f"{item.type} {item.parameter}" if item.parameter else item.type for item in codec.rtcpFeedback}
     return OfferedLine(
         kind=media.kind,
@@ -171,9 +200,51 @@ def _line(media: MediaDescription, bundled: frozenset[str]) -> OfferedLine:
         sends=direction in ("sendrecv", "sendonly"),
         payload_type=codec.payloadType,
         clock_rate=codec.clockRate,
-        extensions=_extensions(media),
+        extensions=extensions,
         feedback=tuple(name for name in _FEEDBACK if name in offered),
+        rtx_payload_type=_rtx(media, codec),
+        repairs=_repairs(media),
+        rids=rids,
     )
+
+
+def _rtx(media: MediaDescription, codec: RTCRtpCodecParameters) -> int | None:
+    """The payload type of RTX for `codec` (RFC 4588 section 8.6), for video: voice is small enough for its own FEC."""
+    if media.kind != Kind.VIDEO:
+        return None
+    for other in media.rtp.codecs:
+        is_listed = other.payloadType in media.fmt and other.payloadType in _PAYLOAD_TYPES
+        is_rtx = other.name.lower() == "rtx" and other.clockRate == codec.clockRate
+        if is_rtx and is_listed and other.parameters.get("apt") == codec.payloadType:
+            return other.payloadType
+    return None
+
+
+def _repairs(media: MediaDescription) -> tuple[tuple[int, int], ...]:
+    """RFC 5576 section 4.2, RFC 4588 section 8.2: an FID group is a source and its RTX."""
+    return tuple(
+        (int(group.items[1]), int(group.items[0]))
+        for group in media.ssrc_group
+        if group.semantic == "FID" and len(group.items) == 2
+    )
+
+
+def _rids(section: list[str]) -> tuple[str, ...]:
+    """The layers that the client sends (RFC 8853 section 5.1), of alternatives the first; none if that is malformed."""
+    declared = {
+        words[0]
+        for line in section
+        if line.startswith("a=rid:") and len(words := line[6:].split()) >= 2 and words[1] == "send"
+    }
+    for line in section:
+        if not line.startswith("a=simulcast:"):
+            continue
+        words = line[12:].split()
+        streams = dict(zip(words[::2], words[1::2], strict=False)).get("send", "")
+        rids = [alternatives.split(",")[0].removeprefix("~") for alternatives in streams.split(";")]
+        wanted = [rid for rid in rids if rid in declared and _RID_TOKEN.match(rid)]
+        return tuple(dict.fromkeys(wanted))[:_MAX_LAYERS]
+    return ()
 
 
 def _codec(media: MediaDescription) -> RTCRtpCodecParameters | None:
@@ -190,7 +261,13 @@ def _codec(media: MediaDescription) -> RTCRtpCodecParameters | None:
 def _extensions(media: MediaDescription) -> ExtensionIds:
     found = {header.uri: header.id for header in media.rtp.headerExtensions if 1 <= header.id <= 14}
     level = found.get(AUDIO_LEVEL, 0) if media.kind == Kind.AUDIO else 0
-    return ExtensionIds(mid=found.get(MID, 0), audio_level=level, abs_send_time=found.get(ABS_SEND_TIME, 0))
+    return ExtensionIds(
+        mid=found.get(MID, 0),
+        audio_level=level,
+        abs_send_time=found.get(ABS_SEND_TIME, 0),
+        rid=found.get(RID, 0),
+        repaired_rid=found.get(REPAIRED_RID, 0),
+    )
 
 
 def _fingerprints(media: MediaDescription) -> tuple[tuple[str, str], ...]:
@@ -242,8 +319,10 @@ def build_answer(
 
 def _answer_line(line: OfferedLine, answered: AnsweredLine, setup: str, transport: LocalTransport) -> list[str]:
     codec = "opus/48000/2" if line.kind == Kind.AUDIO else "VP8/90000"
+    rtx = line.rtx_payload_type
+    formats = f"{line.payload_type}" if rtx is None else f"{line.payload_type} {rtx}"
     text = [
-        f"m={line.kind} 9 {line.protocol} {line.payload_type}",
+        f"m={line.kind} 9 {line.protocol} {formats}",
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         f"a=ice-ufrag:{transport.ice_ufrag}",
@@ -261,6 +340,10 @@ def _answer_line(line: OfferedLine, answered: AnsweredLine, setup: str, transpor
     ]
     if _FORMAT[Kind(line.kind)]:
         text.append(f"a=fmtp:{line.payload_type} {_FORMAT[Kind(line.kind)]}")
+    if rtx is not None:
+        text += [f"a=rtpmap:{rtx} rtx/90000", f"a=fmtp:{rtx} apt={line.payload_type}"]
+    if line.rids and answered.receives:
+        text += [*(f"a=rid:{rid} recv" for rid in line.rids), f"a=simulcast:recv {';'.join(line.rids)}"]
     if answered.ssrc is not None:
         track = f"{answered.stream}-{line.kind}"
         text += [
@@ -268,11 +351,23 @@ def _answer_line(line: OfferedLine, answered: AnsweredLine, setup: str, transpor
             f"a=ssrc:{answered.ssrc} cname:{answered.cname}",
             f"a=ssrc:{answered.ssrc} msid:{answered.stream} {track}",
         ]
+        if answered.rtx_ssrc is not None:
+            text += [
+                f"a=ssrc-group:FID {answered.ssrc} {answered.rtx_ssrc}",
+                f"a=ssrc:{answered.rtx_ssrc} cname:{answered.cname}",
+                f"a=ssrc:{answered.rtx_ssrc} msid:{answered.stream} {track}",
+            ]
     return text
 
 
 def _extension_lines(extensions: ExtensionIds) -> list[tuple[int, str]]:
-    pairs = [(extensions.mid, MID), (extensions.audio_level, AUDIO_LEVEL), (extensions.abs_send_time, ABS_SEND_TIME)]
+    pairs = [
+        (extensions.mid, MID),
+        (extensions.audio_level, AUDIO_LEVEL),
+        (extensions.abs_send_time, ABS_SEND_TIME),
+        (extensions.rid, RID),
+        (extensions.repaired_rid, REPAIRED_RID),
+    ]
     return [(number, uri) for number, uri in pairs if number]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from signaling.media.errors import SdpError
-from signaling.media.forwarder import Forwarder, Outlet
+from signaling.media.forwarder import Forwarder, Outlet, RtxStream
 from signaling.media.leg import Kind
 from signaling.media.sdp import Offer, OfferedLine
 from signaling.media.track import Track
@@ -66,6 +66,10 @@ def make_slot(line: OfferedLine, index: int, cnames: CnamePool, outlet: Outlet, 
     """The forwarder that sends on an m-line, with an SSRC and first numbers nobody can guess."""
     if line.payload_type is None:
         raise ValueError("not a usable m-line")
+    resends = "nack" in line.feedback
+    rtx = None
+    if resends and line.rtx_payload_type is not None:
+        rtx = RtxStream(secrets.randbits(31) + 1, line.rtx_payload_type, secrets.randbits(15))
     return Forwarder(
         kind=Kind(line.kind),
         mid=line.mid,
@@ -79,6 +83,8 @@ def make_slot(line: OfferedLine, index: int, cnames: CnamePool, outlet: Outlet, 
         hidden=hidden,
         first_sequence=secrets.randbits(15),
         first_timestamp=secrets.randbits(31),
+        rtx=rtx,
+        resends=resends,
     )
 
 

@@ -24,7 +24,8 @@ class RoomCounters(_Counters):
 
     `received` counts authenticated RTP packets of publishers; each is then dropped by the gate or by a mute, or goes
     to the legs. `forwarded` counts packets given to a leg: sent to a participant (`forwarded_participants`) or an
-    officer (`forwarded_officers`), or handed to another leg such as the recorder (`forwarded_legs`).
+    officer (`forwarded_officers`), or handed to another leg such as the recorder (`forwarded_legs`). `repaired` of
+    those received came as RTX because the relay had asked; `rtx_unusable` were padding, malformed, or there already.
     """
 
     received: int = 0
@@ -36,6 +37,10 @@ class RoomCounters(_Counters):
     forwarded_officers: int = 0
     forwarded_legs: int = 0
     retransmitted: int = 0
+    repaired: int = 0
+    rtx_received: int = 0
+    rtx_unusable: int = 0
+    duplicates: int = 0
     dropped_gate: int = 0
     dropped_muted: int = 0
     dropped_unknown_track: int = 0
@@ -59,7 +64,10 @@ class RoomCounters(_Counters):
 
 @dataclass(slots=True)
 class EndpointCounters(_Counters):
-    """One socket's datagrams. All but `media`, `dtls` and `stun_checks` changed nothing."""
+    """The datagrams of a node's sockets. All but `media`, `dtls` and `stun_checks` changed nothing.
+
+    The `tcp_` ones count connections (`tcp_unsent`: datagrams that a slow reader was not sent).
+    """
 
     datagrams: int = 0
     media: int = 0
@@ -76,6 +84,10 @@ class EndpointCounters(_Counters):
     stun_suppressed: int = 0
     send_failed: int = 0
     receive_failed: int = 0
+    tcp_accepted: int = 0
+    tcp_refused: int = 0
+    tcp_strangers_dropped: int = 0
+    tcp_unsent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +98,4 @@ class NodeStats:
     sessions: int
     endpoint: EndpointCounters
     total: RoomCounters
+    tcp_connections: int = 0

@@ -9,15 +9,13 @@ import structlog
 
 from signaling.media.forwarder import Forwarder
 from signaling.media.gate import Gate
-from signaling.media.keyframes import KeyframeCache, KeyframeRequests
+from signaling.media.layer import Layer
 from signaling.media.leg import Kind, Leg, TrackInfo
-from signaling.media.nack import NackTracker
-from signaling.media.reception import Reception
+from signaling.media.merge import LayerMerge
 from signaling.media.remb import UplinkEstimate
-from signaling.media.rtp import ExtensionIds, MalformedPacket, abs_send_time, parse
+from signaling.media.rtp import ExtensionIds, RtpView
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import TalkingDetector
-from signaling.media.vp8 import starts_keyframe
 
 log = structlog.get_logger(__name__)
 
@@ -66,9 +64,11 @@ class LegOutput:
 
 
 class Track:
-    """One source of one participant, from its first authenticated packet until its session or the source ends.
+    """What a participant publishes on one m-line, from its first authenticated packet until its session or the source
+    ends.
 
-    `talking(level)` is told about speech (audio only), `leg_failed(output)` about a leg that failed too often.
+    It has one layer, or with simulcast one for each `rid` that has come. `talking(level)` is told about speech (audio
+    only), `leg_failed(output)` about a leg that failed too often.
     """
 
     def __init__(
@@ -86,140 +86,110 @@ class Track:
     ) -> None:
         """`nack`: the publisher answers NACKs for it; `keep_fresh`: keyframes come in a rhythm for later legs."""
         self.info = info
-        self.reception = Reception(info.clock_rate)
-        self.requests = KeyframeRequests(self._send_pli)
         self.is_video = info.kind is Kind.VIDEO
-        self.cache = KeyframeCache() if self.is_video else None
         self.uplink = UplinkEstimate() if self.is_video else None
-        self.last_arrival = float("-inf")
-        self._extensions = extensions
-        self._gate = gate
-        self._counters = counters
-        self._publisher = publisher
-        self._nack = NackTracker() if nack else None
-        self._keep_fresh = keep_fresh and self.is_video
-        self._talking = TalkingDetector(talking)
+        self.extensions = extensions
+        self.gate = gate
+        self.counters = counters
+        self.publisher = publisher
+        self.keep_fresh = keep_fresh and self.is_video
+        self.muted = gate.is_muted(info.participant_id, info.kind)
+        self.outputs: tuple[LegOutput, ...] = ()
+        self.voice = TalkingDetector(talking)
+        """Whether and how loud the participant speaks (audio only)."""
+        self._nacks = nack
         self._leg_failed = leg_failed
-        self._muted = gate.is_muted(info.participant_id, info.kind)
-        self._slots: tuple[Forwarder, ...] = ()
-        self._outputs: tuple[LegOutput, ...] = ()
+        self._merge: LayerMerge | None = None
+        self.layers: tuple[Layer, ...] = (Layer(self, info.ssrc, "", nack=nack),)
+
+    # Layers
+
+    def name_layer(self, rid: str) -> None:
+        """The track's first source is a layer of simulcast, which has a name: others may come."""
+        self.layers[0].rid = rid
+        self._merge = LayerMerge(self.info)
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the publisher sends, or may send, more than one layer."""
+        return self._merge is not None
+
+    def add_layer(self, ssrc: int, rid: str, now: float) -> Layer:
+        """Another layer, or another source of one that was there: that one's slots go over to it."""
+        layer = Layer(self, ssrc, rid, nack=self._nacks)
+        older = next((other for other in self.layers if other.rid == rid), None)
+        self.layers = (*(other for other in self.layers if other is not older), layer)
+        if older is not None:
+            for slot in older.slots:
+                slot.switch(layer)
+            older.end()
+        layer.request_keyframe(now)
+        return layer
+
+    def first_layer(self, slot: Forwarder) -> Layer:
+        """With which layer a slot begins: one that it can begin with at once, if there is such a one."""
+        ready = [layer for layer in self.layers if layer.cache is not None and layer.cache.packets]
+        return min(ready or self.layers, key=lambda layer: layer.height)
 
     # Who listens
 
     @property
     def is_open(self) -> bool:
         """Whether packets are passed on at all."""
-        return self._gate.open and not self._muted
-
-    def add_slot(self, slot: Forwarder) -> None:
-        """Pass packets on to a session's slot."""
-        self._slots = (*self._slots, slot)
-
-    def remove_slot(self, slot: Forwarder) -> None:
-        """Pass nothing more on to a slot."""
-        self._slots = tuple(other for other in self._slots if other is not slot)
+        return self.gate.open and not self.muted
 
     def set_outputs(self, outputs: tuple[LegOutput, ...]) -> None:
         """Pass packets on to these legs, and to no others."""
-        self._outputs = outputs
-
-    @property
-    def voice(self) -> TalkingDetector:
-        """Whether and how loud the participant speaks (audio only)."""
-        return self._talking
+        self.outputs = outputs
 
     def gate_changed(self, now: float) -> None:
         """The gate was opened or closed, or this track was muted or unmuted: everybody starts afresh."""
-        self._muted = self._gate.is_muted(self.info.participant_id, self.info.kind)
-        for slot in self._slots:
-            slot.pause()
-        self._talking.stop()
-        if self.cache is not None:
-            self.cache.clear()
-        if self.is_video:
-            if self.is_open:
-                self.requests.request(now)
-            else:
-                self.requests.cancel()
+        self.muted = self.gate.is_muted(self.info.participant_id, self.info.kind)
+        self.voice.stop()
+        if self._merge is not None:
+            self._merge.pause()
+        for layer in self.layers:
+            layer.gate_changed(now)
 
     def end(self) -> None:
         """Nothing more will come."""
-        self._talking.stop()
-        for slot in self._slots:
-            slot.attach(None)
-        self.requests.cancel()
-        self._slots = ()
-        self._outputs = ()
+        self.voice.stop()
+        for layer in self.layers:
+            for slot in layer.slots:
+                slot.attach(None)
+            layer.end()
+        self.outputs = ()
 
-    # The packet path
+    # The packet path: see `Layer.receive`
 
     def receive(self, packet: bytes, arrival: float) -> None:
-        """One authenticated RTP packet of the publisher. Never raises."""
-        counters = self._counters
-        try:
-            view = parse(packet, self._extensions, arrival)
-        except MalformedPacket:
-            counters.dropped_malformed += 1
-            return
-        if view.payload_type != self.info.payload_type:
-            counters.dropped_unknown_track += 1
-            return
-        counters.received += 1
-        counters.received_bytes += len(packet)
-        self.last_arrival = arrival
-        reception = self.reception
-        highest = reception.highest
-        view.index = index = reception.add(view.sequence, view.timestamp, arrival)
-        if self._nack is not None and index != highest + 1 and highest >= 0:
-            self._out_of_turn(self._nack, highest, index, arrival)
-        if self.is_video:
-            view.keyframe = starts_keyframe(view.payload)
-            if view.keyframe:
-                self.requests.arrived()
-            if self.uplink is not None:
-                self.uplink.add(view)
-        else:
-            view.keyframe = False
-        if not self._gate.open:
-            counters.dropped_gate += 1
-            return
-        if self._muted:
-            counters.dropped_muted += 1
-            return
-        view.departure = abs_send_time(arrival)
-        if self.cache is not None:
-            self.cache.add(view)
-        elif view.level >= 0:
-            self._talking.level(view.level, arrival)
-        packets = octets = officers = 0
-        for slot in self._slots:
-            size = slot.forward(view)
-            if size:
-                packets += 1
-                octets += size
-                officers += slot.hidden
-        counters.forwarded += packets
-        counters.forwarded_bytes += octets
-        counters.forwarded_officers += officers
-        counters.forwarded_participants += packets - officers
-        for output in self._outputs:
-            self._give(output, packet, arrival)
-
-    def _out_of_turn(self, nack: NackTracker, highest: int, index: int, now: float) -> None:
-        if index < highest:
-            nack.arrived(index)
-        elif not nack.gap(highest, index, now):
-            self.request_keyframe(now)
+        """One authenticated RTP packet of a track without simulcast. Never raises."""
+        self.layers[0].receive(packet, arrival)
 
     def count_forwarded(self, slot: Forwarder, size: int) -> None:
         """A slot has sent one packet of this track, of `size` bytes, outside `receive`."""
-        counters = self._counters
+        counters = self.counters
         counters.forwarded += 1
         counters.forwarded_bytes += size
         if slot.hidden:
             counters.forwarded_officers += 1
         else:
             counters.forwarded_participants += 1
+
+    def give(self, layer: Layer, view: RtpView) -> None:
+        """Hand a packet to the legs that are no sessions: as it came, or as part of one stream out of all layers."""
+        packet = view.packet
+        if self._merge is not None:
+            merged = self._merge.packet(layer, view)
+            if merged is None:
+                return
+            packet = merged
+        for output in self.outputs:
+            self._give(output, packet, view.arrival)
+
+    def is_recorded(self, layer: Layer) -> bool:
+        """Whether a leg that is no session gets this layer."""
+        return bool(self.outputs) and (self._merge is None or self._merge.layer is layer)
 
     def _give(self, output: LegOutput, packet: bytes, arrival: float) -> None:
         """Hand a packet to a leg; whatever it does, the publisher and the other legs do not feel it."""
@@ -230,13 +200,13 @@ class Track:
         except Exception as error:
             self._failed(output, error, arrival)
             return
-        self._counters.forwarded += 1
-        self._counters.forwarded_legs += 1
-        self._counters.forwarded_bytes += len(packet)
+        self.counters.forwarded += 1
+        self.counters.forwarded_legs += 1
+        self.counters.forwarded_bytes += len(packet)
 
     def _failed(self, output: LegOutput, error: Exception, now: float) -> None:
         output.failed(now)
-        self._counters.leg_errors += 1
+        self.counters.leg_errors += 1
         if output.failures == 1 or output.broken:
             log.error(
                 "leg failed",
@@ -251,14 +221,14 @@ class Track:
 
     # Feedback
 
-    def sender_report(self, report: bytes, ntp: int, rtp_timestamp: int, now: float) -> None:
-        """The publisher's sender report: `report` is the whole RTCP packet, `ntp` and `rtp_timestamp` its pair."""
-        self.reception.sender_report(ntp, now)
-        if not self.is_open:
-            return
-        for slot in self._slots:
-            slot.pass_sender_report(ntp, rtp_timestamp, now)
-        for output in self._outputs:
+    def give_sender_report(self, layer: Layer, report: bytes, now: float) -> None:
+        """Hand the publisher's sender report about a layer to the legs that are no sessions."""
+        if self._merge is not None:
+            merged = self._merge.sender_report(layer, report)
+            if merged is None:
+                return
+            report = merged
+        for output in self.outputs:
             if output.broken:
                 continue
             try:
@@ -267,31 +237,15 @@ class Track:
                 self._failed(output, error, now)
 
     def request_keyframe(self, now: float) -> None:
-        """A participant's leg, or the relay itself, needs a keyframe."""
-        if self.is_video and self.is_open:
-            self.requests.request(now)
+        """A participant's leg, or the relay itself, needs a keyframe of every layer."""
+        for layer in self.layers:
+            layer.request_keyframe(now)
 
     def tick(self, now: float) -> None:
-        """What time brings: repeated requests, missing packets, fresh keyframes, silence."""
-        if self._nack is not None and len(self._nack):
-            missing = self._nack.due(now, self.reception.highest, self._publisher.round_trip)
-            if missing:
-                self._counters.nack_sent += 1
-                self._publisher.send_nack(self.info.ssrc, missing)
-        if self.is_video:
-            if self._keep_fresh and self.is_open and self._flows(now) and self.cache is not None:
-                self._refresh(self.cache, now)
-            self.requests.tick(now)
-        else:
-            self._talking.tick(now)
-
-    def _refresh(self, cache: KeyframeCache, now: float) -> None:
-        if cache.needs_refresh(now):
-            self.requests.request(now)
-
-    def _flows(self, now: float) -> bool:
-        return now - self.last_arrival < 1.0
-
-    def _send_pli(self) -> None:
-        self._counters.pli_sent += 1
-        self._publisher.send_pli(self.info.ssrc)
+        """What time brings: see `Layer.tick`; silence; another layer for the legs that are no sessions."""
+        for layer in self.layers:
+            layer.tick(now)
+        if not self.is_video:
+            self.voice.tick(now)
+        elif self._merge is not None and self.outputs:
+            self._merge.choose(self.layers, now)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from signaling.media.forwarder import Forwarder
 from signaling.media.keyframes import KeyframeCache
+from signaling.media.layer import SenderClock
 from signaling.media.leg import Kind
 from signaling.media.reception import Reception
+from signaling.media.retransmission import PacketCache
 from signaling.media.rtp import ExtensionIds, RtpView, abs_send_time, parse
 from tests.fakes.media_client import LEVEL_ID, MID_ID, TIME_ID, extensions_map
 
@@ -25,6 +27,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.again: list[bytes] = []
         self.reports: list[tuple[int, int]] = []
         self.starvations = 0
         self.broken = False
@@ -35,6 +38,9 @@ class Wire:
             return None
         self.sent.append(packet)
         return packet
+
+    def transmit(self, datagram: bytes) -> None:
+        self.again.append(datagram)
 
     def send_sender_report(self, forwarder: Forwarder, ntp: int, rtp_timestamp: int) -> None:
         self.reports.append((ntp, rtp_timestamp))
@@ -55,10 +61,13 @@ class Wire:
 
 
 class Source:
-    """A publisher's track, as far as a forwarder uses one."""
+    """A publisher's track with one layer, as far as a forwarder uses them."""
 
     def __init__(self, kind: Kind, sequence: int = 0, timestamp: int = 0, ssrc: int = 5) -> None:
         self.cache = KeyframeCache() if kind is Kind.VIDEO else None
+        self.packets = PacketCache() if kind is Kind.VIDEO else None
+        self.clock: SenderClock | None = None
+        self.track = self
         self.is_open = True
         self.forwarded = 0
         self.slots: list[Forwarder] = []
@@ -71,6 +80,13 @@ class Source:
 
     def remove_slot(self, slot: Forwarder) -> None:
         self.slots.remove(slot)
+
+    def first_layer(self, slot: Forwarder) -> Source:
+        return self
+
+    @property
+    def highest(self) -> int:
+        return self._reception.highest
 
     def count_forwarded(self, slot: Forwarder, size: int) -> None:
         self.forwarded += 1
@@ -94,6 +110,8 @@ class Source:
         view.index = self._reception.add(view.sequence, view.timestamp, arrival)
         view.keyframe = key
         view.departure = abs_send_time(arrival)
+        if self.packets is not None:
+            self.packets.add(view)
         return view
 
 
@@ -405,8 +423,9 @@ def test_retransmissions_are_the_bytes_that_were_sent() -> None:
     slot.attach(source)  # type: ignore[arg-type]
     for number in range(5):
         slot.forward(source.view(number, number / 30, key=number == 0))
-    assert slot.retransmit(wire.packets()[2].sequence_number) is wire.sent[2]
-    assert slot.retransmit(12345) is None
+    assert slot.retransmit(wire.packets()[2].sequence_number, 1.0)
+    assert wire.again == [wire.sent[2]]
+    assert not slot.retransmit(12345, 1.0)
     assert slot.retransmitted == 1
 
 
