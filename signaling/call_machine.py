@@ -233,6 +233,26 @@ class CallMachine:
         self._record(now, EventType.SAID, actor, "officer", {"text": text})
         return self._settled(mark, now)
 
+    def talk_started(
+        self, now: datetime, actor: Actor, sides: Sequence[Side], heard_by: Sequence[str]
+    ) -> list[CallEvent]:
+        """An officer begins to speak to `sides`; `heard_by` are the participants who can hear it."""
+        self._require_open()
+        if self.state.phase not in IN_PROGRESS:
+            raise WrongState(f"nobody can be spoken to in a call that is {self.state.phase}")
+        mark = len(self.events)
+        data = {"sides": [side.value for side in sides], "heard_by": list(heard_by)}
+        self._record(now, EventType.TALK_STARTED, actor, "officer", data)
+        return self._settled(mark, now)
+
+    def talk_stopped(self, now: datetime, actor: Actor, sides: Sequence[Side], cause: str) -> list[CallEvent]:
+        """The officer speaks no more; `cause` says whether he stopped or was lost."""
+        if not self.is_open:
+            return []
+        mark = len(self.events)
+        self._record(now, EventType.TALK_STOPPED, actor, cause, {"sides": [side.value for side in sides]})
+        return self._settled(mark, now)
+
     def terminate(self, now: datetime, actor: Actor, reason: str, words: str) -> list[CallEvent]:
         """A person ends the call for a reason. InvalidRequest without either: no program's judgement ends a call."""
         _require_staff(actor, reason)

@@ -75,6 +75,8 @@ class EventType(StrEnum):
     PARTICIPANT_REMOVED = "participant_removed"
     BOOKMARK = "bookmark"
     SAID = "said"
+    TALK_STARTED = "talk_started"  # an officer's voice is heard by `sides`
+    TALK_STOPPED = "talk_stopped"
     NOTICE = "notice"
     CLOCK = "clock"  # the call is still live: after a crash, what it witnessed counts
 

@@ -117,6 +117,21 @@ class MonitorWarrant:
 
 
 @dataclass(frozen=True, slots=True)
+class TalkWarrant:
+    """One officer may be heard in one call, by these sides of it. PrivilegedCallError for a privileged call."""
+
+    call_id: OrdinaryCallId
+    officer_id: str
+    sides: tuple[Side, ...]
+
+    def __post_init__(self) -> None:
+        _ordinary(self.call_id)
+        _require_id("officer_id", self.officer_id)
+        _require(len(self.sides) > 0 and len(set(self.sides)) == len(self.sides), "a warrant names each side once")
+        _require(Side.OFFICER not in self.sides, "an officer is no side of a call")
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingWarrant:
     """One call may be recorded: these kinds of track, under this policy. PrivilegedCallError for a privileged call."""
 
@@ -132,4 +147,4 @@ class RecordingWarrant:
         _require(0 < len(self.policy_version) <= 64, "a warrant names its policy's version")
 
 
-Ticket = CallCharter | JoinTicket | MonitorWarrant | RecordingWarrant
+Ticket = CallCharter | JoinTicket | MonitorWarrant | TalkWarrant | RecordingWarrant

@@ -20,12 +20,18 @@ from signaling.messages import (
     Device,
     Error,
     Hello,
+    Hush,
     Ping,
     Pong,
     Quality,
     Report,
     ServerMessage,
+    Show,
+    Talk,
+    Unwatch,
     View,
+    WallRequest,
+    Watch,
     parse_client_message,
 )
 from signaling.rate import TokenBucket
@@ -59,6 +65,10 @@ class Attachment(Protocol):
 
     def report(self, report: Report) -> None:
         """What the client says of itself."""
+        ...
+
+    def ask(self, request: WallRequest) -> None:
+        """What an officer asks of a wall. InvalidRequest where there is none."""
         ...
 
     def detach(self, cause: str) -> None:
@@ -169,13 +179,15 @@ async def _listen(
                 channel.send(Pong(t=t))
             case Device() | Quality() | View() as report:
                 attachment.report(report)
+            case Watch() | Unwatch() | Show() | Talk() | Hush() as request:
+                attachment.ask(request)
             case Hello():
                 raise InvalidRequest("hello was said already")
     code = socket.close_code
     return "closed" if code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY) else "lost"
 
 
-def _parsed(raw: WSMessage) -> Hello | Ping | Report:
+def _parsed(raw: WSMessage) -> Hello | Ping | Report | WallRequest:
     if raw.type is not WSMsgType.TEXT:
         raise InvalidRequest("messages are text")
     return parse_client_message(raw.data)

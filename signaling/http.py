@@ -48,6 +48,10 @@ class MediaHost(ChannelHost, Protocol):
         """Answer an officer's offer. PrivilegedCallError for a privileged call, whatever the token."""
         ...
 
+    async def watch_wall(self, token: str, offer: str) -> Answer:
+        """Answer an officer's offer for a wall of the calls that the token names."""
+        ...
+
     async def patch(self, token: str, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
         """Trickle or ICE restart on the token owner's session."""
         ...
@@ -91,6 +95,14 @@ def media_routes(
             with_problems(endpoints.whep),
             "media.watch",
             "Watch an ordinary call: receive-only SDP offer in, answer out",
+            "ticket_header",
+        ),
+        MediaRoute(
+            "POST",
+            "/media/whep",
+            with_problems(endpoints.wall),
+            "media.watch",
+            "Watch several ordinary calls in one session: receive-only SDP offer in, answer out",
             "ticket_header",
         ),
         MediaRoute(
@@ -157,6 +169,10 @@ class _Endpoints:
     async def whep(self, request: web.Request) -> web.Response:
         token, call_id = _bearer(request), _call_id(request)
         return _created(await self._host.watch(token, call_id, await _body(request, SDP)))
+
+    async def wall(self, request: web.Request) -> web.Response:
+        token = _bearer(request)
+        return _created(await self._host.watch_wall(token, await _body(request, SDP)))
 
     async def patch(self, request: web.Request) -> web.Response:
         token, session_id = _bearer(request), request.match_info["session_id"]

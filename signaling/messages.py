@@ -27,11 +27,13 @@ class _Message(BaseModel):
 
 
 class Hello(_Message):
-    """The first message. An officer adds `call_id`: his warrant may be good for several."""
+    """The first message. An officer adds `call_id`: his warrant may be good for several; or, for a wall, the `session`
+    that his offer without a call was answered with."""
 
     type: Literal["hello"] = "hello"
     ticket: str = Field(max_length=8192)
     call_id: str | None = Field(default=None, max_length=64)
+    session: str | None = Field(default=None, max_length=64)
 
 
 class Ping(_Message):
@@ -71,11 +73,50 @@ class View(_Message):
 Report = Device | Quality | View
 """What a client says of itself, now and then."""
 
-ClientMessage = Annotated[Hello | Ping | Report, Field(discriminator="type")]
-_CLIENT: TypeAdapter[Hello | Ping | Report] = TypeAdapter(ClientMessage)
+
+class Watch(_Message):
+    """A wall: watch the calls that these MonitorWarrants name, from now on or, where it is watched, for longer."""
+
+    type: Literal["watch"] = "watch"
+    warrants: tuple[Annotated[str, Field(max_length=8192)], ...] = Field(min_length=1, max_length=32)
 
 
-def parse_client_message(text: str | bytes) -> Hello | Ping | Report:
+class Unwatch(_Message):
+    """A wall: watch the call no more."""
+
+    type: Literal["unwatch"] = "unwatch"
+    call_id: str = Field(max_length=64)
+
+
+class Show(_Message):
+    """A wall: which calls come first in the slots, and which one is heard and shown large."""
+
+    type: Literal["show"] = "show"
+    tiles: tuple[Annotated[str, Field(max_length=64)], ...] = Field(max_length=64)
+    focus: str | None = Field(default=None, max_length=64)
+
+
+class Talk(_Message):
+    """A wall: let me be heard as this TalkWarrant says, until `hush`."""
+
+    type: Literal["talk"] = "talk"
+    warrant: str = Field(max_length=8192)
+
+
+class Hush(_Message):
+    """A wall: nobody shall hear me any more."""
+
+    type: Literal["hush"] = "hush"
+
+
+WallRequest = Watch | Unwatch | Show | Talk | Hush
+"""What an officer asks of a wall."""
+
+ClientMessage = Annotated[Hello | Ping | Report | WallRequest, Field(discriminator="type")]
+_CLIENT: TypeAdapter[Hello | Ping | Report | WallRequest] = TypeAdapter(ClientMessage)
+
+
+def parse_client_message(text: str | bytes) -> Hello | Ping | Report | WallRequest:
     """The client's message. InvalidRequest, with where it is wrong but not with what was sent, otherwise."""
     try:
         return _CLIENT.validate_json(text)
@@ -106,7 +147,7 @@ class SlotView(_Message):
 
     mid: str
     kind: Kind
-    index: int
+    index: int | Literal["talk"]  # talk: the slot for an officer's voice
     participant_id: str | None
     side: Side | None
     name: str | None
@@ -237,6 +278,14 @@ class Watching(_Message):
     watching: bool
 
 
+class Officer(_Message):
+    """To those who are spoken to: an officer's voice is heard, by `all` or by `you` (one side) alone."""
+
+    type: Literal["officer"] = "officer"
+    talking: bool
+    to: Literal["all", "you"]
+
+
 class Ended(_Message):
     """The call is over. `cause` is a code, `words` an officer's own words or empty."""
 
@@ -275,6 +324,78 @@ class Event(_Message):
     event: dict[str, Any]
 
 
+# --- to an officer's wall ---------------------------------------------------------------------------------------
+
+
+class WallSlotView(_Message):
+    """Whose call and who of it is shown in one of the wall's slots."""
+
+    mid: str
+    kind: Kind
+    index: int | Literal["talk"]
+    call_id: str | None
+    participant_id: str | None
+    side: Side | None
+    name: str | None
+
+
+class WallWelcome(_Message):
+    """The answer to a wall's hello. What there is to know of each watched call follows as its own `call`."""
+
+    type: Literal["welcome"] = "welcome"
+    role: Literal["wall"] = "wall"
+    session_id: str
+    calls: tuple[str, ...]
+    slots: tuple[WallSlotView, ...]
+    most: int  # calls that the wall has slots for
+    server_time: datetime
+
+
+class WallSlots(_Message):
+    """Who is in which slot of the wall now."""
+
+    type: Literal["slots"] = "slots"
+    slots: tuple[WallSlotView, ...]
+
+
+class OfCall(_Message):
+    """What an officer's channel of one call would have said."""
+
+    type: Literal["call"] = "call"
+    call_id: str
+    message: dict[str, Any]
+
+
+class Unwatched(_Message):
+    """A call is not watched any more, or cannot be: `code` says why."""
+
+    type: Literal["unwatched"] = "unwatched"
+    call_id: str
+    code: str
+    detail: str = ""
+
+
+class Refused(_Message):
+    """A request was not granted; nothing has changed."""
+
+    type: Literal["refused"] = "refused"
+    request: str
+    code: str
+    detail: str = ""
+
+
+class Speech(_Message):
+    """The officer's own voice: who hears it, and who of those spoken to cannot (no line for it in his connection)."""
+
+    type: Literal["speech"] = "speech"
+    call_id: str
+    talking: bool
+    sides: tuple[Side, ...]
+    heard_by: tuple[str, ...] = ()
+    unheard_by: tuple[str, ...] = ()
+    cause: str = ""
+
+
 ServerMessage = (
     Welcome
     | State
@@ -294,4 +415,11 @@ ServerMessage = (
     | Error
     | Pong
     | Event
+    | Officer
+    | WallWelcome
+    | WallSlots
+    | OfCall
+    | Unwatched
+    | Refused
+    | Speech
 )

@@ -6,24 +6,49 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
-from signaling.calls import CallEvent, EventType, Recorder
-from signaling.capabilities import CallCharter, MonitorWarrant, RecordingPolicy, RecordingWarrant
+from signaling.calls import IN_PROGRESS, Actor, ActorKind, CallEvent, EventType, Recorder
+from signaling.capabilities import CallCharter, JoinTicket, MonitorWarrant, RecordingPolicy, RecordingWarrant
 from signaling.errors import NotChartered, RecorderAttached, TicketError, WrongState
-from signaling.ids import OrdinaryCallId
+from signaling.ids import OrdinaryCallId, parse_call_id
+from signaling.media.leg import Side
 from signaling.media.listener import PeerLost
 from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
-from signaling.messages import Event, ServerMessage, Slots, Watching
+from signaling.media.wall import MediaWall
+from signaling.messages import Event, Officer, ServerMessage, Slots, SlotView, Watching
 from signaling.recorder_leg import PASSING_FAILURES, RecorderFactory, RecorderLeg
 from signaling.room import Room
 from signaling.room_context import RoomContext
 from signaling.seats import Channel
 from signaling.tickets import PrivilegedCallError, Verified
-from signaling.views import welcome_message
+from signaling.views import participant_message, welcome_message
 
 SEAL_TIMEOUT = 30.0  # seconds; a recorder that does not seal by then has failed
 WARRANT_EXPIRED_CODE = 4003
+
+
+class WallPlace(Protocol):
+    """An officer's wall, as a room sees it (signaling/wall.py)."""
+
+    @property
+    def session_id(self) -> str:
+        """The wall's media session."""
+        ...
+
+    @property
+    def media(self) -> MediaWall:
+        """That session itself."""
+        ...
+
+    def watch_ended(self, call_id: OrdinaryCallId, cause: str) -> None:
+        """The room has let the wall go."""
+        ...
+
+    def talk_ended(self, call_id: OrdinaryCallId, cause: str) -> None:
+        """The officer is not heard in the room any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +56,15 @@ class _Watch:
     officer_id: str
     ground: str
     expires_at: datetime
+    may_talk: bool
+    wall: WallPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    wall: WallPlace
+    officer: Actor
+    sides: tuple[Side, ...]
 
 
 class OrdinaryRoom(Room):
@@ -50,6 +84,7 @@ class OrdinaryRoom(Room):
         self._recorder_coming = False
         self._sealing: set[asyncio.Task[None]] = set()
         self._watched = False
+        self._talk: _Talk | None = None
 
     # --- officers ----------------------------------------------------------------------------------------------
 
@@ -80,6 +115,90 @@ class OrdinaryRoom(Room):
                 self.machine, self._seats, self._clock(), participant_id=None, slots=self._slots(session_id)
             )
         )
+
+    # --- walls: officers who watch several calls in one session ------------------------------------------------
+
+    def attach_wall(self, warrant: Verified[MonitorWarrant], wall: WallPlace) -> None:
+        """Let a wall show the call. It is watched from when the wall is connected. Errors of `add_monitor`."""
+        watch = replace(self._watch(warrant), wall=wall)
+        wall.media.watch(self._ordinary_media)
+        self._watches[wall.session_id] = watch
+        if wall.media.connected:
+            self.peer_connected(watch.officer_id, wall.session_id)
+
+    def renew_wall(self, wall: WallPlace, warrant: Verified[MonitorWarrant]) -> None:
+        """Let a wall's watch go on for as long as a fresh warrant says. WrongState when it is over."""
+        fresh, watch = self._watch(warrant), self._watches.get(wall.session_id)
+        if watch is None:
+            raise WrongState("the call is not watched")
+        expires_at = max(watch.expires_at, fresh.expires_at)
+        self._watches[wall.session_id] = replace(watch, expires_at=expires_at, may_talk=fresh.may_talk)
+        for line, other in self._observers.items():
+            if other.officer_id == watch.officer_id and other.expires_at < expires_at:
+                self._observers[line] = replace(other, expires_at=expires_at)
+
+    def detach_wall(self, wall: WallPlace, why: PeerLost, cause: str = "") -> None:
+        """A wall shows the call no more; nothing happens if it does not."""
+        if wall.session_id not in self._watches:
+            return
+        self.hush(wall, cause or why.value)
+        call_id = _ordinary(self.charter)
+        wall.media.unwatch(call_id)
+        self.peer_lost(self._watches[wall.session_id].officer_id, wall.session_id, why)
+        wall.watch_ended(call_id, cause or why.value)
+
+    def greet_wall(self, wall: WallPlace, line: Channel) -> None:
+        """Say on a wall's line what is so, and from now on what happens."""
+        watch = self._watches.get(wall.session_id)
+        if watch is None:
+            return
+        self._observers[line] = watch
+        line.send(welcome_message(self.machine, self._seats, self._clock(), participant_id=None, slots=()))
+
+    def slot_view(self, slot: SlotInfo) -> SlotView:
+        """A slot with the name of who is in it."""
+        return self._seats.slot_view(slot)
+
+    def talk(self, wall: WallPlace, sides: tuple[Side, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Let the wall's officer be heard by `sides` until `hush`; who hears it, and who of them cannot.
+
+        NotChartered without a watch that allows it; WrongState in a call that is not in progress; VoiceTaken.
+        """
+        watch = self._watches.get(wall.session_id)
+        if watch is None or not watch.may_talk:
+            raise NotChartered("the officer may not talk in this call", code="may_not_talk")
+        if self.phase not in IN_PROGRESS:
+            raise WrongState(f"nobody can be spoken to in a call that is {self.phase}")
+        self.hush(wall, "officer")
+        heard = wall.media.speak(_ordinary(self.charter), frozenset(sides))
+        people = [seat.ticket for seat in self._seats if seat.ticket.side in sides]
+        unheard = tuple(one.participant_id for one in people if one.participant_id not in heard)
+        officer = Actor(ActorKind.STAFF, watch.officer_id)
+        self._talk = _Talk(wall, officer, sides)
+        self._commit(self.machine.talk_started(self._clock(), officer, sides, heard))
+        return heard, unheard
+
+    def hush(self, wall: WallPlace, cause: str) -> None:
+        """The wall's officer is not heard any more; nothing happens if he is not."""
+        talk = self._talk
+        if talk is None or talk.wall is not wall:
+            return
+        self._talk = None
+        wall.media.hush()
+        self._tell_spoken_to(talk, False)
+        self._commit(self.machine.talk_stopped(self._clock(), talk.officer, talk.sides, cause))
+        wall.talk_ended(_ordinary(self.charter), cause)
+
+    def attach_channel(self, ticket: Verified[JoinTicket], channel: Channel) -> None:
+        """See `Room.attach_channel`; somebody who comes back while an officer speaks to them is told."""
+        super().attach_channel(ticket, channel)
+        if self._talk is not None and ticket.body.side in self._talk.sides:
+            channel.send(_spoken(self._talk, True))
+
+    def _tell_spoken_to(self, talk: _Talk, talking: bool) -> None:
+        for seat in self._seats:
+            if seat.channel is not None and seat.ticket.side in talk.sides:
+                seat.channel.send(_spoken(talk, talking))
 
     def detach_channel(self, channel: Channel, cause: str) -> None:
         """A participant's or an officer's channel is gone."""
@@ -233,7 +352,17 @@ class OrdinaryRoom(Room):
             raise TicketError("the warrant is for other calls", code="wrong_call")
         if not self.machine.is_open:
             raise WrongState("the call is over")
-        return _Watch(warrant.body.officer_id, warrant.body.ground, warrant.expires_at)
+        body = warrant.body
+        return _Watch(body.officer_id, body.ground, warrant.expires_at, body.may_talk)
+
+    async def _close_quietly(self, session_id: str) -> None:
+        watch = self._watches.get(session_id)
+        if watch is None or watch.wall is None:
+            await super()._close_quietly(session_id)
+        elif self.machine.is_open and self._clock() >= watch.expires_at:
+            self.detach_wall(watch.wall, PeerLost.CLOSED, "expired")
+        else:
+            self.detach_wall(watch.wall, PeerLost.CLOSED, "call_over" if not self.machine.is_open else "node_stops")
 
     def _owner_of(self, session_id: str) -> str | None:
         watch = self._watches.get(session_id)
@@ -242,10 +371,17 @@ class OrdinaryRoom(Room):
     def _deliver(self, event: CallEvent) -> None:
         self._tell_recorder(event)
         super()._deliver(event)
+        message = participant_message(event, self.machine, self._seats, self._clock()) if self._observers else None
         for channel in tuple(self._observers):
+            if message is not None:
+                channel.send(message)
             channel.send(Event(event=event.to_json()))
         if event.type in (EventType.MONITOR_JOINED, EventType.MONITOR_LEFT):
             self._say_who_watches()
+        elif event.type is EventType.TALK_STARTED and self._talk is not None:
+            self._tell_spoken_to(self._talk, True)
+        elif event.type is EventType.ENDING and self._talk is not None:
+            self.hush(self._talk.wall, "call_over")
 
     def _tell_recorder(self, event: CallEvent) -> None:
         leg = self._recorder
@@ -277,3 +413,15 @@ class OrdinaryRoom(Room):
         for channel in tuple(self._observers):
             channel.close(code, reason)
         self._observers.clear()
+
+
+def _ordinary(charter: CallCharter) -> OrdinaryCallId:
+    """The call's identifier. TypeError if it is not an ordinary call's, whatever the room's type says."""
+    call_id = parse_call_id(charter.call_id)
+    if not isinstance(call_id, OrdinaryCallId):
+        raise TypeError("an ordinary room is for an ordinary call")
+    return call_id
+
+
+def _spoken(talk: _Talk, talking: bool) -> Officer:
+    return Officer(talking=talking, to="you" if len(talk.sides) == 1 else "all")

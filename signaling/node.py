@@ -20,13 +20,14 @@ from signaling.ids import CallId, OrdinaryCallId, parse_call_id
 from signaling.media.ice import CONSENT
 from signaling.media.node import MediaNode
 from signaling.media.session import Answer, PatchAnswer
-from signaling.messages import Hello, Report
+from signaling.messages import Hello, Report, WallRequest
 from signaling.recorder_leg import RecorderFactory
 from signaling.room import Room
 from signaling.room_context import RoomContext
 from signaling.rooms import Rooms
 from signaling.seats import Channel
 from signaling.tickets import Clock, PrivilegedCallError, TicketVerifier
+from signaling.walls import Walls
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +85,7 @@ class SignalingNode:
             recorder_factory=recorder_factory,
             on_forgotten=self._forgot,
         )
+        self.walls = Walls(media, self.rooms, verifier, clock)
         self._unpublished: asyncio.Queue[tuple[CallEvent, int]] = asyncio.Queue(MOST_UNPUBLISHED)
         self._service: Service | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -163,18 +165,31 @@ class SignalingNode:
         warrant = self._verifier.monitor(token, call_id)
         return await self.rooms.ordinary(call_id).add_monitor(warrant, offer)
 
+    async def watch_wall(self, token: str, offer: str) -> Answer:
+        """Answer an officer's offer for several calls. PrivilegedCallError if the warrant names a privileged one."""
+        return self.walls.open(token, offer)
+
     async def patch(self, token: str, session_id: str, etag: str | None, fragment: str) -> PatchAnswer:
         """Trickle or ICE restart on the token owner's session. UnknownSession for anybody else's."""
+        if self.walls.has(session_id):
+            return await self.walls.patch(token, session_id, etag, fragment)
         room, owner = self._owned_session(token, session_id)
         return await room.patch_session(owner, session_id, etag, fragment)
 
     async def close(self, token: str, session_id: str) -> None:
         """End the token owner's session. UnknownSession for anybody else's."""
+        if self.walls.has(session_id):
+            return await self.walls.close(token, session_id)
         room, owner = self._owned_session(token, session_id)
         await room.close_session(owner, session_id)
 
     def attach(self, hello: Hello, channel: Channel) -> Attachment:
-        """Take a control channel into its room: an officer's when it names its call, a participant's otherwise."""
+        """Take a control channel into its room: an officer's when it names its call, a participant's otherwise.
+
+        One that names a session is a wall's.
+        """
+        if hello.session is not None:
+            return self.walls.attach(hello, channel)
         if hello.call_id is not None:
             try:
                 call_id = parse_call_id(hello.call_id)
@@ -248,6 +263,7 @@ class SignalingNode:
             self._look_at_lease()
             self._beat = self._monotonic()
             self.rooms.tick()
+            self.walls.tick()
 
     # --- the lease ---------------------------------------------------------------------------------------------
 
@@ -327,6 +343,9 @@ class _Attachment:
 
     def report(self, report: Report) -> None:
         self._room.report(self._channel, report)
+
+    def ask(self, request: WallRequest) -> None:
+        raise InvalidRequest("only a wall is asked that")
 
     def detach(self, cause: str) -> None:
         self._room.detach_channel(self._channel, cause)

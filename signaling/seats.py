@@ -8,6 +8,7 @@ from typing import Protocol
 
 from signaling.capabilities import JoinTicket
 from signaling.media.session import SlotInfo
+from signaling.media.slots import TALK
 from signaling.messages import Device, Quality, ServerMessage, SlotView
 
 REPLACED_CODE = 4001  # WebSocket close codes of this protocol (RFC 6455 section 7.4.2: 4000-4999 are private)
@@ -88,7 +89,7 @@ class Seats:
         return SlotView(
             mid=slot.mid,
             kind=slot.kind,
-            index=slot.index,
+            index="talk" if slot.index == TALK else slot.index,
             participant_id=slot.participant_id,
             side=shown.ticket.side if shown else None,
             name=shown.ticket.name if shown else None,

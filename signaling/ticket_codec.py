@@ -12,6 +12,7 @@ from signaling.capabilities import (
     RecordingPolicy,
     RecordingWarrant,
     Supervision,
+    TalkWarrant,
     Ticket,
 )
 from signaling.errors import PrivilegedCallError
@@ -49,6 +50,12 @@ def claims_of(ticket: Ticket) -> Claims:
                 "sub": ticket.officer_id,
                 "ground": ticket.ground,
                 "may_talk": ticket.may_talk,
+            }
+        case TalkWarrant():
+            return {
+                "call": ticket.call_id,
+                "sub": ticket.officer_id,
+                "sides": [side.value for side in ticket.sides],
             }
         case RecordingWarrant():
             return {
@@ -93,6 +100,15 @@ def monitor_from(claims: Claims) -> MonitorWarrant:
         officer_id=_text(claims, "sub"),
         ground=_text(claims, "ground"),
         may_talk=_flag(claims, "may_talk"),
+    )
+
+
+def talk_from(claims: Claims) -> TalkWarrant:
+    """The warrant to talk; errors as for `monitor_from`."""
+    return TalkWarrant(
+        call_id=_ordinary(claims["call"]),
+        officer_id=_text(claims, "sub"),
+        sides=tuple(Side(side) for side in _list(claims, "sides")),
     )
 
 

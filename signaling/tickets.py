@@ -25,11 +25,12 @@ from signaling.capabilities import (
     RecordingPolicy,
     RecordingWarrant,
     Supervision,
+    TalkWarrant,
     Ticket,
 )
 from signaling.errors import PrivilegedCallError, TicketError
 from signaling.ids import CallId, OrdinaryCallId, new_id, parse_call_id
-from signaling.ticket_codec import charter_from, claims_of, join_from, monitor_from, recording_from
+from signaling.ticket_codec import charter_from, claims_of, join_from, monitor_from, recording_from, talk_from
 
 __all__ = [
     "CallCharter",
@@ -40,6 +41,7 @@ __all__ = [
     "RecordingPolicy",
     "RecordingWarrant",
     "Supervision",
+    "TalkWarrant",
     "Ticket",
     "TicketError",
     "TicketIssuer",
@@ -49,7 +51,7 @@ __all__ = [
 ]
 
 Clock = Callable[[], datetime]
-T = TypeVar("T", CallCharter, JoinTicket, MonitorWarrant, RecordingWarrant)
+T = TypeVar("T", CallCharter, JoinTicket, MonitorWarrant, TalkWarrant, RecordingWarrant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ _TYP: dict[type[Ticket], str] = {
     CallCharter: "visit-charter+jws",
     JoinTicket: "visit-join+jws",
     MonitorWarrant: "visit-monitor+jws",
+    TalkWarrant: "visit-talk+jws",
     RecordingWarrant: "visit-recording+jws",
 }
 MAX_LIFE: dict[type[Ticket], timedelta] = {
     CallCharter: timedelta(hours=24),
     JoinTicket: timedelta(hours=13),
     MonitorWarrant: timedelta(hours=12),
+    TalkWarrant: timedelta(minutes=2),  # to begin to talk: it is asked for anew each time
     RecordingWarrant: timedelta(hours=24),
 }
 MAX_TOKEN_LENGTH = 8192
@@ -132,6 +136,10 @@ class TicketVerifier:
         if call_id is not None and call_id not in verified.body.call_ids:
             raise TicketError("the warrant is for other calls", code="wrong_call")
         return verified
+
+    def talk(self, token: str) -> Verified[TalkWarrant]:
+        """The warrant to talk in `token`. PrivilegedCallError if the call it names is privileged."""
+        return self._verify(token, TalkWarrant, talk_from)
 
     def recording(self, token: str, call_id: CallId | None = None) -> Verified[RecordingWarrant]:
         """The recording warrant in `token`. PrivilegedCallError if `call_id` or the call it names is privileged."""

@@ -109,6 +109,10 @@ class MediaWall:
         self._peer.close(PeerLost.CLOSED)
         await self._peer.wait_closed()
 
+    def end(self) -> None:
+        """End the session, and wait for nothing."""
+        self._peer.close(PeerLost.CLOSED)
+
     async def wait_closed(self) -> None:
         """Wait until a closed session's last task has ended."""
         await self._peer.wait_closed()
