@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from tests.bench.bench_relay import OFFICERS, bench
+import pytest
+
+from tests.bench.bench_relay import bench, ratios
+from tests.support.load.network import LOOPBACK
+from tests.support.load.run import COPIES
+
+pytestmark = pytest.mark.bench
 
 
 async def test_the_relay_forwards_every_packet_that_it_gets() -> None:
-    result = await bench(calls=1, seconds=0.5)
-    relay, recorder, floor = result["results"]
-    for measured in (relay, recorder):
-        assert measured["forwarded"] == measured["received_by_relay"] * (1 + OFFICERS) > 0
-        assert measured["dropped"] == 0
-        assert measured["sessions"] == 2 + OFFICERS
+    result = await bench(LOOPBACK, (2,), 0.5, ("relay", "floor", "janus"))
+    relay, floor = result["results"]
+    for measured in (relay, floor):
+        assert measured["received"] == measured["expected"] == measured["sent"] * COPIES > 0
+        assert measured["lost"] == measured["generator"]["undecryptable"] == 0
         assert measured["us_per_forwarded"] > 0
-    assert result["lost_by_relay"] == 0
-    assert floor["forwarded"] > 0
+    assert relay["counters"]["dropped"] == 0
+    assert relay["counters"]["recorded"] >= relay["sent"]
+    assert result["not_measured"].keys() == {"janus"}
+    assert result["ratio_to_janus"] is None
+
+
+def test_the_ratio_is_the_worst_and_by_the_cheaper_janus() -> None:
+    costs = [("relay", 1, 90), ("relay", 10, 20), ("relay", 40, 12), ("janus", 1, 30), ("janus", 10, 50)]
+    costs += [("janus, 1 loop", 10, 40), ("janus", 40, 20), ("relay, unrecorded", 40, 1), ("aiortc", 1, 2000)]
+    results = [
+        {"server": server, "calls": calls, "us_per_forwarded": cost, "received": 1} for server, calls, cost in costs
+    ]
+    found = ratios(results)
+    assert found["ratio_to_janus_by_calls"] == {"10": 0.5, "40": 0.6}
+    assert found["ratio_to_janus"] == 0.6
+    assert found["aiortc_to_relay"] == 100
