@@ -112,6 +112,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "call.terminate": _WATCHERS,
         "call.bookmark": _WATCHERS,
         "call.say": _WATCHERS,
+        "call.talk": _WATCHERS,
         # officers: deciding
         "review.list": _WATCHERS,
         "review.identity.read": _WATCHERS,

@@ -10,7 +10,7 @@ from signaling.control import RoomControl
 from signaling.ids import OrdinaryCallId
 from signaling.media.leg import Side
 from signaling.snapshot import RoomSnapshot
-from signaling.tickets import JoinTicket, MonitorWarrant, TicketIssuer
+from signaling.tickets import JoinTicket, MonitorWarrant, TalkWarrant, TicketIssuer
 from visitserver.domain.actors import Actor
 from visitserver.domain.calls import Call, StoredCallEvent, WatchGround
 from visitserver.domain.clock import Clock
@@ -33,6 +33,8 @@ TICKET_OUTLASTS = timedelta(minutes=10)
 WARRANT_LASTS = timedelta(hours=1)
 """A warrant is renewed by whoever goes on watching, and each renewal is logged."""
 
+TALK_BEGINS_WITHIN = timedelta(minutes=1)
+
 WALL_CALLS = 16
 
 
@@ -54,6 +56,14 @@ class WatchPass:
     call_ids: tuple[str, ...]
     warrant: str
     media_urls: dict[str, str]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TalkPass:
+    """What an officer's page shows to be heard."""
+
+    warrant: str
     expires_at: datetime
 
 
@@ -144,10 +154,13 @@ class CallService(Interventions):
         ground: WatchGround,
         *,
         detail: str = "",
+        may_talk: bool = False,
         request_id: str | None = None,
     ) -> WatchPass:
         """A warrant to watch one call; see `wall_warrant`."""
-        return await self.wall_warrant(actor, (call_id,), ground, detail=detail, request_id=request_id)
+        return await self.wall_warrant(
+            actor, (call_id,), ground, detail=detail, may_talk=may_talk, request_id=request_id
+        )
 
     async def wall_warrant(
         self,
@@ -156,12 +169,14 @@ class CallService(Interventions):
         ground: WatchGround,
         *,
         detail: str = "",
+        may_talk: bool = False,
         request_id: str | None = None,
     ) -> WatchPass:
         """A warrant to watch up to 16 ordinary calls of the actor's prison for an hour, with one audit row for each.
 
         `detail` (up to 400 characters: who authorised it, a number) goes with the ground into the call's events, as
-        reasons do, and not into the audit log.
+        reasons do, and not into the audit log. `may_talk`: the actor's role may speak in calls; each time needs a
+        `talk_warrant` besides.
 
         `ordinary_call_id` (services/call_access.py) makes the identifiers; whatever the type says, a privileged call is
         Forbidden (code `privileged_call`). NotFound for another prison's call, Conflict when one is over, Unavailable.
@@ -185,8 +200,30 @@ class CallService(Interventions):
             media_urls = {str(call_id): await self._control.media_url(call_id) for call_id in wanted}
         expires_at = self._clock() + WARRANT_LASTS
         stated = f"{ground.value}: {detail}" if detail else ground.value
-        warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, stated), expires_at=expires_at)
+        warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, stated, may_talk), expires_at=expires_at)
         return WatchPass(tuple(str(call_id) for call_id in wanted), warrant, media_urls, expires_at)
+
+    async def talk_warrant(
+        self, actor: Actor, call_id: OrdinaryCallId, sides: Sequence[Side], *, request_id: str | None = None
+    ) -> TalkPass:
+        """A warrant to be heard by `sides` of one call, to be used within a minute, with its audit row.
+
+        Forbidden (code `privileged_call`) for a privileged call, whatever the type says; NotFound for another prison's;
+        Conflict when it is over.
+        """
+        if not actor.is_staff:
+            raise Forbidden("Only staff speak in a call.")
+        wanted = ordinary_call_id(call_id)
+        async with self._uow() as u:
+            call = await own_call(u, actor, wanted)
+            if call.over:
+                raise Conflict("The call is over.", code="call_over")
+            data = {"sides": [side.value for side in sides]}
+            u.audit.append("call.talk", actor, call.id, data, request_id, prison_id=call.prison_id)
+            await u.commit()
+        expires_at = self._clock() + TALK_BEGINS_WITHIN
+        warrant = self._issuer.issue(TalkWarrant(wanted, actor.id, tuple(sides)), expires_at=expires_at)
+        return TalkPass(warrant, expires_at)
 
     # --- looking -----------------------------------------------------------------------------------------------
 

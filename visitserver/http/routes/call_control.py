@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import Field
 
-from signaling.media.leg import Kind
+from signaling.media.leg import Kind, Side
+from visitserver.domain.access import allows
 from visitserver.domain.calls import WatchGround
 from visitserver.domain.errors import Invalid
 from visitserver.http.ctx import Ctx
@@ -17,6 +18,8 @@ from visitserver.http.registry import RouteTable
 from visitserver.services.call_access import ordinary_call_id
 
 routes = RouteTable("staff")
+
+PEOPLE = (Side.FAMILY, Side.PRISONER, Side.GUEST)
 
 
 class WatchBody(Body):
@@ -27,13 +30,29 @@ class WatchBody(Body):
 
 
 class WatchOut(Body):
-    """What the officer's page needs: the warrant, where to offer (WHEP), where the channel is."""
+    """What the officer's page needs: the warrant, where to offer (WHEP; `wall`: for several calls of one media node in
+    one connection), where the channel is.
+    """
 
     warrant: str
     whep: str
+    wall: str
     channel: str
     expires_at: datetime
     ice_servers: tuple[dict[str, Any], ...] = ()
+
+
+class TalkBody(Body):
+    """Who is to hear the officer: everybody, or one side."""
+
+    to: Literal["all", "family", "prisoner", "guest"]
+
+
+class TalkOut(Body):
+    """What the page shows on the channel of its wall to be heard, within a minute."""
+
+    warrant: str
+    expires_at: datetime
 
 
 class ReasonBody(Body):
@@ -107,15 +126,37 @@ async def watch(request: web.Request, ctx: Ctx) -> WatchOut:
         raise Invalid(ctx._("Write who has authorised it, and the number."), code="detail_required", field="detail")
     call_id = ordinary_call_id(ctx.param("call_id"))
     grant = await ctx.services.calls.monitor_warrant(
-        ctx.actor, call_id, body.ground, detail=body.detail, request_id=ctx.request_id
+        ctx.actor,
+        call_id,
+        body.ground,
+        detail=body.detail,
+        may_talk=allows("call.talk", ctx.principal.roles),
+        request_id=ctx.request_id,
     )
     origin = grant.media_urls[call_id]
     return WatchOut(
         warrant=grant.warrant,
         whep=f"{origin}/media/whep/{call_id}",
+        wall=f"{origin}/media/whep",
         channel=f"{origin}/media/channel",
         expires_at=grant.expires_at,
     )
+
+
+@routes.post(
+    "/api/calls/{call_id}/talk",
+    action="call.talk",
+    summary="A warrant to be heard in a call",
+    kind="json",
+    body=TalkBody,
+    response=TalkOut,
+)
+async def talk(request: web.Request, ctx: Ctx) -> TalkOut:
+    body = await ctx.body(TalkBody)
+    sides = PEOPLE if body.to == "all" else (Side(body.to),)
+    call_id = ordinary_call_id(ctx.param("call_id"))
+    grant = await ctx.services.calls.talk_warrant(ctx.actor, call_id, sides, request_id=ctx.request_id)
+    return TalkOut(warrant=grant.warrant, expires_at=grant.expires_at)
 
 
 @routes.post(
