@@ -7,33 +7,20 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestServer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.async_api import Browser, Page, expect
 
-from signaling.bus import InProcessBus
 from signaling.calls import Actor, ActorKind
-from signaling.clock import steady_clock
-from signaling.control import BusRoomControl
-from signaling.directory import InProcessDirectory, NodeInfo
-from signaling.http import media_routes
-from signaling.ids import OrdinaryCallId, new_id
-from signaling.media.leg import Kind, Side
-from signaling.media.node import MediaNode
-from signaling.node import SignalingNode
-from signaling.tickets import CallCharter, JoinTicket, RecordingPolicy, Supervision, TicketIssuer, TicketVerifier
+from signaling.media.leg import Kind
 from tests.e2e.support import axe
 from tests.e2e.support.browser import PHONE, Visitor, chromium, visitor
 from tests.e2e.support.clips import colour_clip
-from tests.integration.web.gallery import Gallery, address
+from tests.integration.web.call_stage import NAMES, Stage, enter, live
 
 OFFICER = Actor(ActorKind.STAFF, "stf_1")
-NAMES = {"family": "Aino Lahtinen", "prisoner": "Mikko Lahtinen"}
 # What is played into the remote <video> is looked at: its middle pixel, as red, green, blue.
 SEEN = """() => {
     const video = document.querySelector('.remote video');
@@ -43,63 +30,6 @@ SEEN = """() => {
     context.drawImage(video, 0, 0, 8, 8);
     return [...context.getImageData(1, 1, 1, 1).data].slice(0, 3);
 }"""
-
-
-@dataclass
-class Stage:
-    """A call that is open on a node, and the pages that lead into it."""
-
-    gallery: Gallery
-    url: str
-    call_id: OrdinaryCallId
-    control: BusRoomControl
-    node: SignalingNode
-
-    async def phase(self) -> str:
-        return str((await self.control.snapshot(self.call_id)).phase)
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    clock = steady_clock(time.monotonic, lambda: datetime.now(UTC))
-    key = Ed25519PrivateKey.generate()
-    issuer = TicketIssuer(key, clock)
-    bus, directory = InProcessBus(), InProcessDirectory(time.monotonic)
-    node = SignalingNode(
-        NodeInfo("node_1", "", 10),
-        MediaNode("127.0.0.1", 0),
-        bus,
-        directory,
-        TicketVerifier([key.public_key()], clock),
-        clock=clock,
-        monotonic=time.monotonic,
-    )
-    await node.start()
-    control = BusRoomControl(bus, directory)
-    call_id = OrdinaryCallId(new_id("call"))
-    now = clock()
-    charter = CallCharter(
-        call_id=call_id,
-        starts_at=now,
-        ends_at=now + timedelta(minutes=30),
-        lobby_opens_at=now - timedelta(minutes=15),
-        sides=(Side.FAMILY, Side.PRISONER),
-        recording=RecordingPolicy.NONE,
-        supervision=Supervision.NONE,
-        watch_banner=False,
-    )
-    await control.open(issuer.issue(charter, expires_at=now + timedelta(hours=1)))
-    gallery = Gallery()
-
-    def ticket(side: str) -> dict[str, Any]:
-        join = JoinTicket(call_id, f"{side}_1", Side(side), NAMES[side], "idc_1")
-        signed = issuer.issue(join, expires_at=now + timedelta(minutes=40))
-        return {"ticket": signed, "whip": f"/media/whip/{call_id}", "channel": "/media/channel"}
-
-    gallery.tickets = ticket
-    async with TestServer(gallery.application(media_routes(node))) as server:
-        yield Stage(gallery, str(server.make_url("")), call_id, control, node)
-    await node.stop()
 
 
 @dataclass
@@ -119,17 +49,6 @@ async def browsers(tmp_path: Path) -> AsyncIterator[tuple[Browser, Browser]]:
     blue = colour_clip(tmp_path / "blue.mjpeg", (220, 60, 30))
     async with chromium(camera=green) as first, chromium(camera=blue) as second:
         yield first, second
-
-
-async def enter(person: Visitor, name: str, url: str) -> None:
-    surface = "terminal" if name.startswith("terminal") else "family"
-    await person.context.add_cookies([{"name": f"visit_{surface}", "value": "t" * 43, "url": url}])
-    await person.page.goto(address(name))
-
-
-async def live(page: Page) -> None:
-    await expect(page.locator("visit-call")).to_have_attribute("data-phase", "live", timeout=60_000)
-    await expect(page.locator(".overlay")).to_be_hidden(timeout=60_000)
 
 
 async def sees(page: Page, colour: str) -> None:
@@ -158,8 +77,8 @@ async def test_two_people_see_each_other_and_an_officer_pauses(stage: Stage, bro
             await live(person.page)
         await sees(aino.page, "blue")
         await sees(mikko.page, "green")
-        await expect(aino.page.locator(".remote figcaption")).to_have_text(NAMES["prisoner"])
-        await expect(mikko.page.locator(".remote figcaption")).to_have_text(NAMES["family"])
+        await expect(aino.page.locator(".remote figcaption")).to_have_text(NAMES["prisoner_1"])
+        await expect(mikko.page.locator(".remote figcaption")).to_have_text(NAMES["family_1"])
         await expect(aino.page.locator(".left")).to_have_text("30 minutes left")
         await expect(aino.page.locator(".net")).to_have_attribute("data-quality", "good", timeout=60_000)
         for person, name in ((aino, "phone/call-live"), (mikko, "wide/terminal-call-live")):

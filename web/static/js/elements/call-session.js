@@ -22,6 +22,7 @@ import { csrfToken, wordsOf } from "./words.js";
 /** A ticket is good for several minutes; asking again within this time gives the same one. */
 const TICKET_KEPT = 20_000;
 const MORE_SLOTS = 3; // up to five parties
+const VIEW_SETTLES = 300; // milliseconds without a change of sizes before they are told
 
 export class CallSession {
   /** @param {HTMLElement} host the <visit-call> with its attributes; `data-phase`, `data-media`, `data-channel` say what is so */
@@ -44,6 +45,13 @@ export class CallSession {
     this._endsAt = 0;
     this._skew = 0;
     this._over = false;
+    /** What the server was told of the sizes in which people are shown. */
+    this._viewTold = "";
+    /** @type {{up: string, down: string}} one's own line */
+    this._line = { up: "good", down: "good" };
+    this._heldWords = "";
+    /** @type {unknown} why the channel failed last */
+    this._why = null;
     this._on = { microphone: true, camera: true, sound: true };
     this._quality = new QualityWatch(() => this._whip?.connection ?? null, (measure) => this._measured(measure));
   }
@@ -52,6 +60,7 @@ export class CallSession {
     this._view.onSwitch = (name) => void this._switch(name);
     this._view.onLeave = () => void this._leave();
     this._view.onTouch = () => this._touched();
+    this._view.onResize = () => this._viewChanged();
     this._host.replaceChildren(...this._view.parts);
     this._ticker = setInterval(() => this._tick(), 1_000);
     const { signal } = this._listening;
@@ -59,12 +68,14 @@ export class CallSession {
     addEventListener("pagehide", () => this._hangUp(), { signal });
     addEventListener("pageshow", (event) => event.persisted && location.reload(), { signal });
     addEventListener("online", () => this._whip?.nudge(), { signal });
+    document.addEventListener("visibilitychange", () => this._viewChanged(), { signal });
     void this._join();
   }
 
   close() {
     this._listening.abort();
     clearInterval(this._ticker);
+    clearTimeout(this._viewSettling);
     this._hangUp();
   }
 
@@ -78,7 +89,7 @@ export class CallSession {
     this._view.overlay("connecting_title", ["connecting_text"]);
     try {
       const ticket = await this._getTicket();
-      this._startChannel(ticket);
+      this._startChannel();
       await this._startMedia(ticket);
     } catch (error) {
       this._failed(error);
@@ -114,22 +125,33 @@ export class CallSession {
     return this._ticket.ticket;
   }
 
-  /** @param {Ticket} ticket */
-  _startChannel(ticket) {
-    const bearer = async () => (await this._getTicket()).ticket;
-    const channel = new Channel({ url: channelUrl(ticket.channel, location.href), ticket: bearer });
+  _startChannel() {
+    // Asked anew for every connection: the call may have moved to another media node meanwhile.
+    const channel = new Channel({
+      url: async () => channelUrl((await this._getTicket()).channel, location.href),
+      ticket: async () => (await this._getTicket()).ticket,
+    });
     this._channel = channel;
     channel.on("welcome", (message) => this._welcomed(message));
     channel.on("state", (message) => this._stated(message));
     channel.on("slots", (message) => this._show(() => this._roster.setSlots(message.slots)));
-    channel.on("participants", (message) => this._show(() => this._roster.setPeople(message.participants)));
+    channel.on("participants", (message) => this._people(message.participants));
     channel.on("talking", (message) => this._view.setTalking(message.participant_id, message.level < 127));
+    channel.on("speaker", (message) => this._view.setSpeaker(message.participant_id));
+    channel.on("held", (message) => this._held(message));
+    channel.on("removed", (message) => this._removed(message));
+    channel.on("line", (message) => this._lineChanged(message));
+    channel.on("caption", (message) => this._view.caption(message.text));
     channel.on("notice", (message) => this._view.note(this._words.count("notice", message.minutes)));
     channel.on("message", (message) => this._view.note(this._words.say("officer_says", { text: message.text }), { keep: true }));
     channel.on("muted", (message) => this._mutedByOfficer(message));
     channel.on("watching", (message) => this._view.setWatching(message.watching));
     channel.on("ended", (message) => this._ended(message));
     channel.on("replaced", () => this._replaced());
+    channel.on("failure", (failure) => {
+      this._why = failure;
+      this._ticket = null;
+    });
     channel.on("status", (status) => this._channelStatus(status));
     void channel.run();
   }
@@ -138,16 +160,23 @@ export class CallSession {
   async _startMedia(ticket) {
     if (this._stream === null) return;
     const whip = new WhipClient({
-      url: ticket.whip,
+      url: async () => new URL((await this._getTicket()).whip, location.href).href,
       ticket: async () => (await this._getTicket()).ticket,
       stream: this._stream,
       moreSlots: MORE_SLOTS,
+      talk: true,
       iceServers: ticket.ice_servers ?? [],
     });
     this._whip = whip;
-    whip.on("track", ({ track, mid }) => this._show(() => this._roster.addTrack(mid, track)));
+    whip.on("track", ({ track, mid, transceiver }) => {
+      if (transceiver === whip.talkLine) this._view.setTalk(track);
+      else this._show(() => this._roster.addTrack(mid, track));
+    });
+    whip.on("error", () => (this._ticket = null));
     whip.on("state", () => {
       this._host.dataset["media"] = whip.state;
+      this._viewTold = ""; // a new session has been told nothing
+      this._viewChanged();
       this._cover();
     });
     this._quality.start();
@@ -156,15 +185,60 @@ export class CallSession {
 
   /** @param {import("../protocol/channel.js").Message} message */
   _welcomed(message) {
-    this._roster.me = message.participant_id ?? "";
+    this._roster.me = this._view.me = message.participant_id ?? "";
     this._skew = new Date(message.server_time).getTime() - Date.now();
     this._view.setWatching(message.watching);
+    this._view.setSpeaker(message.speaker ?? null);
     this._show(() => {
       this._roster.setPeople(message.participants);
+      this._roster.setAllMuted(message.muted);
       this._roster.setSlots(message.slots);
     });
     this._stated(message.state);
     this._tellDevices();
+    this._viewTold = "";
+    this._viewChanged();
+    void this._whip?.follow();
+  }
+
+  /** @param {import("./roster.js").Person[]} people */
+  _people(people) {
+    this._show(() => {
+      const changes = this._roster.setPeople(people);
+      // Of two, the cover over the picture says what has happened to the other one.
+      if (this._roster.size > 2) for (const { what, name } of changes) this._view.announce(this._words.say(`person_${what}`, { name }));
+    });
+    this._cover();
+  }
+
+  /** @param {import("../protocol/channel.js").Message} message */
+  _held(message) {
+    this._heldWords = message.held ? message.words : "";
+    if (!message.held) this._view.note(this._words.say("held_you_over"));
+    this._cover();
+  }
+
+  /** @param {import("../protocol/channel.js").Message} message */
+  _lineChanged(message) {
+    const { participant_id: id, direction, line } = message;
+    if (id !== this._roster.me) {
+      if (direction === "up") this._show(() => this._roster.setVoiceOnly(id, line === "voice_only"));
+      return;
+    }
+    this._line[/** @type {"up" | "down"} */ (direction)] = line;
+    const worst = this._line.up !== "good" ? `line_up_${this._line.up}` : this._line.down !== "good" ? `line_down_${this._line.down}` : "";
+    this._view.setLine(worst === "" ? "" : this._words.say(worst));
+  }
+
+  /** Tell the server how large everybody is shown, so that small pictures cost little; when the sizes have settled. */
+  _viewChanged() {
+    clearTimeout(this._viewSettling);
+    this._viewSettling = setTimeout(() => {
+      const slots = this._roster.view(document.hidden ? new Map() : this._view.heights());
+      const told = JSON.stringify(slots);
+      if (told === this._viewTold || told === "{}") return;
+      if (this._channel?.send({ type: "view", slots })) this._viewTold = told;
+    }, VIEW_SETTLES);
   }
 
   /** @param {import("../protocol/channel.js").Message} state */
@@ -191,6 +265,9 @@ export class CallSession {
     const media = this._whip?.state ?? "idle";
     if (media === "failed") return this._failed(new VisitError("media"));
     if (media === "interrupted") return this._view.overlay("broken_title", ["broken_text"]);
+    if (this._roster.amHeld && (phase === "live" || phase === "held")) {
+      return this._view.overlay("held_title", ["held_you", this._heldWords, "held_you_next"]);
+    }
     if (phase === "live" && media === "connected") return this._view.hideOverlay();
     const words = this._state?.words ?? "";
     const by = this._state?.by ?? "system";
@@ -255,6 +332,7 @@ export class CallSession {
 
   /** @param {import("../protocol/channel.js").Message} message */
   _mutedByOfficer(message) {
+    this._show(() => this._roster.setMuted(message.participant_id, message.kind, message.muted));
     if (message.participant_id !== this._roster.me) return;
     this._view.note(this._words.say(`officer_${message.muted ? "muted" : "unmuted"}_${message.kind}`), { keep: message.muted });
   }
@@ -262,7 +340,9 @@ export class CallSession {
   /** @param {import("../protocol/channel.js").ChannelState} status */
   _channelStatus(status) {
     this._host.dataset["channel"] = status;
-    if (status === "failed") this._failed(new VisitError("channel"));
+    if (status !== "failed") return;
+    const refused = this._why instanceof VisitError && !this._why.passing && this._why.status !== 400;
+    this._failed(refused ? this._why : new VisitError("channel"));
   }
 
   /** @param {import("../protocol/channel.js").Message} message */
@@ -270,6 +350,11 @@ export class CallSession {
     const key = `ended_${message.outcome}`;
     this._finish("ended_title", [this._words.has(key) ? key : "ended_ended", message.words ?? ""], [["go_on", () => this._go("after")]], true);
     this._leaving = setTimeout(() => this._go("after"), 8_000);
+  }
+
+  /** @param {import("../protocol/channel.js").Message} message */
+  _removed(message) {
+    this._finish("removed_title", ["removed_text", message.words ?? ""], [["go_on", () => this._go("after")]], true);
   }
 
   _replaced() {

@@ -1,18 +1,11 @@
 // What a call looks like. Knows nothing of connections: visit-call.js tells it what is so.
 
-import { clockText, make, setText } from "./dom.js";
+import { CallTile } from "./call-tile.js";
+import { clockText, icon, iconAddress, make, setText } from "./dom.js";
 
 /** @typedef {"microphone" | "camera" | "sound"} Switch */
 
-/**
- * @typedef {object} Remote
- * @property {string} id participant
- * @property {string} name
- * @property {MediaStream} stream
- * @property {boolean} picture whether a picture is to be expected
- */
-
-const ICONS = new URL("../../img/icons.svg", import.meta.url).href;
+/** @typedef {import("./call-tile.js").Remote} Remote */
 
 export class CallView {
   /**
@@ -21,11 +14,16 @@ export class CallView {
    */
   constructor(words, { whoSees }) {
     this.words = words;
-    /** @type {Map<string, {figure: HTMLElement, video: HTMLVideoElement, caption: HTMLElement}>} */
-    this._remotes = new Map();
+    /** @type {Map<string, CallTile>} */
+    this._tiles = new Map();
+    /** @type {string | null} */
+    this._speaker = null;
+    this.me = "";
     this.onSwitch = (/** @type {Switch} */ _name) => {};
     this.onLeave = () => {};
     this.onTouch = () => {};
+    /** Somebody is shown larger or smaller now. */
+    this.onResize = () => {};
 
     this._net = make("span", { class: "net", role: "status" });
     this._left = make("span", { class: "left figures", role: "timer", "aria-live": "off" });
@@ -41,7 +39,15 @@ export class CallView {
     this._overlayButtons = make("div");
     this._overlay = make("div", { class: "overlay", role: "status" }, [make("div", {}, [this._overlayTitle, this._overlayText, this._overlayButtons])]);
     this._notes = make("div", { class: "call-notes", role: "log", "aria-label": words.say("messages") });
-    this._stage = make("div", { class: "stage", "data-layout": "large" }, [this._remoteArea, this._own, this._overlay, this._notes]);
+    this._line = make("p", { class: "own-line", role: "status" });
+    this._caption = make("p", { class: "caption", role: "status" });
+    this._said = make("p", { class: "visually-hidden", role: "status" });
+    // An officer's voice: heard whatever the person has done to the sound of the others.
+    this._talk = make("audio", { class: "talk", autoplay: true });
+    this._stage = make("div", { class: "stage", "data-layout": "large", "data-count": "0" }, [
+      this._remoteArea, this._own, this._line, this._overlay, this._caption, this._notes, this._said, this._talk,
+    ]);
+    new ResizeObserver(() => this.onResize()).observe(this._remoteArea);
 
     this._switches = {
       microphone: this._tool("mic", "microphone", () => this.onSwitch("microphone")),
@@ -78,37 +84,39 @@ export class CallView {
 
   /**
    * Show exactly these people; videos of those who stay are not touched.
-   * @param {Remote[]} remotes
+   * @param {import("./call-tile.js").Remote[]} remotes
    */
   setRemotes(remotes) {
     const wanted = new Set(remotes.map((remote) => remote.id));
-    for (const [id, shown] of this._remotes) {
+    for (const [id, tile] of this._tiles) {
       if (wanted.has(id)) continue;
-      shown.video.srcObject = null;
-      shown.figure.remove();
-      this._remotes.delete(id);
+      tile.remove();
+      this._tiles.delete(id);
     }
+    this._stage.dataset["count"] = String(remotes.length);
     for (const remote of remotes) {
-      const shown = this._remotes.get(remote.id) ?? this._addRemote(remote.id);
-      setText(shown.caption, remote.name);
-      shown.figure.classList.toggle("no-picture", !remote.picture);
-      if (shown.video.srcObject !== remote.stream) shown.video.srcObject = remote.stream;
-      void shown.video.play().catch((error) => {
-        // Browsers want a touch before sound may play; other failures come with a new srcObject and play again.
-        if (error instanceof DOMException && error.name === "NotAllowedError") this._askTouch();
-      });
+      const tile = this._tiles.get(remote.id) ?? this._addTile(remote.id);
+      tile.show(remote);
+      this._play(tile.video);
     }
+    this.onResize();
   }
 
   /** @param {string} id */
-  _addRemote(id) {
-    const video = make("video", { autoplay: true, playsinline: true });
-    const caption = make("figcaption");
-    const figure = make("figure", { class: "remote", "data-participant": id, "data-no-picture": this.words.say("no_picture") }, [video, caption]);
-    this._remoteArea.append(figure);
-    const shown = { figure, video, caption };
-    this._remotes.set(id, shown);
-    return shown;
+  _addTile(id) {
+    const tile = new CallTile(id, this.words);
+    tile.speaker = id === this._speaker;
+    this._remoteArea.append(tile.figure);
+    this._tiles.set(id, tile);
+    return tile;
+  }
+
+  /** @param {HTMLMediaElement} element */
+  _play(element) {
+    void element.play().catch((error) => {
+      // Browsers want a touch before sound may play; other failures come with a new srcObject and play again.
+      if (error instanceof DOMException && error.name === "NotAllowedError") this._askTouch();
+    });
   }
 
   _askTouch() {
@@ -116,12 +124,24 @@ export class CallView {
   }
 
   playAll() {
-    for (const { video } of this._remotes.values()) void video.play().catch(() => this._askTouch());
+    for (const { video } of this._tiles.values()) this._play(video);
+    if (this._talk.srcObject !== null) this._play(this._talk);
   }
 
   /** @param {boolean} on */
   setSound(on) {
-    for (const { video } of this._remotes.values()) video.muted = !on;
+    for (const { video } of this._tiles.values()) video.muted = !on;
+  }
+
+  /** @param {MediaStreamTrack} track an officer's voice, silent most of the time */
+  setTalk(track) {
+    this._talk.srcObject = new MediaStream([track]);
+    this._play(this._talk);
+  }
+
+  /** @returns {Map<string, number>} how high everybody is shown, by participant, in device pixels */
+  heights() {
+    return new Map([...this._tiles].map(([id, tile]) => [id, tile.height]));
   }
 
   /**
@@ -129,7 +149,30 @@ export class CallView {
    * @param {boolean} talking
    */
   setTalking(id, talking) {
-    this._remotes.get(id)?.figure.classList.toggle("talking", talking);
+    const tile = this._tiles.get(id);
+    if (tile) tile.talking = talking;
+  }
+
+  /** @param {string | null} id who speaks, or spoke last */
+  setSpeaker(id) {
+    this._speaker = id;
+    for (const [name, tile] of this._tiles) tile.speaker = name === id;
+    this._own.classList.toggle("speaker", id !== null && id === this.me);
+  }
+
+  /** @param {string} text about one's own line; empty: nothing to say */
+  setLine(text) {
+    setText(this._line, text);
+  }
+
+  /** @param {string | null} text a caption for what is heard now, as long as it is heard */
+  caption(text) {
+    setText(this._caption, text ?? "");
+  }
+
+  /** @param {string} text said once to those who listen to the page instead of looking at it */
+  announce(text) {
+    setText(this._said, text);
   }
 
   /**
@@ -138,9 +181,9 @@ export class CallView {
    */
   setSwitch(name, on) {
     const button = this._switches[name];
-    const icon = { microphone: "mic", camera: "camera", sound: "sound" }[name];
+    const picture = { microphone: "mic", camera: "camera", sound: "sound" }[name];
     button.setAttribute("aria-pressed", String(!on));
-    button.querySelector("use")?.setAttribute("href", `${ICONS}#${icon}${on ? "" : "-off"}`);
+    button.querySelector("use")?.setAttribute("href", iconAddress(`${picture}${on ? "" : "-off"}`));
     const label = button.querySelector("span");
     if (label) setText(label, this.words.say(on ? name : `${name}_off`));
     button.title = this.words.say(on ? `${name}_turn_off` : `${name}_turn_on`);
@@ -212,19 +255,11 @@ export class CallView {
   }
 
   /**
-   * @param {string} icon
+   * @param {string} name of the icon
    * @param {string} word
    * @param {() => void} act
    */
-  _tool(icon, word, act) {
-    const namespace = "http://www.w3.org/2000/svg";
-    const picture = document.createElementNS(namespace, "svg");
-    const use = document.createElementNS(namespace, "use");
-    use.setAttribute("href", `${ICONS}#${icon}`);
-    picture.setAttribute("aria-hidden", "true");
-    picture.append(use);
-    const button = make("button", { type: "button", class: "tool", onclick: act }, [make("span", { text: this.words.say(word) })]);
-    button.prepend(picture);
-    return button;
+  _tool(name, word, act) {
+    return make("button", { type: "button", class: "tool", onclick: act }, [icon(name), make("span", { text: this.words.say(word) })]);
   }
 }

@@ -21,6 +21,30 @@ export function make(name, attributes = {}, children = []) {
   return element;
 }
 
+const ICONS = new URL("../../img/icons.svg", import.meta.url).href;
+
+/**
+ * @param {string} name
+ * @returns {string} the address of an icon
+ */
+export function iconAddress(name) {
+  return `${ICONS}#${name}`;
+}
+
+/**
+ * @param {string} name of an icon; it says nothing to a screen reader
+ * @returns {SVGSVGElement}
+ */
+export function icon(name) {
+  const namespace = "http://www.w3.org/2000/svg";
+  const picture = document.createElementNS(namespace, "svg");
+  const use = document.createElementNS(namespace, "use");
+  use.setAttribute("href", iconAddress(name));
+  picture.setAttribute("aria-hidden", "true");
+  picture.append(use);
+  return picture;
+}
+
 /**
  * Replace the text only when it changed, so that a live region speaks once.
  * @param {Element} element
