@@ -1,76 +1,47 @@
-"""One UDP socket for all sessions: draining it, and telling apart what comes (RFC 7983)."""
+"""One UDP socket: draining it, and telling apart what comes."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal
 
-import structlog
+from signaling.media.demux import LARGEST, Demultiplexer
+from signaling.media.path import Address
 
-from signaling.media.ice import Address, Credentials
-from signaling.media.limit import TokenBucket
-from signaling.media.stats import EndpointCounters
-from signaling.media.stun import (
-    MalformedStun,
-    binding_error,
-    binding_success,
-    looks_like_request,
-    parse_request,
-    peek_username,
-)
-
-log = structlog.get_logger(__name__)
-
+BUFFER = 4 << 20  # bytes of each kernel buffer; the kernel gives what it allows
+_SNDBUFFORCE, _RCVBUFFORCE = 32, 33  # asm-generic/socket.h; not in Python's socket module
 _MAX_DATAGRAM = 2048
-_LARGEST = 1500  # what pylibsrtp takes, and what an Ethernet frame carries
 _DRAIN = 256  # datagrams per wake-up, so that timers and HTTP get their turn under a flood
-_BUFFER = 4 << 20  # bytes; the kernel gives what it allows
-_STRANGERS_PER_SECOND = 20.0
 
 
-class Receiver(Protocol):
-    """A session, as the endpoint sees it."""
+def ask_buffers(bound: socket.socket, size: int) -> None:
+    """Ask the kernel for buffers of `size` bytes, with or without its limits' consent."""
+    for option, forced in ((socket.SO_RCVBUF, _RCVBUFFORCE), (socket.SO_SNDBUF, _SNDBUFFORCE)):
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, forced, size)
+        except OSError:  # needs CAP_NET_ADMIN; the other way gives as much as net.core.rmem_max and wmem_max allow
+            bound.setsockopt(socket.SOL_SOCKET, option, size)
 
-    def generation(self, username: bytes) -> Credentials | None:
-        """The ICE credentials that a check with this USERNAME is verified with."""
-        ...
 
-    def on_check(
-        self, endpoint: UdpEndpoint, credentials: Credentials, address: Address, *, nominated: bool, now: float
-    ) -> None:
-        """A check with good integrity."""
-        ...
-
-    def on_dtls(self, datagram: bytes, now: float) -> None:
-        """A datagram of DTLS records from a checked address."""
-        ...
-
-    def on_media(self, datagram: bytes, now: float) -> None:
-        """A datagram of SRTP or SRTCP from a checked address."""
-        ...
-
-    def owns_alive(self, address: Address, now: float) -> bool:
-        """Whether the session lives on this address, so that no other may take it."""
-        ...
+def given_buffers(bound: socket.socket) -> tuple[int, int]:
+    """The receive and the send buffer in bytes, as they were asked for: Linux doubles them for itself (socket(7))."""
+    receive = bound.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return receive // 2, bound.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
 
 
 class UdpEndpoint:
-    """A bound, non-blocking socket and the tables by which datagrams find their session.
+    """A bound, non-blocking socket whose datagrams go to `demux`. A `path.Path`, to every address there is."""
 
-    Whatever comes from an address that no authenticated check has come from, and is not such a check itself, is
-    counted and forgotten. `clock` gives seconds of a monotonic clock.
-    """
+    protocol: Literal["udp"] = "udp"
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.counters = EndpointCounters()
-        self._clock = clock
+    def __init__(self, demux: Demultiplexer, buffer: int = BUFFER) -> None:
+        """`buffer`: bytes asked of the kernel for each direction."""
+        self._demux = demux
+        self._buffer = buffer
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._by_address: dict[Address, Receiver] = {}
-        self._by_ufrag: dict[bytes, Receiver] = {}
-        self._strangers = TokenBucket(_STRANGERS_PER_SECOND, clock())
 
     def open(self, host: str, port: int) -> None:
         """Bind and start reading on the running loop. Raises OSError."""
@@ -78,14 +49,15 @@ class UdpEndpoint:
         bound = socket.socket(family, socket.SOCK_DGRAM)
         try:
             bound.setblocking(False)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                bound.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+            if family == socket.AF_INET6:  # IPv4 has a socket of its own, and addresses of its own kind
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            ask_buffers(bound, self._buffer)
             bound.bind((host, port))
         except OSError:
             bound.close()
             raise
         self._socket = bound
-        self.send_datagram = bound.sendto
+        self.send_datagram: Callable[[bytes, Address], object] = bound.sendto
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(bound, self._readable)
 
@@ -98,31 +70,29 @@ class UdpEndpoint:
         self._socket = None
 
     @property
-    def address(self) -> Address:
+    def address(self) -> tuple[str, int]:
         """The bound address. Raises RuntimeError when the endpoint is not open."""
         if self._socket is None:
             raise RuntimeError("the endpoint is not open")
         host, port = self._socket.getsockname()[:2]
         return host, port
 
-    # Sessions
+    @property
+    def buffers(self) -> tuple[int, int]:
+        """What the kernel gave to receive and to send, in bytes. Raises RuntimeError when the endpoint is not open."""
+        if self._socket is None:
+            raise RuntimeError("the endpoint is not open")
+        return given_buffers(self._socket)
 
-    def register(self, ufrag: str, receiver: Receiver) -> None:
-        """Checks whose USERNAME starts with this local user fragment are for `receiver`."""
-        self._by_ufrag[ufrag.encode()] = receiver
+    def fileno_for_native(self) -> int | None:
+        """See `path.Path`."""
+        return None if self._socket is None else self._socket.fileno()
 
-    def unregister(self, ufrag: str) -> None:
-        """Forget a user fragment."""
-        self._by_ufrag.pop(ufrag.encode(), None)
+    def claimed(self, address: Address) -> None:
+        """See `path.Path`: the socket is everybody's."""
 
-    def bind_address(self, address: Address, receiver: Receiver) -> None:
-        """Datagrams from `address` are `receiver`'s from now on."""
-        self._by_address[address] = receiver
-
-    def release_address(self, address: Address, receiver: Receiver) -> None:
-        """Forget an address, if it is this receiver's."""
-        if self._by_address.get(address) is receiver:
-            del self._by_address[address]
+    def released(self, address: Address) -> None:
+        """See `path.Path`: the socket is everybody's."""
 
     # The packet path
 
@@ -130,9 +100,10 @@ class UdpEndpoint:
         if self._socket is None:
             return
         receive = self._socket.recvfrom
-        counters = self.counters
-        owners = self._by_address
-        clock = self._clock
+        demux = self._demux
+        counters = demux.counters
+        owners = demux.owners
+        clock = demux.clock
         for _ in range(_DRAIN):
             try:
                 datagram, address = receive(_MAX_DATAGRAM)
@@ -146,82 +117,28 @@ class UdpEndpoint:
             if size == 0:
                 counters.empty += 1
                 continue
-            if size > _LARGEST:
+            if size > LARGEST:
                 counters.oversized += 1
                 continue
             first = datagram[0]
             owner = owners.get(address)
-            if owner is not None:
-                if 127 < first < 192:
-                    counters.media += 1
-                    owner.on_media(datagram, clock())
+            if owner is None:
+                if first > 3:  # a stranger's, and no check: it costs no more than this
+                    counters.unknown_source += 1
                     continue
-                if 19 < first < 64:
-                    counters.dtls += 1
-                    owner.on_dtls(datagram, clock())
-                    continue
-            if first < 4:
-                self._on_stun(datagram, address, clock())
-            elif owner is None:
-                counters.unknown_source += 1
-            else:
-                counters.unknown_protocol += 1
+            elif 127 < first < 192:
+                counters.media += 1
+                owner.on_media(datagram, clock())
+                continue
+            demux.received(self, datagram, address)
             if self._socket is None:  # closed by what the datagram led to
                 return
-
-    def _on_stun(self, datagram: bytes, address: Address, now: float) -> None:
-        if not looks_like_request(datagram):
-            self.counters.stun_malformed += 1
-            return
-        username = peek_username(datagram)
-        receiver = self._by_ufrag.get(username.partition(b":")[0]) if username else None
-        credentials = receiver.generation(username) if receiver is not None and username else None
-        if receiver is None or credentials is None:
-            self._answer_stranger(datagram, address, 401 if username else 400, now)
-            return
-        try:
-            request = parse_request(datagram)
-        except MalformedStun:
-            self.counters.stun_malformed += 1
-            return
-        attributes = request.attributes
-        if "FINGERPRINT" not in attributes:  # RFC 8445 section 7.1.1 demands it of every check
-            self.counters.stun_malformed += 1
-            return
-        if not request.check_message_integrity(credentials.key):
-            self._answer_stranger(datagram, address, 401 if "MESSAGE-INTEGRITY" in attributes else 400, now)
-            return
-        if "ICE-CONTROLLED" in attributes:  # a lite agent cannot give way (RFC 8445 section 7.3.1.1)
-            self.counters.stun_errors_sent += 1
-            self.transmit(binding_error(request, 487, "Role Conflict", credentials.key), address)
-            return
-        owner = self._by_address.get(address)
-        if owner is not None and owner is not receiver and owner.owns_alive(address, now):
-            # With a forged source address, somebody with a session of his own could take another's path away.
-            self.counters.stun_address_conflict += 1
-            return
-        self.counters.stun_checks += 1
-        self.transmit(binding_success(request, (address[0], address[1]), credentials.key), address)
-        receiver.on_check(self, credentials, address, nominated="USE-CANDIDATE" in attributes, now=now)
-
-    def _answer_stranger(self, datagram: bytes, address: Address, code: int, now: float) -> None:
-        """RFC 8489 section 9.1.3 demands an error; no more of them are sent per second than can do no harm."""
-        self.counters.stun_unauthenticated += 1
-        if not self._strangers.take(now):
-            self.counters.stun_suppressed += 1
-            return
-        try:
-            request = parse_request(datagram)
-        except MalformedStun:
-            return
-        self.counters.stun_errors_sent += 1
-        self.transmit(binding_error(request, code, "Unauthenticated" if code == 401 else "Bad Request"), address)
 
     def transmit(self, datagram: bytes, address: Address) -> bool:
         """Send one datagram that may be lost; False if the kernel would not take it."""
         try:
             self.send_datagram(datagram, address)
         except OSError:
-            self.counters.send_failed += 1
+            self._demux.counters.send_failed += 1
             return False
         return True

@@ -6,7 +6,7 @@ import secrets
 import string
 from dataclasses import dataclass
 
-Address = tuple[str, int]
+from signaling.media.path import Address
 
 CONSENT = 7.5  # seconds; browsers check every 5 s ± 20 % at the latest (RFC 7675 section 5.1)
 _ICE_CHARS = string.ascii_letters + string.digits
@@ -91,6 +91,12 @@ class IceLite:
             del self.addresses[oldest]
             forgotten.append(oldest)
         return forgotten
+
+    def lost(self, address: Address) -> None:
+        """The connection from this address has ended; the next check says where to send from now on."""
+        self.addresses.pop(address, None)
+        if self.selected == address:
+            self.selected = None
 
     def is_alive(self, now: float) -> bool:
         """Whether the other side still consents to being sent to (RFC 7675).

@@ -1,24 +1,26 @@
-"""One process's media: its socket, its certificate, its rooms."""
+"""One process's media: its sockets, its certificate, its rooms."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import overload
 
 import structlog
 
 from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId
 from signaling.media.answering import Transport
-from signaling.media.candidates import Candidate, host_candidates
+from signaling.media.candidates import Advertised, BadAddress, Candidate, host_candidates, offerable
+from signaling.media.candidates import Transport as TransportName
+from signaling.media.demux import Demultiplexer
 from signaling.media.dtls import Certificate
-from signaling.media.endpoint import UdpEndpoint
+from signaling.media.endpoint import BUFFER
 from signaling.media.errors import RoomClosed
 from signaling.media.rooms import OrdinaryMediaRoom, PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
+from signaling.media.sockets import ALL_IPV4, ALL_IPV6, Sockets
 from signaling.media.stats import NodeStats, RoomCounters
 from signaling.media.wall import MediaWall
 
@@ -27,7 +29,6 @@ __all__ = ["DEFAULT_PORT", "MediaNode", "MediaRoom", "OrdinaryMediaRoom", "Privi
 log = structlog.get_logger(__name__)
 
 DEFAULT_PORT = 8189
-_ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - clients come from anywhere
 _TICK = 0.02  # seconds: how exact repeated NACKs are
 
 Room = OrdinaryMediaRoom | PrivilegedMediaRoom
@@ -38,25 +39,27 @@ class MediaNode:
 
     def __init__(
         self,
-        host: str = _ALL_INTERFACES,
+        host: str | Sequence[str] = (ALL_IPV4, ALL_IPV6),
         port: int = DEFAULT_PORT,
         *,
-        advertised: tuple[tuple[str, int], ...] = (),
+        advertised: Sequence[str] = (),
+        transports: Sequence[TransportName] = ("udp", "tcp"),
+        buffer: int = BUFFER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`host` and `port` (0: any free one) are bound; `advertised` are the IP addresses and ports given to clients.
+        """Each `host` is listened on, at the same `port` (0: any free one) of each of the `transports`.
 
-        Without `advertised`, clients get the bound address, or for 0.0.0.0 the machine's own address. `clock` gives
-        seconds of the monotonic clock by which `Leg.on_rtp` says when a packet came. Raises ValueError if an
-        advertised address is not an IP address.
+        `advertised` are the addresses given to clients, as `candidates.Advertised` reads them; names are looked up at
+        the start. Without them, clients get the bound addresses, or the machine's own for 0.0.0.0 and ::. `buffer` is
+        asked of the kernel for each UDP socket and direction, in bytes. `clock` gives seconds of the monotonic clock
+        by which `Leg.on_rtp` says when a packet came. Raises ValueError for an address that makes no sense.
         """
-        for address, _ in advertised:
-            ipaddress.ip_address(address)
-        self._host = host
         self._port = port
-        self._advertised = advertised
+        self._advertised = [Advertised.parse(text) for text in advertised]
         self._clock = clock
-        self._endpoint = UdpEndpoint(clock)
+        self._demux = Demultiplexer(clock)
+        hosts = [host] if isinstance(host, str) else host
+        self._sockets = Sockets(self._demux, hosts, transports, buffer=buffer)
         self._transport: Transport | None = None
         self._rooms: dict[CallId, Room] = {}
         self._closing: list[Room] = []
@@ -65,15 +68,23 @@ class MediaNode:
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Bind the socket and start the clockwork. Raises OSError; RuntimeError if it runs already."""
+        """Bind the sockets and start the clockwork.
+
+        Raises OSError for a port that is taken or a name that is not found; RuntimeError if it runs already.
+        """
         if self._transport is not None:
             raise RuntimeError("the node runs already")
-        self._endpoint.open(self._host, self._port)
+        self._sockets.open(self._port)
+        try:
+            candidates = await self._candidates()
+        except OSError:
+            self._sockets.close()
+            raise
         self._transport = Transport(
-            endpoint=self._endpoint, certificate=Certificate(), candidates=self._candidates(), clock=self._clock
+            demux=self._demux, certificate=Certificate(), candidates=candidates, clock=self._clock
         )
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
-        log.info("media node started", port=self.address[1])
+        log.info("media node started", port=self.address[1], candidates=[item.line for item in candidates])
 
     async def stop(self) -> None:
         """Close every room and the socket, and wait for the last task."""
@@ -89,14 +100,21 @@ class MediaNode:
         for room in self._closing:
             await room.wait_closed()
         self._closing.clear()
-        self._endpoint.close()
+        self._sockets.close()
         self._transport = None
         log.info("media node stopped")
 
     @property
     def address(self) -> tuple[str, int]:
-        """The bound address. Raises RuntimeError before `start`."""
-        return self._endpoint.address
+        """The first bound address. Raises RuntimeError before `start`."""
+        if not self._sockets.addresses:
+            raise RuntimeError("the node is not running")
+        return self._sockets.addresses[0]
+
+    @property
+    def buffers(self) -> tuple[int, int]:
+        """What the kernel gave the UDP sockets to receive and to send, in bytes; the least of them."""
+        return self._sockets.buffers
 
     @overload
     def open_room(self, call_id: OrdinaryCallId) -> OrdinaryMediaRoom: ...
@@ -161,11 +179,12 @@ class MediaNode:
             total.add(room.live_counters)
             sessions += len(room.session_ids)
         sessions += sum(not wall.closed for wall in self._walls)
-        return NodeStats(len(self._rooms), sessions, self._endpoint.counters.snapshot(), total)
+        return NodeStats(len(self._rooms), sessions, self._demux.counters.snapshot(), total, self._sockets.connections)
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         now = self._clock()
+        self._sockets.sweep(now)
         for room in list(self._rooms.values()):
             try:
                 room.tick(now)
@@ -177,18 +196,38 @@ class MediaNode:
             except Exception:
                 log.exception("tick failed", session_id=wall.session_id)
 
-    def _candidates(self) -> tuple[Candidate, ...]:
-        if self._advertised:
-            return host_candidates(self._advertised, ["udp"])
-        host, port = self._endpoint.address
-        return host_candidates([(_own_address() if host == _ALL_INTERFACES else host, port)], ["udp"])
+    async def _candidates(self) -> tuple[Candidate, ...]:
+        found: list[tuple[str, int]] = []
+        port = self.address[1]
+        for advertised in self._advertised:
+            hosts = await _look_up(advertised.host) if advertised.is_name else [advertised.host]
+            found += [(host, advertised.port or port) for host in hosts]
+        if not self._advertised:
+            for host, _ in self._sockets.addresses:
+                own = _own_address(host)
+                if own is not None:
+                    found.append((own, port))
+        return host_candidates(found or [("127.0.0.1", port)], self._sockets.transports)
 
 
-def _own_address() -> str:
-    """The address of the interface that the default route goes over; loopback on a machine without one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+async def _look_up(name: str) -> list[str]:
+    """The addresses of a name. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    return [str(address[0]) for _, _, _, _, address in found]
+
+
+def _own_address(bound: str) -> str | None:
+    """The address itself, or for a wildcard that of the interface that the default route goes over, if there is one."""
+    if bound not in (ALL_IPV4, ALL_IPV6):
+        return bound
+    family, elsewhere = (socket.AF_INET, "192.0.2.1") if bound == ALL_IPV4 else (socket.AF_INET6, "2001:db8::1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737): connecting a UDP socket sends nothing
+            probe.connect((elsewhere, 9))  # documentation addresses (RFC 5737, RFC 3849): connecting sends nothing
         except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+            return None
+        found = str(probe.getsockname()[0])
+    try:
+        return offerable(found)
+    except BadAddress:
+        return None
