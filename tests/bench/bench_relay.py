@@ -36,7 +36,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.support.load.janus import Janus, JanusMissing
-from tests.support.load.network import LOOPBACK, Network, cores, namespace
+from tests.support.load.network import LOOPBACK, Network, cores, namespace, on_core
 from tests.support.load.run import OFFICERS, measure
 from tests.support.load.server import Aiortc, Floor, Relay, Server
 
@@ -56,13 +56,10 @@ _ONLY = {"unrecorded": (20,), "aiortc": ()}
 async def bench(network: Network, calls: tuple[int, ...], seconds: float, servers: tuple[str, ...]) -> dict[str, Any]:
     """One run; see the module's text."""
     server_core, own_core = cores()
-    before = os.sched_getaffinity(0)
-    if own_core is not None:
-        os.sched_setaffinity(0, {own_core})
     results: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
     print(f"{network.description}; {seconds:g} s each; 2 parties and {OFFICERS} officers a call", flush=True)
-    try:
+    with on_core(own_core):
         for count, name in _cases(calls, servers):
             if name.startswith("janus") and (network is LOOPBACK or name in missing):
                 missing.setdefault(name, "libnice leaves loopback out; there is no network namespace")
@@ -74,8 +71,6 @@ async def bench(network: Network, calls: tuple[int, ...], seconds: float, server
                 continue
             results.append(result)
             print(_line(result), flush=True)
-    finally:
-        os.sched_setaffinity(0, before)
     return {
         "bench": "relay",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

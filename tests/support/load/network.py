@@ -31,14 +31,32 @@ def _ip(*words: str) -> None:
 
 
 def pinned(core: int | None) -> tuple[str, ...]:
-    """What is put before a command line to keep it on one core."""
-    return () if core is None or shutil.which("taskset") is None else ("taskset", "--cpu-list", str(core))
+    """What is put before a command line to keep it on one core, before others there where that is allowed."""
+    if core is None or shutil.which("taskset") is None:
+        return ()
+    first = ("nice", "--adjustment=-20") if os.geteuid() == 0 else ()
+    return (*first, "taskset", "--cpu-list", str(core))
 
 
 def cores() -> tuple[int | None, int | None]:
     """A core for the server and another one for the generator; None, None on a machine with one."""
     allowed = sorted(os.sched_getaffinity(0))
     return (allowed[0], allowed[1]) if len(allowed) > 1 else (None, None)
+
+
+@contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """This process on one core, before others there where that is allowed; afterwards as it was."""
+    allowed, nice = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+        if os.geteuid() == 0:
+            os.setpriority(os.PRIO_PROCESS, 0, -20)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 @contextmanager
