@@ -263,6 +263,19 @@ static int View_set_departure(View *self, PyObject *value, void *closure) {
     return 0;
 }
 
+static PyObject *View_size(View *self, void *closure) { return PyLong_FromSsize_t(PyBytes_GET_SIZE(self->packet)); }
+
+static PyObject *View_starts_keyframe(View *self, PyObject *none) {
+    return PyBool_FromLong(
+        vp8_starts_keyframe((const uint8_t *)PyBytes_AS_STRING(self->packet) + self->header.payload,
+                            (size_t)PyBytes_GET_SIZE(self->packet) - self->header.payload));
+}
+
+static PyMethodDef View_methods[] = {
+    {"starts_keyframe", (PyCFunction)View_starts_keyframe, METH_NOARGS, "Whether a VP8 keyframe starts here."},
+    {NULL},
+};
+
 static PyObject *View_payload_offset(View *self, void *closure) { return PyLong_FromSize_t(self->header.payload); }
 
 static PyMemberDef View_members[] = {
@@ -283,6 +296,7 @@ static PyMemberDef View_members[] = {
 static PyGetSetDef View_getset[] = {
     {"payload", (getter)View_payload, NULL},
     {"payload_offset", (getter)View_payload_offset, NULL},
+    {"size", (getter)View_size, NULL},
     {"send_time", (getter)View_send_time, NULL},
     {"departure", (getter)View_get_departure, (setter)View_set_departure},
     {NULL},
@@ -294,6 +308,7 @@ static PyTypeObject ViewType = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_dealloc = (destructor)View_dealloc,
     .tp_members = View_members,
+    .tp_methods = View_methods,
     .tp_getset = View_getset,
     .tp_doc = "One received RTP packet; the attributes of rtp.RtpView.",
 };
@@ -330,19 +345,17 @@ static PyTypeObject TallyType = {
 
 /* ---- Outbox: datagrams on their way to one socket ---------------------------------------------------------------- */
 
-struct Step;
-static void step_sent(struct Step *step, int size);
-static void step_not_sent(struct Step *step, int failed);
-static void step_restore(struct Step *step, long long next_sequence, uint32_t last_timestamp, double last_sent,
-                         int size);
-static void step_tell_failed(struct Step *step);
+typedef struct Step Step;
+static void step_undo(Step *step, View *newest, long long newest_index, long long timestamp_offset, int size);
+static void step_cut_off(Step *step);
 
 typedef struct {
-    struct Step *step; /* a reference, while it is in the queue */
-    long long next_sequence; /* of the step before this packet: what a failed send goes back to */
-    double last_sent;
-    uint32_t last_timestamp;
+    Step *step;   /* references, while it is in the queue */
+    Tally *tally;
+    View *newest; /* of the step before this packet, or NULL: what a failed send goes back to */
+    long long newest_index, timestamp_offset;
     int size; /* of the plain packet */
+    char hidden;
     socket_address address;
     struct iovec vector;
     _Alignas(8) uint8_t bytes[MAX_PROTECTED + MAX_TRAILER + 4];
@@ -372,21 +385,29 @@ static PyObject *Outbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)self;
 }
 
-static int same_step(struct Step *const *steps, unsigned count, const struct Step *step) {
-    for (unsigned i = 0; i < count; i++) {
-        if (steps[i] == step) {
-            return 1;
-        }
+static void count_forwarded(Tally *tally, int hidden, int packets, int octets) {
+    tally->forwarded += packets;
+    tally->forwarded_bytes += octets;
+    if (hidden) {
+        tally->forwarded_officers += packets;
+    } else {
+        tally->forwarded_participants += packets;
     }
-    return 0;
+}
+
+/* A queued packet that will not be sent: as if it had never been. `first` is the first of its step's that failed. */
+static void not_sent(queued *packet, const queued *first) {
+    count_forwarded(packet->tally, packet->hidden, -1, -packet->size);
+    packet->tally->dropped_send++;
+    step_undo(packet->step, first->newest, first->newest_index, first->timestamp_offset, packet->size);
 }
 
 /* Send all that is queued. A packet that the kernel does not take sets its step back to before it; what the same step
- * has queued after it is not sent, for its numbers would be wrong. Then that step is told. */
+ * has queued after it is not sent, for its numbers would be wrong. Then that step is told, by cut_off. */
 static void outbox_flush(Outbox *self) {
-    struct Step *failed[BATCH];
-    unsigned failures = 0, done = 0, left = self->count;
-    unsigned order[BATCH];
+    Step *failed[BATCH];
+    PyObject *references[3 * BATCH];
+    unsigned order[BATCH], failures = 0, done = 0, left = self->count, count = self->count;
     for (unsigned i = 0; i < left; i++) {
         queued *packet = &self->queue[i];
         struct msghdr *header = &self->messages[i].msg_hdr;
@@ -406,25 +427,18 @@ static void outbox_flush(Outbox *self) {
                 continue;
             }
         }
-        for (int i = 0; i < sent; i++) {
-            queued *packet = &self->queue[order[done + (unsigned)i]];
-            step_sent(packet->step, packet->size);
-        }
         if (sent > 0) {
             done += (unsigned)sent;
             continue;
         }
         queued *packet = &self->queue[order[done]];
-        struct Step *step = packet->step;
-        failed[failures++] = step;
-        step_not_sent(step, 1);
-        step_restore(step, packet->next_sequence, packet->last_timestamp, packet->last_sent, packet->size);
-        unsigned kept = done + 1;
-        for (unsigned i = done + 1; i < left; i++) {
+        failed[failures++] = packet->step;
+        not_sent(packet, packet);
+        unsigned kept = ++done;
+        for (unsigned i = done; i < left; i++) {
             queued *later = &self->queue[order[i]];
-            if (later->step == step) {
-                step_not_sent(step, 0);
-                step_restore(step, packet->next_sequence, packet->last_timestamp, packet->last_sent, later->size);
+            if (later->step == packet->step) {
+                not_sent(later, packet);
             } else {
                 order[kept] = order[i];
                 self->messages[kept] = self->messages[i];
@@ -432,22 +446,18 @@ static void outbox_flush(Outbox *self) {
             }
         }
         left = kept;
-        done++;
     }
-    struct Step *held[BATCH];
-    unsigned count = self->count;
     for (unsigned i = 0; i < count; i++) {
-        held[i] = self->queue[i].step;
-        self->queue[i].step = NULL;
+        references[3 * i] = (PyObject *)self->queue[i].step;
+        references[3 * i + 1] = (PyObject *)self->queue[i].tally;
+        references[3 * i + 2] = (PyObject *)self->queue[i].newest;
     }
     self->count = 0; /* from here on, what is called may queue again */
     for (unsigned i = 0; i < failures; i++) {
-        if (!same_step(failed, i, failed[i])) {
-            step_tell_failed(failed[i]);
-        }
+        step_cut_off(failed[i]); /* each step fails once: what it had queued besides is gone from the queue */
     }
-    for (unsigned i = 0; i < count; i++) {
-        Py_DECREF((PyObject *)held[i]);
+    for (unsigned i = 0; i < 3 * count; i++) {
+        Py_XDECREF(references[i]);
     }
 }
 
@@ -481,10 +491,11 @@ static int Outbox_traverse(Outbox *self, visitproc visit, void *arg) {
 }
 
 static int Outbox_clear(Outbox *self) {
-    unsigned count = self->count;
-    self->count = 0;
-    for (unsigned i = 0; i < count; i++) {
-        Py_CLEAR(self->queue[i].step);
+    while (self->count > 0) {
+        queued *packet = &self->queue[--self->count];
+        Py_CLEAR(packet->step);
+        Py_CLEAR(packet->tally);
+        Py_CLEAR(packet->newest);
     }
     return 0;
 }
@@ -524,27 +535,12 @@ static PyTypeObject OutboxType = {
 
 typedef struct {
     PyObject_HEAD
-    Tally *tally;
-    Cipher *cipher;    /* NULL: not connected */
-    Outbox *outbox;    /* NULL: `send`, or nowhere */
-    PyObject *send;    /* for a path without a socket of datagrams: send(wire), raises OSError */
+    Cipher *cipher; /* NULL: not connected */
+    Outbox *outbox; /* NULL: not over a UDP socket */
     socket_address address;
 } Outlet;
 
 static PyTypeObject OutletType;
-
-static PyObject *Outlet_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tally", NULL};
-    PyObject *tally;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!:Outlet", names, &TallyType, &tally)) {
-        return NULL;
-    }
-    Outlet *self = (Outlet *)type->tp_alloc(type, 0);
-    if (self != NULL) {
-        self->tally = (Tally *)Py_NewRef(tally);
-    }
-    return (PyObject *)self;
-}
 
 static PyObject *Outlet_open(Outlet *self, PyObject *cipher) {
     if (!PyObject_TypeCheck(cipher, &CipherType)) {
@@ -555,72 +551,61 @@ static PyObject *Outlet_open(Outlet *self, PyObject *cipher) {
     Py_RETURN_NONE;
 }
 
-static PyObject *Outlet_to_socket(Outlet *self, PyObject *args) {
+static PyObject *Outlet_to(Outlet *self, PyObject *args) {
     PyObject *outbox, *tuple;
     socket_address address;
     socklen_t length;
-    if (!PyArg_ParseTuple(args, "O!O:to_socket", &OutboxType, &outbox, &tuple) ||
-        !address_of(tuple, &address, &length)) {
+    if (!PyArg_ParseTuple(args, "OO:to", &outbox, &tuple)) {
+        return NULL;
+    }
+    if (outbox == Py_None) {
+        Py_CLEAR(self->outbox);
+        Py_RETURN_NONE;
+    }
+    if (!PyObject_TypeCheck(outbox, &OutboxType)) {
+        PyErr_SetString(PyExc_TypeError, "an Outbox or None is wanted");
+        return NULL;
+    }
+    if (!address_of(tuple, &address, &length)) {
         return NULL;
     }
     self->address = address;
     Py_XSETREF(self->outbox, (Outbox *)Py_NewRef(outbox));
-    Py_CLEAR(self->send);
     Py_RETURN_NONE;
-}
-
-static PyObject *Outlet_to_path(Outlet *self, PyObject *send) {
-    Py_XSETREF(self->send, Py_NewRef(send));
-    Py_CLEAR(self->outbox);
-    Py_RETURN_NONE;
-}
-
-static int Outlet_clear(Outlet *self) {
-    Py_CLEAR(self->cipher);
-    Py_CLEAR(self->outbox);
-    Py_CLEAR(self->send);
-    return 0;
 }
 
 static PyObject *Outlet_close(Outlet *self, PyObject *none) {
-    Outlet_clear(self);
+    Py_CLEAR(self->cipher);
+    Py_CLEAR(self->outbox);
     Py_RETURN_NONE;
 }
 
-static int Outlet_traverse(Outlet *self, visitproc visit, void *arg) {
-    Py_VISIT(self->outbox);
-    Py_VISIT(self->send);
-    return 0;
-}
-
 static void Outlet_dealloc(Outlet *self) {
-    PyObject_GC_UnTrack(self);
-    Outlet_clear(self);
-    Py_CLEAR(self->tally);
+    Py_CLEAR(self->cipher);
+    Py_CLEAR(self->outbox);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyMethodDef Outlet_methods[] = {
     {"open", (PyCFunction)Outlet_open, METH_O, "Protect with this Cipher from now on."},
-    {"to_socket", (PyCFunction)Outlet_to_socket, METH_VARARGS, "Send through an Outbox to an address tuple."},
-    {"to_path", (PyCFunction)Outlet_to_path, METH_O, "Send by calling send(wire), which raises OSError."},
-    {"close", (PyCFunction)Outlet_close, METH_NOARGS, "Send nothing any more: everything fails."},
+    {"to", (PyCFunction)Outlet_to, METH_VARARGS, "to(outbox, address): the way; to(None, None): not over UDP."},
+    {"close", (PyCFunction)Outlet_close, METH_NOARGS, "Protect and send nothing any more."},
     {NULL},
 };
 
 static PyTypeObject OutletType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Outlet",
     .tp_basicsize = sizeof(Outlet),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = Outlet_new,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_new = PyType_GenericNew,
     .tp_dealloc = (destructor)Outlet_dealloc,
-    .tp_traverse = (traverseproc)Outlet_traverse,
-    .tp_clear = (inquiry)Outlet_clear,
     .tp_methods = Outlet_methods,
-    .tp_doc = "Where one session's packets go: its SRTP, and a socket's address or another path.",
+    .tp_doc = "Where one session's packets go: its SRTP, and an address that a UDP socket sends to.",
 };
 
 /* ---- Step: the stable step of forwarding, for one slot ----------------------------------------------------------- */
+
+#define NEVER (1LL << 62) /* rewrite.NEVER: an index that no packet has */
 
 typedef struct {
     uint8_t bytes[MAX_HEADER - RTP_HEADER]; /* the header extension, from its profile on */
@@ -629,21 +614,33 @@ typedef struct {
     int8_t level_at; /* where the audio level stands; -1: not in this one */
 } template_block;
 
-typedef struct Step {
+struct Step {
     PyObject_HEAD
-    Outlet *outlet;
+    Outlet *outlet;     /* or NULL: everything goes through `send` */
+    PyObject *send;     /* send(packet) -> the protected packet, or None if it could not be sent */
+    PyObject *unstable; /* unstable(view) -> bytes sent: a packet that the numbers here do not place */
+    PyObject *cut;      /* cut(): a packet could not be sent */
+    PyObject *keep;     /* keep(sequence, wire), or NULL */
     Tally *tally;
-    PyObject *failed;  /* called without arguments when a packet could not be sent */
-    PyObject *forward; /* called with the view while the step is not stable */
-    long long first_index, index_offset, timestamp_offset, next_sequence, sent, sent_bytes;
-    double last_sent;
-    uint32_t ssrc, last_timestamp;
+    View *newest;
+    long long stable_from, first_index, newest_index, index_offset, timestamp_offset, packets, octets;
+    uint32_t ssrc, picture_offset, tl0_offset;
     uint8_t payload_type;
-    char stable, hidden, has_level;
+    char hidden, has_level;
     template_block plain, level;
-} Step;
+};
 
 static PyTypeObject StepType;
+
+static PyObject *Step_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Step *self = (Step *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->stable_from = NEVER;
+        self->newest_index = -1;
+        self->plain.time_at = self->plain.level_at = -1;
+    }
+    return (PyObject *)self;
+}
 
 static int read_template(PyObject *tuple, template_block *block) {
     const char *bytes;
@@ -652,199 +649,268 @@ static int read_template(PyObject *tuple, template_block *block) {
     if (!PyArg_ParseTuple(tuple, "y#ii", &bytes, &length, &time_at, &level_at)) {
         return 0;
     }
-    if (length > (Py_ssize_t)sizeof block->bytes || length % 4 || time_at + 3 > length || level_at + 1 > length ||
-        time_at < -1 || level_at < -1) {
+    if (length > (Py_ssize_t)sizeof block->bytes || length % 4 || (time_at >= 0 && time_at + 3 > length) ||
+        level_at >= length) {
         PyErr_SetString(PyExc_ValueError, "not a header extension");
         return 0;
     }
     memcpy(block->bytes, bytes, (size_t)length);
     block->length = (uint8_t)length;
-    block->time_at = (int8_t)time_at;
-    block->level_at = (int8_t)level_at;
+    block->time_at = (int8_t)(time_at < 0 ? -1 : time_at);
+    block->level_at = (int8_t)(level_at < 0 ? -1 : level_at);
     return 1;
 }
 
-static PyObject *Step_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"outlet", "tally", "ssrc", "payload_type", "hidden", "plain", "level",
-                            "next_sequence", "last_timestamp", "forward", "failed", NULL};
-    PyObject *outlet, *tally, *plain, *level, *forward, *failed;
-    unsigned int ssrc, last_timestamp;
-    unsigned char payload_type;
+static PyObject *Step_shape(Step *self, PyObject *args) {
+    PyObject *plain, *level;
+    if (!PyArg_ParseTuple(args, "O!O:shape", &PyTuple_Type, &plain, &level) || !read_template(plain, &self->plain)) {
+        return NULL;
+    }
+    self->has_level = 0;
+    if (level != Py_None) {
+        if (!PyTuple_Check(level)) {
+            PyErr_SetString(PyExc_TypeError, "a tuple or None is wanted");
+            return NULL;
+        }
+        if (!read_template(level, &self->level)) {
+            return NULL;
+        }
+        self->has_level = 1;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Step_connect(Step *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"outlet", "send", "unstable", "cut", "keep", "hidden", NULL};
+    PyObject *outlet, *send, *unstable, *cut, *keep;
     int hidden;
-    long long next_sequence;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!IbpO!OLIOO:Step", names, &OutletType, &outlet, &TallyType,
-                                     &tally, &ssrc, &payload_type, &hidden, &PyTuple_Type, &plain, &level,
-                                     &next_sequence, &last_timestamp, &forward, &failed)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OOOOOp:connect", names, &outlet, &send, &unstable, &cut, &keep,
+                                     &hidden)) {
         return NULL;
     }
-    Step *self = (Step *)type->tp_alloc(type, 0);
-    if (self == NULL) {
+    if (outlet != Py_None && !PyObject_TypeCheck(outlet, &OutletType)) {
+        PyErr_SetString(PyExc_TypeError, "an Outlet or None is wanted");
         return NULL;
     }
-    self->outlet = (Outlet *)Py_NewRef(outlet);
-    self->tally = (Tally *)Py_NewRef(tally);
-    self->forward = Py_NewRef(forward);
-    self->failed = Py_NewRef(failed);
-    self->ssrc = ssrc;
-    self->payload_type = payload_type & 0x7F;
+    Py_XSETREF(self->outlet, outlet == Py_None ? NULL : (Outlet *)Py_NewRef(outlet));
+    Py_XSETREF(self->send, Py_NewRef(send));
+    Py_XSETREF(self->unstable, Py_NewRef(unstable));
+    Py_XSETREF(self->cut, Py_NewRef(cut));
+    Py_XSETREF(self->keep, keep == Py_None ? NULL : Py_NewRef(keep));
     self->hidden = (char)hidden;
-    self->next_sequence = next_sequence;
-    self->last_timestamp = last_timestamp;
-    self->last_sent = -Py_HUGE_VAL;
-    self->has_level = level != Py_None;
-    if (self->has_level && !PyTuple_Check(level)) {
-        PyErr_SetString(PyExc_TypeError, "level is a tuple or None");
-        Py_DECREF(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Step_count_in(Step *self, PyObject *tally) {
+    if (!PyObject_TypeCheck(tally, &TallyType)) {
+        PyErr_SetString(PyExc_TypeError, "a Tally is wanted");
         return NULL;
     }
-    if (!read_template(plain, &self->plain) || (self->has_level && !read_template(level, &self->level))) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    return (PyObject *)self;
+    Py_XSETREF(self->tally, (Tally *)Py_NewRef(tally));
+    Py_RETURN_NONE;
 }
 
 static int Step_traverse(Step *self, visitproc visit, void *arg) {
-    Py_VISIT(self->outlet);
-    Py_VISIT(self->forward);
-    Py_VISIT(self->failed);
+    Py_VISIT(self->send);
+    Py_VISIT(self->unstable);
+    Py_VISIT(self->cut);
+    Py_VISIT(self->keep);
     return 0;
 }
 
 static int Step_clear(Step *self) {
-    Py_CLEAR(self->outlet);
-    Py_CLEAR(self->forward);
-    Py_CLEAR(self->failed);
-    self->stable = 0;
+    self->stable_from = NEVER;
+    Py_CLEAR(self->send);
+    Py_CLEAR(self->unstable);
+    Py_CLEAR(self->cut);
+    Py_CLEAR(self->keep);
     return 0;
 }
 
 static void Step_dealloc(Step *self) {
     PyObject_GC_UnTrack(self);
     Step_clear(self);
+    Py_CLEAR(self->outlet);
     Py_CLEAR(self->tally);
+    Py_CLEAR(self->newest);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static void step_sent(Step *step, int size) {
-    Tally *tally = step->tally;
-    tally->forwarded++;
-    tally->forwarded_bytes += size;
-    if (step->hidden) {
-        tally->forwarded_officers++;
-    } else {
-        tally->forwarded_participants++;
-    }
+static void step_undo(Step *step, View *newest, long long newest_index, long long timestamp_offset, int size) {
+    View *before = step->newest;
+    step->newest = newest == NULL ? NULL : (View *)Py_NewRef((PyObject *)newest);
+    Py_XDECREF((PyObject *)before);
+    step->newest_index = newest_index;
+    step->timestamp_offset = timestamp_offset;
+    step->packets--;
+    step->octets -= size;
 }
 
-static void step_not_sent(Step *step, int failed) {
-    step->tally->dropped_send++;
-    if (failed) {
-        step->stable = 0;
-    }
-}
-
-static void step_restore(Step *step, long long next_sequence, uint32_t last_timestamp, double last_sent, int size) {
-    step->next_sequence = next_sequence;
-    step->last_timestamp = last_timestamp;
-    step->last_sent = last_sent;
-    step->sent--;
-    step->sent_bytes -= size;
-}
-
-static void step_tell_failed(Step *step) {
-    step->stable = 0;
-    if (step->failed == NULL) {
+static void step_cut_off(Step *step) {
+    if (step->cut == NULL) {
         return;
     }
-    PyObject *result = PyObject_CallNoArgs(step->failed);
+    PyObject *cut = Py_NewRef(step->cut);
+    PyObject *result = PyObject_CallNoArgs(cut);
     if (result == NULL) {
-        PyErr_WriteUnraisable(step->failed);
+        PyErr_WriteUnraisable(cut);
     }
     Py_XDECREF(result);
+    Py_DECREF(cut);
 }
 
-/* Write, protect and queue one packet. Gives its plain size; 0 if it was not sent: then the step was told.
- * The caller has made room in the queue (step_make_room). */
-static int step_put(Step *self, View *view, uint32_t timestamp) {
-    Outlet *outlet = self->outlet;
-    _Alignas(8) uint8_t own[MAX_PROTECTED + MAX_TRAILER + 4];
-    if (outlet == NULL || outlet->cipher == NULL || (outlet->outbox == NULL && outlet->send == NULL)) {
-        step_tell_failed(self);
-        return 0;
-    }
-    const template_block *block = view->header.level != RTP_NO_LEVEL && self->has_level ? &self->level : &self->plain;
-    size_t head = RTP_HEADER + (size_t)block->length;
+static const template_block *step_template(const Step *self, const View *view) {
+    return view->header.level != RTP_NO_LEVEL && self->has_level ? &self->level : &self->plain;
+}
+
+static size_t step_size(const Step *self, const View *view) {
+    return RTP_HEADER + (size_t)step_template(self, view)->length + (size_t)PyBytes_GET_SIZE(view->packet) -
+           view->header.payload;
+}
+
+/* The packet as it goes out, before it is protected; `bytes` holds step_size of them. */
+static void step_write(const Step *self, const View *view, long long timestamp_offset, uint8_t *bytes) {
+    const template_block *block = step_template(self, view);
     size_t payload = (size_t)PyBytes_GET_SIZE(view->packet) - view->header.payload;
-    size_t size = head + payload;
-    if (size > MAX_PROTECTED) {
-        outlet->tally->dropped_oversize++;
-        step_tell_failed(self);
-        return 0;
-    }
-    queued *packet = outlet->outbox != NULL ? &outlet->outbox->queue[outlet->outbox->count] : NULL;
-    uint8_t *bytes = packet != NULL ? packet->bytes : own;
-    long long position = view->index + self->index_offset;
     bytes[0] = (uint8_t)((block->length ? 0x90 : 0x80) | view->header.padding);
     bytes[1] = view->header.marker | self->payload_type;
-    write16(bytes + 2, (uint16_t)position);
-    write32(bytes + 4, timestamp);
+    write16(bytes + 2, (uint16_t)((unsigned long long)view->index + (unsigned long long)self->index_offset));
+    write32(bytes + 4, view->header.timestamp + (uint32_t)timestamp_offset);
     write32(bytes + 8, self->ssrc);
-    memcpy(bytes + RTP_HEADER, block->bytes, block->length);
+    bytes += RTP_HEADER;
+    memcpy(bytes, block->bytes, block->length);
     if (block->time_at >= 0) {
-        uint8_t *at = bytes + RTP_HEADER + block->time_at;
-        at[0] = (uint8_t)(view->departure >> 16);
-        write16(at + 1, (uint16_t)view->departure);
+        bytes[block->time_at] = (uint8_t)(view->departure >> 16);
+        write16(bytes + block->time_at + 1, (uint16_t)view->departure);
     }
     if (block->level_at >= 0) {
-        bytes[RTP_HEADER + block->level_at] = (uint8_t)view->header.level;
+        bytes[block->level_at] = (uint8_t)view->header.level;
     }
-    memcpy(bytes + head, PyBytes_AS_STRING(view->packet) + view->header.payload, payload);
-    int length = (int)size;
-    if (srtp_protect_packet(outlet->cipher->session, bytes, &length)) {
-        outlet->tally->dropped_srtp++;
-        step_tell_failed(self);
+    bytes += block->length;
+    memcpy(bytes, PyBytes_AS_STRING(view->packet) + view->header.payload, payload);
+    if (self->picture_offset || self->tl0_offset) {
+        vp8_shift_numbers(bytes, payload, self->picture_offset, self->tl0_offset);
+    }
+}
+
+static PyObject *Step_packet(Step *self, PyObject *view) {
+    if (!PyObject_TypeCheck(view, &ViewType)) {
+        PyErr_SetString(PyExc_TypeError, "a View is wanted");
+        return NULL;
+    }
+    PyObject *packet = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)step_size(self, (View *)view));
+    if (packet != NULL) {
+        step_write(self, (View *)view, self->timestamp_offset, (uint8_t *)PyBytes_AS_STRING(packet));
+    }
+    return packet;
+}
+
+/* The bytes that went out, for a receiver that cannot be sent RTX. */
+static void step_keep(Step *self, long long position, PyObject *wire) {
+    PyObject *keep = Py_NewRef(self->keep);
+    PyObject *result = PyObject_CallFunction(keep, "lO", (long)(position & 0xFFFF), wire);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(keep);
+    }
+    Py_XDECREF(result);
+    Py_DECREF(keep);
+}
+
+/* Through Python: the session is not connected, or not over UDP, or there is no Outlet. 1: sent; 0: not; -1: exception. */
+static int step_by_python(Step *self, View *view, long long timestamp_offset, size_t size, PyObject **wire) {
+    if (self->send == NULL) {
         return 0;
     }
-    if (packet != NULL) {
-        packet->step = (Step *)Py_NewRef((PyObject *)self);
-        packet->next_sequence = self->next_sequence;
-        packet->last_timestamp = self->last_timestamp;
-        packet->last_sent = self->last_sent;
-        packet->size = (int)size;
-        packet->address = outlet->address;
-        packet->vector.iov_base = bytes;
-        packet->vector.iov_len = (size_t)length;
-        outlet->outbox->count++;
+    PyObject *packet = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    if (packet == NULL) {
+        return -1;
+    }
+    step_write(self, view, timestamp_offset, (uint8_t *)PyBytes_AS_STRING(packet));
+    PyObject *send = Py_NewRef(self->send);
+    *wire = PyObject_CallOneArg(send, packet);
+    Py_DECREF(send);
+    Py_DECREF(packet);
+    return *wire == NULL ? -1 : *wire != Py_None;
+}
+
+/* Protect into the outlet's queue. 1: queued; 0: refused; -1: exception. */
+static int step_queue(Step *self, View *view, long long timestamp_offset, size_t size, PyObject **wire) {
+    Outlet *outlet = self->outlet;
+    Outbox *outbox = outlet->outbox;
+    if (size > MAX_PROTECTED) {
+        self->tally->dropped_oversize++;
+        return 0;
+    }
+    queued *packet = &outbox->queue[outbox->count];
+    step_write(self, view, timestamp_offset, packet->bytes);
+    int length = (int)size;
+    if (srtp_protect_packet(outlet->cipher->session, packet->bytes, &length)) {
+        self->tally->dropped_srtp++;
+        return 0;
+    }
+    if (self->keep != NULL) {
+        *wire = PyBytes_FromStringAndSize((const char *)packet->bytes, length);
+        if (*wire == NULL) {
+            return -1;
+        }
+    }
+    packet->step = (Step *)Py_NewRef((PyObject *)self);
+    packet->tally = (Tally *)Py_NewRef((PyObject *)self->tally);
+    packet->newest = self->newest == NULL ? NULL : (View *)Py_NewRef((PyObject *)self->newest);
+    packet->newest_index = self->newest_index;
+    packet->timestamp_offset = self->timestamp_offset;
+    packet->size = (int)size;
+    packet->hidden = self->hidden;
+    packet->address = outlet->address;
+    packet->vector.iov_base = packet->bytes;
+    packet->vector.iov_len = (size_t)length;
+    outbox->count++;
+    return 1;
+}
+
+/* Send one packet, or queue it while somebody holds the queue. Gives its plain size; 0 if it was not sent, and then the
+ * forwarder was told; -1: an exception is set. */
+static int step_put(Step *self, View *view, long long timestamp_offset) {
+    size_t size = step_size(self, view);
+    long long position = (long long)((unsigned long long)view->index + (unsigned long long)self->index_offset);
+    Outlet *outlet = self->outlet;
+    Outbox *outbox = NULL;
+    PyObject *wire = NULL;
+    int sent;
+    if (outlet != NULL && outlet->cipher != NULL && outlet->outbox != NULL && self->tally != NULL) {
+        outbox = (Outbox *)Py_NewRef((PyObject *)outlet->outbox);
+        sent = step_queue(self, view, timestamp_offset, size, &wire);
     } else {
-        PyObject *send = Py_NewRef(outlet->send); /* the call may close the outlet */
-        PyObject *wire = PyBytes_FromStringAndSize((const char *)bytes, length);
-        PyObject *result = wire != NULL ? PyObject_CallOneArg(send, wire) : NULL;
-        Py_XDECREF(wire);
-        if (result == NULL) {
-            if (PyErr_ExceptionMatches(PyExc_OSError)) {
-                PyErr_Clear();
-            } else {
-                PyErr_WriteUnraisable(send);
+        sent = step_by_python(self, view, timestamp_offset, size, &wire);
+    }
+    if (sent > 0) {
+        if (self->tally != NULL) {
+            count_forwarded(self->tally, self->hidden, 1, (int)size);
+        }
+        self->packets++;
+        self->octets += (long long)size;
+        if (view->index >= self->newest_index) {
+            self->timestamp_offset = timestamp_offset;
+            self->newest_index = view->index;
+            Py_XSETREF(self->newest, (View *)Py_NewRef((PyObject *)view));
+        }
+        if (self->keep != NULL && wire != NULL) {
+            step_keep(self, position, wire);
+        }
+        if (outbox != NULL && outbox->held == 0) {
+            long long packets = self->packets;
+            outbox_flush(outbox);
+            if (self->packets < packets) {
+                size = 0; /* and the forwarder was told */
             }
         }
-        Py_DECREF(send);
-        if (result == NULL) {
-            self->tally->dropped_send++;
-            step_tell_failed(self);
-            return 0;
-        }
-        Py_DECREF(result);
-        step_sent(self, (int)size);
+    } else if (sent == 0) {
+        size = 0;
+        step_cut_off(self);
     }
-    if (position >= self->next_sequence) {
-        self->next_sequence = position + 1;
-        self->last_timestamp = timestamp;
-        self->last_sent = view->arrival;
-    }
-    self->sent++;
-    self->sent_bytes += (long long)size;
-    return (int)size;
+    Py_XDECREF(wire);
+    Py_XDECREF(outbox);
+    return sent < 0 ? -1 : (int)size;
 }
 
 /* Sending what is queued may lead to anything, so it comes before the step's numbers are looked at. */
@@ -856,96 +922,124 @@ static void step_make_room(Step *self) {
     }
 }
 
-/* With nobody holding the queue, a packet goes out at once. Gives 0 if it did not. */
-static int step_send_now(Step *self, View *view, uint32_t timestamp) {
-    step_make_room(self);
-    int size = step_put(self, view, timestamp);
-    Outbox *outbox = self->outlet != NULL ? self->outlet->outbox : NULL;
-    if (size && outbox != NULL && outbox->held == 0) {
-        long long sent = self->sent;
-        Py_INCREF(outbox);
-        outbox_flush(outbox);
-        Py_DECREF(outbox);
-        if (self->sent < sent) {
-            return 0;
-        }
-    }
-    return size;
-}
-
-static PyObject *Step_send(Step *self, PyObject *args) {
+/* put(view, timestamp_offset): send by the present offsets but for the timestamp's, stable or not. */
+static PyObject *Step_put(Step *self, PyObject *args) {
     View *view;
-    unsigned long timestamp;
-    if (!PyArg_ParseTuple(args, "O!k:send", &ViewType, &view, &timestamp)) {
+    long long timestamp_offset;
+    if (!PyArg_ParseTuple(args, "O!L:put", &ViewType, &view, &timestamp_offset)) {
         return NULL;
     }
-    return PyLong_FromLong(step_send_now(self, view, (uint32_t)timestamp));
+    step_make_room(self);
+    int size = step_put(self, view, timestamp_offset);
+    return size < 0 ? NULL : PyLong_FromLong(size);
 }
 
-static int step_forward(Step *self, View *view) {
-    step_make_room(self); /* may find a failure and make the step unstable */
-    if (!self->stable) {
-        PyObject *result = self->forward != NULL ? PyObject_CallOneArg(self->forward, (PyObject *)view) : Py_NewRef(Py_None);
-        if (result == NULL) {
-            return -1;
+static PyObject *Step_forward(Step *self, PyObject *view) {
+    if (!PyObject_TypeCheck(view, &ViewType)) {
+        PyErr_SetString(PyExc_TypeError, "a View is wanted");
+        return NULL;
+    }
+    step_make_room(self);
+    if (((View *)view)->index < self->stable_from) {
+        if (self->unstable == NULL) {
+            return PyLong_FromLong(0);
         }
-        Py_DECREF(result);
-        return 0;
+        PyObject *unstable = Py_NewRef(self->unstable);
+        PyObject *result = PyObject_CallOneArg(unstable, view);
+        Py_DECREF(unstable);
+        return result;
     }
-    if (view->index < self->first_index) { /* from before the start: its numbers have been given to others */
-        return 0;
+    int size = step_put(self, (View *)view, self->timestamp_offset);
+    return size < 0 ? NULL : PyLong_FromLong(size);
+}
+
+static PyObject *Step_sent(Step *self, PyObject *view) {
+    if (!PyObject_TypeCheck(view, &ViewType)) {
+        PyErr_SetString(PyExc_TypeError, "a View is wanted");
+        return NULL;
     }
-    step_send_now(self, view, view->header.timestamp + (uint32_t)self->timestamp_offset);
+    if (((View *)view)->index > self->newest_index) {
+        self->newest_index = ((View *)view)->index;
+        Py_XSETREF(self->newest, (View *)Py_NewRef(view));
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Step_get_newest(Step *self, void *closure) {
+    return Py_NewRef(self->newest == NULL ? Py_None : (PyObject *)self->newest);
+}
+
+static int Step_set_newest(Step *self, PyObject *value, void *closure) {
+    if (value == NULL || (value != Py_None && !PyObject_TypeCheck(value, &ViewType))) {
+        PyErr_SetString(PyExc_TypeError, "a View or None is wanted");
+        return -1;
+    }
+    Py_XSETREF(self->newest, value == Py_None ? NULL : (View *)Py_NewRef(value));
     return 0;
 }
 
 static PyMethodDef Step_methods[] = {
-    {"send", (PyCFunction)Step_send, METH_VARARGS, "Send a view under a timestamp; the bytes sent, 0 for none."},
+    {"shape", (PyCFunction)Step_shape, METH_VARARGS, "The header extensions: without and with an audio level."},
+    {"connect", (PyCFunction)(void (*)(void))Step_connect, METH_VARARGS | METH_KEYWORDS, "Where packets go."},
+    {"count_in", (PyCFunction)Step_count_in, METH_O, "Count what is sent in this Tally."},
+    {"packet", (PyCFunction)Step_packet, METH_O, "The packet as it goes out, before it is protected."},
+    {"put", (PyCFunction)Step_put, METH_VARARGS, "Send a view with a timestamp offset; the bytes sent."},
+    {"forward", (PyCFunction)Step_forward, METH_O, "One packet of the source; the bytes sent, 0 for none."},
+    {"sent", (PyCFunction)Step_sent, METH_O, "Remember that a view was sent."},
     {NULL},
 };
 
 static PyMemberDef Step_members[] = {
-    {"stable", T_BOOL, offsetof(Step, stable)},
+    {"stable_from", T_LONGLONG, offsetof(Step, stable_from)},
     {"first_index", T_LONGLONG, offsetof(Step, first_index)},
+    {"newest_index", T_LONGLONG, offsetof(Step, newest_index)},
     {"index_offset", T_LONGLONG, offsetof(Step, index_offset)},
     {"timestamp_offset", T_LONGLONG, offsetof(Step, timestamp_offset)},
-    {"next_sequence", T_LONGLONG, offsetof(Step, next_sequence)},
-    {"last_timestamp", T_UINT, offsetof(Step, last_timestamp)},
-    {"last_sent", T_DOUBLE, offsetof(Step, last_sent)},
-    {"sent", T_LONGLONG, offsetof(Step, sent)},
-    {"sent_bytes", T_LONGLONG, offsetof(Step, sent_bytes)},
+    {"picture_offset", T_UINT, offsetof(Step, picture_offset)},
+    {"tl0_offset", T_UINT, offsetof(Step, tl0_offset)},
+    {"ssrc", T_UINT, offsetof(Step, ssrc)},
+    {"payload_type", T_UBYTE, offsetof(Step, payload_type)},
+    {"packets", T_LONGLONG, offsetof(Step, packets)},
+    {"octets", T_LONGLONG, offsetof(Step, octets)},
+    {NULL},
+};
+
+static PyGetSetDef Step_getset[] = {
+    {"newest", (getter)Step_get_newest, (setter)Step_set_newest},
     {NULL},
 };
 
 static PyTypeObject StepType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Step",
     .tp_basicsize = sizeof(Step),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .tp_new = Step_new,
     .tp_dealloc = (destructor)Step_dealloc,
     .tp_traverse = (traverseproc)Step_traverse,
     .tp_clear = (inquiry)Step_clear,
     .tp_methods = Step_methods,
     .tp_members = Step_members,
-    .tp_doc = "What forwarding does with each packet of a slot while nothing changes.",
+    .tp_getset = Step_getset,
+    .tp_doc = "What forwarding does with each packet of a slot while nothing changes. See plain.Step.",
 };
 
-/* forward_all(steps, view): one packet to every slot of a track, in order. */
+/* forward_all(steps, view): one packet to every slot of a source, in order. */
 static PyObject *forward_all(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    if (count != 2 || !PyTuple_CheckExact(args[0]) || !PyObject_TypeCheck(args[1], &ViewType)) {
+    if (count != 2 || !PyTuple_CheckExact(args[0])) {
         PyErr_SetString(PyExc_TypeError, "forward_all(steps, view)");
         return NULL;
     }
-    PyObject *steps = args[0];
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps); i++) {
-        PyObject *step = PyTuple_GET_ITEM(steps, i);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[0]); i++) {
+        PyObject *step = PyTuple_GET_ITEM(args[0], i);
         if (!PyObject_TypeCheck(step, &StepType)) {
             PyErr_SetString(PyExc_TypeError, "not a Step");
             return NULL;
         }
-        if (step_forward((Step *)step, (View *)args[1]) < 0) {
+        PyObject *result = Step_forward((Step *)step, args[1]);
+        if (result == NULL) {
             return NULL;
         }
+        Py_DECREF(result);
     }
     Py_RETURN_NONE;
 }

@@ -125,4 +125,57 @@ static enum rtp_problem rtp_parse(const uint8_t *packet, size_t size, rtp_ids id
     return RTP_OK;
 }
 
+/* VP8's picture ID and TL0PICIDX moved on in place, modulo their own ranges (vp8.shift_numbers). */
+static void vp8_shift_numbers(uint8_t *payload, size_t size, uint32_t picture_offset, uint32_t tl0_offset) {
+    if (size < 3 || !(payload[0] & 0x80)) {
+        return;
+    }
+    uint8_t extended = payload[1];
+    size_t offset = 2;
+    if (extended & 0x80) {
+        if (payload[2] & 0x80) {
+            if (size < 4) {
+                return;
+            }
+            uint32_t picture = (read16(payload + 2) & 0x7FFFu) + picture_offset;
+            write16(payload + 2, (uint16_t)(0x8000u | (picture & 0x7FFFu)));
+            offset = 4;
+        } else {
+            payload[2] = (uint8_t)((payload[2] + picture_offset) & 0x7Fu);
+            offset = 3;
+        }
+    }
+    if (extended & 0x40 && size > offset) {
+        payload[offset] = (uint8_t)(payload[offset] + tl0_offset);
+    }
+}
+
+/* Whether a VP8 keyframe starts with this payload (vp8.starts_keyframe). */
+static int vp8_starts_keyframe(const uint8_t *payload, size_t size) {
+    if (size == 0 || (payload[0] & 0x17) != 0x10) { /* S set, PID 0 */
+        return 0;
+    }
+    size_t offset = 1;
+    if (payload[0] & 0x80) {
+        if (size < 2) {
+            return 0;
+        }
+        uint8_t extended = payload[1];
+        offset = 2;
+        if (extended & 0x80) {
+            if (size <= offset) {
+                return 0;
+            }
+            offset += payload[offset] & 0x80 ? 2 : 1;
+        }
+        if (extended & 0x40) {
+            offset++;
+        }
+        if (extended & 0x30) {
+            offset++;
+        }
+    }
+    return size > offset && !(payload[offset] & 0x01);
+}
+
 #endif

@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from signaling.media import native
+from signaling.media.vp8 import starts_keyframe
+
 HEADER = struct.Struct("!BBHLL")
 HEADER_LENGTH = HEADER.size
 VERSION = 0x80
@@ -15,6 +18,16 @@ MAX_PACKET = 1500
 ONE_BYTE_PROFILE = 0xBEDE
 
 NO_LEVEL = -1
+
+
+PROBLEMS = (  # in the order of _packet.h's rtp_problem
+    "",
+    "shorter than a header",
+    "not version 2",
+    "header extension cut off",
+    "contributing sources cut off",
+    "padding longer than the payload",
+)
 
 
 class MalformedPacket(ValueError):
@@ -73,39 +86,63 @@ class RtpView:
     keyframe: bool
     index: int
 
+    @property
+    def size(self) -> int:
+        """The whole packet's length in bytes."""
+        return len(self.packet)
 
-def parse(packet: bytes, ids: ExtensionIds, arrival: float) -> RtpView:
-    """Read `packet`; raises MalformedPacket. `index`, `keyframe` and `departure` are still to be filled in."""
+    def starts_keyframe(self) -> bool:
+        """Whether the payload, as VP8, starts a keyframe: see vp8.starts_keyframe."""
+        return starts_keyframe(self.payload)
+
+
+def parse_plain(packet: bytes, ids: ExtensionIds, arrival: float) -> RtpView:
+    """What `parse` does, in Python."""
     size = len(packet)
     if size < HEADER_LENGTH:
-        raise MalformedPacket("shorter than a header")
+        raise MalformedPacket(PROBLEMS[1])
     view = RtpView()
     first, second, view.sequence, view.timestamp, view.ssrc = HEADER.unpack_from(packet)
     if first & 0xC0 != VERSION:
-        raise MalformedPacket("not version 2")
+        raise MalformedPacket(PROBLEMS[2])
     offset = HEADER_LENGTH + 4 * (first & 0x0F)
     view.level = NO_LEVEL
     view.send_time = None
     if first & EXTENSION:
         start = offset + 4
         if start > size:
-            raise MalformedPacket("header extension cut off")
+            raise MalformedPacket(PROBLEMS[3])
         offset = start + 4 * (packet[offset + 2] << 8 | packet[offset + 3])
         if offset > size:
-            raise MalformedPacket("header extension cut off")
+            raise MalformedPacket(PROBLEMS[3])
         if packet[start - 4] == 0xBE and packet[start - 3] == 0xDE:
             _read_one_byte_extensions(view, packet, start, offset, ids)
     if offset > size:
-        raise MalformedPacket("contributing sources cut off")
+        raise MalformedPacket(PROBLEMS[4])
     view.padding = first & PADDING
     if view.padding and not 0 < packet[-1] <= size - offset:
-        raise MalformedPacket("padding longer than the payload")
+        raise MalformedPacket(PROBLEMS[5])
     view.marker = second & MARKER
     view.payload_type = second & 0x7F
     view.packet = packet
     view.payload = packet[offset:]
     view.arrival = arrival
     return view
+
+
+def _parse_native(packet: bytes, ids: ExtensionIds, arrival: float) -> RtpView:
+    view = native.module.parse(packet, ids.audio_level, ids.abs_send_time, arrival)  # type: ignore[union-attr]
+    if isinstance(view, int):
+        raise MalformedPacket(PROBLEMS[view])
+    return view  # type: ignore[no-any-return] # another type with the same attributes
+
+
+def parse(packet: bytes, ids: ExtensionIds, arrival: float) -> RtpView:
+    """Read `packet`; raises MalformedPacket. `index`, `keyframe` and `departure` are still to be filled in."""
+    return _parse(packet, ids, arrival)
+
+
+_parse = parse_plain if native.module is None else _parse_native
 
 
 def _read_one_byte_extensions(view: RtpView, packet: bytes, position: int, end: int, ids: ExtensionIds) -> None:
