@@ -13,7 +13,7 @@ from typing import Any
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from tests.support.load.client import OFFICER, PARTY, LoadClient
-from tests.support.load.network import Network, pinned
+from tests.support.load.network import Network, go_first, pinned
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -60,7 +60,9 @@ class Server:
     async def spawn(self, command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
         """Start `command` in the server's network and on its core."""
         whole = (*self.network.prefix, *pinned(self._core), *command)
-        self.process = await asyncio.create_subprocess_exec(*whole, limit=1 << 22, **options)
+        self.process = await asyncio.create_subprocess_exec(*whole, limit=1 << 22, start_new_session=True, **options)
+        if self._core is not None:
+            go_first(self.process.pid)
         return self.process
 
     def cpu(self) -> float:
