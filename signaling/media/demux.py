@@ -8,6 +8,7 @@ from typing import Protocol
 from signaling.media.ice import Credentials
 from signaling.media.limit import SourceLimit
 from signaling.media.path import Address, Path
+from signaling.media.replay import SeenChecks
 from signaling.media.stats import EndpointCounters
 from signaling.media.stun import (
     MalformedStun,
@@ -64,6 +65,7 @@ class Demultiplexer:
         self.owners: dict[Address, Receiver] = {}
         self._paths: dict[Address, Path] = {}
         self._by_ufrag: dict[bytes, Receiver] = {}
+        self._seen: dict[bytes, SeenChecks] = {}
         self._errors = SourceLimit(_ERRORS_PER_SOURCE, _ERRORS_PER_SECOND, clock())
 
     # Sessions
@@ -71,10 +73,12 @@ class Demultiplexer:
     def register(self, ufrag: str, receiver: Receiver) -> None:
         """Checks whose USERNAME starts with this local user fragment are for `receiver`."""
         self._by_ufrag[ufrag.encode()] = receiver
+        self._seen[ufrag.encode()] = SeenChecks()
 
     def unregister(self, ufrag: str) -> None:
         """Forget a user fragment."""
         self._by_ufrag.pop(ufrag.encode(), None)
+        self._seen.pop(ufrag.encode(), None)
 
     def bind_address(self, address: Address, receiver: Receiver, path: Path) -> None:
         """Datagrams from `address` are `receiver`'s from now on."""
@@ -151,6 +155,9 @@ class Demultiplexer:
         if owner is not None and owner is not receiver and owner.owns_alive(address, now):
             # With a forged source address, somebody with a session of his own could take another's path away.
             self.counters.stun_address_conflict += 1
+            return
+        if self._seen[credentials.local_ufrag.encode()].is_copy(request.transaction_id, address):
+            self.counters.stun_replayed += 1
             return
         self.counters.stun_checks += 1
         path.transmit(binding_success(request, (address[0], address[1]), credentials.key), address)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
+
+from signaling.media import native
 
 
 @dataclass(slots=True)
@@ -16,6 +18,12 @@ class _Counters:
         """Add another's numbers to these."""
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+    @property
+    def tally(self) -> Any:
+        """What the packet path counts in: this, or (see `_backed`) a Tally in C behind it."""
+        return self
 
 
 @dataclass(slots=True)
@@ -80,6 +88,7 @@ class EndpointCounters(_Counters):
     stun_malformed: int = 0
     stun_unauthenticated: int = 0
     stun_address_conflict: int = 0
+    stun_replayed: int = 0
     stun_errors_sent: int = 0
     stun_suppressed: int = 0
     send_failed: int = 0
@@ -99,3 +108,33 @@ class NodeStats:
     endpoint: EndpointCounters
     total: RoomCounters
     tcp_connections: int = 0
+
+
+def _counted(name: str) -> property:
+    """An attribute that stands in the tally."""
+
+    def read(self: Any) -> int:
+        return getattr(self.tally, name)  # type: ignore[no-any-return]
+
+    def write(self: Any, value: int) -> None:
+        setattr(self.tally, name, value)
+
+    return property(read, write)
+
+
+def _backed(counters: type[Any]) -> Any:
+    """The same counters, but those that C counts stand in a Tally of its."""
+    tally = native.module.Tally  # type: ignore[union-attr]
+
+    def __init__(self: Any, **values: int) -> None:
+        self._tally = tally()
+        counters.__init__(self, **values)
+
+    body: dict[str, Any] = {"__init__": __init__, "tally": property(lambda self: self._tally)}
+    body |= {field.name: _counted(field.name) for field in fields(counters) if hasattr(tally, field.name)}
+    return type(counters.__name__, (counters,), {**body, "__doc__": counters.__doc__, "__module__": __name__})
+
+
+if native.module is not None:
+    RoomCounters = _backed(RoomCounters)  # type: ignore[misc]
+    EndpointCounters = _backed(EndpointCounters)  # type: ignore[misc]

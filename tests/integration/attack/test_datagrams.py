@@ -121,6 +121,24 @@ async def test_replayed_media_is_dropped_wherever_it_comes_from(
     call.nothing_strange_came_through()
 
 
+async def test_a_check_replayed_from_elsewhere_does_not_move_the_call(
+    call: LiveCall, house: MediaHouse, stranger: Stranger
+) -> None:
+    """Who sees a check on its way has one with good integrity. It is good once, so it takes nobody's media away."""
+    check = call.family.binding_request(nominate=True)
+    before = house.endpoint()
+    call.family.transmit(check)
+    await read_by_relay(house, 1, before.datagrams)
+    for _ in range(3):
+        stranger.send(check)
+    await read_by_relay(house, 4, before.datagrams)
+    call.family.stop_checks()  # nothing may bring the call back to where it belongs
+    await call.goes_on()
+    assert house.endpoint().stun_replayed == before.stun_replayed + 3
+    assert not [answer for answer in stranger.answers() if answer[:2] == b"\x01\x01" or answer[0] >= 20]
+    call.nothing_strange_came_through()
+
+
 async def test_checks_with_what_an_eavesdropper_knows_are_refused(
     call: LiveCall, house: MediaHouse, stranger: Stranger
 ) -> None:
