@@ -41,7 +41,8 @@ def cpu_per_packet(lab: Laboratory, seconds: int) -> dict[str, float]:
     """
     call_id = ordinary_call()
     order = warrant(call_id)
-    sink, claim = lab.service._begin(order)
+    begun = lab.service._begin(order)
+    sink, claim = begun.sink, begun.claim
     loop = asyncio.new_event_loop()
     leg = RecorderLeg(order.recording_id, call_id, order.tracks, loop, monotonic=lambda: lab.now)
     writer = LogWriter(

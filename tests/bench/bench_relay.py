@@ -9,7 +9,8 @@ another one, in a network namespace at the end of a veth pair. Measured one afte
   janus             Debian's Janus, videoroom, ICE-lite, a thread for each connection (its default)
   janus, 1 loop     the same with event_loops = 1
   floor             receive, decrypt, encrypt and send in plain Python, nothing else
-  aiortc            MediaRelay: decode and encode; for 1 and 2 calls
+  aiortc            MediaRelay: decode and encode, with real pictures; for 1 and 2 calls. It sends other packets than
+                    it gets: its cost is per packet that a relay would have forwarded, its loss and delay unknown
 
     python -m tests.bench.bench_relay [--calls 1,10,20,40] [--seconds S] [--servers relay,janus] [--short]
 
@@ -121,10 +122,11 @@ def ratios(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _line(result: dict[str, Any]) -> str:
     delay = result["delay_us"]
+    lost = "-" if result["lost"] is None else result["lost"]
     spread = "/".join("-" if delay[name] is None else f"{delay[name] / 1000:.2f}" for name in ("p50", "p95", "p99"))
     return (
         f"{result['calls']:>3} calls  {result['server']:<18}{result['us_per_forwarded']:>8.2f} µs/packet"
-        f"{result['forwarded_per_second']:>8,}/s{result['lost']:>6} lost{result['cpu_share']:>6.0%} of the core"
+        f"{result['forwarded_per_second']:>8,}/s{lost:>6} lost{result['cpu_share']:>6.0%} of the core"
         f" (others {result['others_share']:.0%})  delay {spread} ms  {result['memory_per_call_kb']:,} kB/call"
     )
 

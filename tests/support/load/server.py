@@ -22,6 +22,7 @@ class Server:
     """A process on one core. Subclasses say what it is and how a call of two parties and some officers is made."""
 
     name = "server"
+    decodes = False  # whether it looks into what it is sent, so that it needs real media
 
     def __init__(self, network: Network, core: int | None) -> None:
         self.network = network
@@ -169,4 +170,5 @@ class Aiortc(PythonServer):
     """aiortc's own peer connections and MediaRelay: everything is decoded and encoded again."""
 
     name = "aiortc"
+    decodes = True
     module = "tests.support.load.aiortc_process"
