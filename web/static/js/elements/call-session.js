@@ -6,6 +6,7 @@ import { VisitError } from "../protocol/errors.js";
 import { QualityWatch } from "../protocol/stats.js";
 import { WhipClient } from "../protocol/whip.js";
 import { CallView } from "./call-view.js";
+import { chime } from "./chime.js";
 import { closeDevices, deviceFault, openDevices } from "./devices.js";
 import { failureWords } from "./failures.js";
 import { Roster } from "./roster.js";
@@ -141,7 +142,7 @@ export class CallSession {
     channel.on("held", (message) => this._held(message));
     channel.on("removed", (message) => this._removed(message));
     channel.on("line", (message) => this._lineChanged(message));
-    channel.on("caption", (message) => this._view.caption(message.text));
+    channel.on("officer", (message) => this._officerSpeaks(message));
     channel.on("notice", (message) => this._view.note(this._words.count("notice", message.minutes)));
     channel.on("message", (message) => this._view.note(this._words.say("officer_says", { text: message.text }), { keep: true }));
     channel.on("muted", (message) => this._mutedByOfficer(message));
@@ -216,6 +217,12 @@ export class CallSession {
     this._heldWords = message.held ? message.words : "";
     if (!message.held) this._view.note(this._words.say("held_you_over"));
     this._cover();
+  }
+
+  /** @param {import("../protocol/channel.js").Message} message an officer's voice is to be heard, or no longer */
+  _officerSpeaks(message) {
+    this._view.caption(message.talking ? this._words.say(`officer_talks_${message.to}`) : null);
+    if (message.talking) void chime();
   }
 
   /** @param {import("../protocol/channel.js").Message} message */
