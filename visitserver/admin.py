@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from signaling.ids import new_id
 from visitserver.bootstrap import House
-from visitserver.config import Settings
+from visitserver.config import MediaSettings, Settings
 from visitserver.domain.access import Role
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.audit_check import AuditReport
 from visitserver.domain.errors import DomainError, Invalid
 from visitserver.domain.people import Prison
 from visitserver.keyring import KeyPaths, load_keys
+from visitserver.media_doctor import buffer_advice, open_media_ports
 from visitserver.store.migrate import current_revision, newest_revision
 
 
@@ -69,7 +70,7 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(Finding(part, True))
         return True
 
-    note("media port (UDP)", lambda: _bind(socket.SOCK_DGRAM, settings.media.udp_host, settings.media.udp_port))
+    findings += _examine_media(settings.media)
     note("page port (TCP)", lambda: _bind(socket.SOCK_STREAM, settings.server.host, settings.server.port))
     note("recordings folder", lambda: settings.recorder.directory.mkdir(parents=True, exist_ok=True))
     if not note("keys", lambda: load_keys(KeyPaths.of(settings))):
@@ -89,6 +90,16 @@ async def examine(settings: Settings) -> list[Finding]:
         finally:
             await house.identity.stop()
     return findings
+
+
+def _examine_media(settings: MediaSettings) -> list[Finding]:
+    part = f"media port ({' and '.join(settings.transports).upper()})"
+    try:
+        given = open_media_ports(settings)
+    except OSError as error:
+        return [Finding(part, False, str(error))]
+    # Not a fault: a small prison never fills the small buffers, either.
+    return [Finding(part, True), Finding("media buffers", True, buffer_advice(settings.buffer_bytes, given))]
 
 
 @asynccontextmanager

@@ -62,6 +62,7 @@ from visitserver.services.desk import DeskService
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
+from visitserver.services.ice_servers import IceServerSource, TurnCredentials
 from visitserver.services.identity_standing import identity_standings
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
@@ -210,9 +211,11 @@ class House:
     def _media_node(self, key: Ed25519PrivateKey) -> SignalingNode:
         settings = self.settings.media
         media = MediaNode(
-            settings.udp_host,
+            settings.hosts,
             settings.udp_port,
-            advertised=tuple((address, settings.udp_port) for address in settings.advertised),
+            advertised=settings.advertised,
+            transports=settings.transports,
+            buffer=settings.buffer_bytes,
         )
         MediaCollector(media.stats, self.registry)
         # An empty url: in one process the media endpoints have the pages' own origin.
@@ -277,11 +280,16 @@ class House:
             desk=DeskService(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
-            calls=CallService(uow, clock, self._issuer, self.control),
+            calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers()),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
             ),
         )
+
+    def _ice_servers(self) -> IceServerSource:
+        turn = self.settings.turn
+        secret = "" if turn.secret is None else turn.secret.get_secret_value()
+        return TurnCredentials(turn.urls, secret, timedelta(minutes=turn.minutes), self.clock)
 
     def _job_list(self) -> list[Job]:
         services = self.services
@@ -370,7 +378,7 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
             on_listening(urls_of(settings, runner))
         await stop.wait()
         log.info("stopping")
-        draining = asyncio.create_task(house.node.drain(settings.shutdown_seconds))
+        draining = asyncio.create_task(house.node.drain(house.settings.media.drain_seconds))
         impatient = asyncio.create_task(hurry.wait())
         await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(_cancel(draining), _cancel(impatient))

@@ -151,6 +151,12 @@ def add_administrator(
     _run(work())
 
 
+def _mark(*, good: bool, advice: str) -> str:
+    if not good:
+        return "[red]bad[/red]"
+    return "[yellow]could be better[/yellow]" if advice else "good"
+
+
 @app.command()
 def doctor(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
     """Check settings, keys, database, storage, media port and the identity worker; say what to do about faults."""
@@ -162,7 +168,7 @@ def doctor(config: ConfigOption = None, secrets: SecretsOption = None) -> None:
         table = Table("part", "state", "what to do")
         findings = await examine(settings)
         for finding in findings:
-            table.add_row(finding.part, "good" if finding.good else "[red]bad[/red]", finding.advice)
+            table.add_row(finding.part, _mark(good=finding.good, advice=finding.advice), finding.advice)
         out.print(table)
         return 0 if all(finding.good for finding in findings) else 1
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -17,8 +18,11 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from signaling.media.candidates import Advertised, bindable
+
 Network = IPv4Network | IPv6Network
 ENV_PREFIX = "VISITSERVER_"
+_TURN_URL = re.compile(r"(stuns?:[^\s?]+|turns?:[^\s?]+(\?transport=(udp|tcp))?)")
 
 
 class _Section(BaseModel):
@@ -68,14 +72,65 @@ class DatabaseSettings(_Section):
 
 
 class MediaSettings(_Section):
-    """The media endpoint: one UDP port."""
+    """The media endpoint: one port, on UDP and TCP, IPv4 and IPv6."""
 
-    udp_host: str = "0.0.0.0"  # noqa: S104  families reach it from outside
-    """Address to bind."""
+    udp_host: str | tuple[str, ...] = ("0.0.0.0", "::")  # noqa: S104  families reach it from outside
+    """Address or addresses to bind. A machine of several addresses should name those that clients reach."""
     udp_port: int = Field(8189, ge=0, le=65535)
-    """UDP port; 0 takes a free one."""
+    """UDP port, and TCP port of the same number; 0 takes a free one."""
     advertised: tuple[str, ...] = ()
-    """IP addresses that are offered to browsers as ICE candidates. Empty: the bound address, or the machine's own."""
+    """Public addresses behind a NAT, offered to browsers as ICE candidates: IP addresses or host names (looked up at
+    the start), each with a port if that differs ("203.0.113.5:443", "[2001:db8::5]:443"). Empty: the bound ones, or
+    the machine's own."""
+    transports: tuple[Literal["udp", "tcp"], ...] = Field(("udp", "tcp"), min_length=1)
+    """What is offered. TCP is for clients whose network drops UDP."""
+    buffer_bytes: int = Field(4 << 20, ge=65536, le=1 << 30)
+    """Kernel buffer asked for, per UDP socket and direction (net.core.rmem_max and wmem_max bound it)."""
+    drain_seconds: float = Field(10.0, ge=0, le=7200)
+    """How long calls under way may go on at a stop before they are suspended."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses to bind."""
+        return (self.udp_host,) if isinstance(self.udp_host, str) else self.udp_host
+
+    @field_validator("udp_host")
+    @classmethod
+    def _can_be_bound(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for host in (value,) if isinstance(value, str) else value:
+            bindable(host)
+        if not value:
+            raise ValueError("name at least one address")
+        return value
+
+    @field_validator("advertised")
+    @classmethod
+    def _can_be_offered(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            Advertised.parse(text)
+        return value
+
+
+class TurnSettings(_Section):
+    """A TURN relay (coturn) for clients that reach the media port neither by UDP nor by TCP (docs/operations.md)."""
+
+    urls: tuple[str, ...] = ()
+    """For example "turn:turn.example.org:3478" and "turns:turn.example.org:443?transport=tcp". Empty: none."""
+    secret: SecretStr | None = None
+    """Shared with coturn (static-auth-secret), 16 characters or more: put it into a secrets file."""
+    minutes: int = Field(180, ge=10, le=1440)
+    """How long a client's credentials are good. Longer than the longest call."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        for url in self.urls:
+            if not _TURN_URL.fullmatch(url):
+                raise ValueError(f"{url}: not a TURN or STUN address (RFC 7064, RFC 7065)")
+        if any(url.startswith("turn") for url in self.urls) and self.secret is None:
+            raise ValueError("turn.urls need turn.secret")
+        if self.secret is not None and len(self.secret.get_secret_value()) < 16:
+            raise ValueError("turn.secret is too short")
+        return self
 
 
 class KeysSettings(_Section):
@@ -163,6 +218,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     media: MediaSettings = MediaSettings()
+    turn: TurnSettings = TurnSettings()
     keys: KeysSettings = KeysSettings()
     recorder: RecorderSettings = RecorderSettings()
     identity: IdentitySettings = IdentitySettings()

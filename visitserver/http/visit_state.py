@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -51,7 +51,7 @@ class VisitState(BaseModel):
 
 
 class Ticket(BaseModel):
-    """What the call page needs: a signed ticket and the two addresses it is good for."""
+    """What the call page needs: a signed ticket, the two addresses it is good for, and how to reach them at need."""
 
     ticket: str
     call_id: str
@@ -59,6 +59,7 @@ class Ticket(BaseModel):
     whip: str
     channel: str
     expires_at: datetime
+    ice_servers: tuple[dict[str, Any], ...] = ()
 
 
 def ticket_for(given: JoinPass) -> Ticket:
@@ -70,6 +71,7 @@ def ticket_for(given: JoinPass) -> Ticket:
         whip=f"{given.media_url}/media/whip/{given.call_id}",
         channel=f"{given.media_url}/media/channel",
         expires_at=given.expires_at,
+        ice_servers=tuple(server.as_json() for server in given.ice_servers),
     )
 
 

@@ -21,6 +21,7 @@ from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import own_booking, own_prison
 from visitserver.services.call_access import call_id_of, ordinary_call_id, own_call
 from visitserver.services.call_history import removed_from
+from visitserver.services.ice_servers import IceServer, IceServerSource, no_ice_servers
 from visitserver.services.interventions import Interventions
 from visitserver.services.ports.calls import CallFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -47,6 +48,7 @@ class JoinPass:
     ticket: str
     media_url: str
     expires_at: datetime
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class WatchPass:
     warrant: str
     media_urls: dict[str, str]
     expires_at: datetime
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,16 @@ class TalkPass:
 class CallService(Interventions):
     """The use cases of calls."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, issuer: TicketIssuer, control: RoomControl) -> None:
+    def __init__(
+        self,
+        uow: UnitOfWorkFactory,
+        clock: Clock,
+        issuer: TicketIssuer,
+        control: RoomControl,
+        ice_servers: IceServerSource = no_ice_servers,
+    ) -> None:
         super().__init__(uow, control)
+        self._ice_servers = ice_servers
         self._clock = clock
         self._issuer = issuer
 
@@ -114,7 +125,8 @@ class CallService(Interventions):
         with signaling_errors():
             media_url = await self._control.media_url(ticket.call_id)
         signed = self._issuer.issue(ticket, expires_at=expires_at)
-        return JoinPass(call.id, ticket.participant_id, signed, media_url, expires_at)
+        servers = tuple(self._ice_servers())
+        return JoinPass(call.id, ticket.participant_id, signed, media_url, expires_at, servers)
 
     async def _open_call(self, u: UnitOfWork, booking: Booking) -> Call:
         call = await u.calls.find_of_booking(booking.id)
@@ -201,7 +213,8 @@ class CallService(Interventions):
         expires_at = self._clock() + WARRANT_LASTS
         stated = f"{ground.value}: {detail}" if detail else ground.value
         warrant = self._issuer.issue(MonitorWarrant(wanted, actor.id, stated, may_talk), expires_at=expires_at)
-        return WatchPass(tuple(str(call_id) for call_id in wanted), warrant, media_urls, expires_at)
+        servers = tuple(self._ice_servers())
+        return WatchPass(tuple(str(call_id) for call_id in wanted), warrant, media_urls, expires_at, servers)
 
     async def talk_warrant(
         self, actor: Actor, call_id: OrdinaryCallId, sides: Sequence[Side], *, request_id: str | None = None

@@ -140,6 +140,7 @@ async def watch(request: web.Request, ctx: Ctx) -> WatchOut:
         wall=f"{origin}/media/whep",
         channel=f"{origin}/media/channel",
         expires_at=grant.expires_at,
+        ice_servers=tuple(server.as_json() for server in grant.ice_servers),
     )
 
 
