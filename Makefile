@@ -19,7 +19,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format venv lock upgrade messages example-config bench clean
+.PHONY: help demo test lint format venv lock upgrade messages example-config bench soak clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,8 +62,14 @@ example-config: $(STAMPS)/prod ## configs/visitserver.example.toml again after a
 bench: $(STAMPS)/dev ## the benchmarks that there are (make bench-NAME runs tests/bench/bench_NAME.py)
 	@ls tests/bench/bench_*.py | sed -n 's,tests/bench/bench_\([a-z_]*\)\.py,  make bench-\1,p'
 
+bench-relay: $(STAMPS)/system-bench
+
 bench-%: $(STAMPS)/dev tests/bench/bench_%.py ## one of them, e.g. make bench-relay BENCH_ARGS=--short
 	$(BIN)/python -m tests.bench.bench_$* $(BENCH_ARGS)
+
+MIN ?= 10
+soak: $(STAMPS)/dev ## joins, leaves, holds and restarts at random for MIN=10 minutes; fails if anything stays
+	$(BIN)/python -m tests.bench.soak --minutes $(MIN) $(SOAK_ARGS)
 
 clean: ## take away the environment and everything that was made, except var/
 	rm -rf $(VENV) $(STAMPS) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
@@ -80,6 +86,10 @@ $(STAMPS)/system-run: scripts/system-packages | $(STAMPS)
 $(STAMPS)/system-test: scripts/system-packages | $(STAMPS)
 	@scripts/system-packages test
 	@touch $@
+
+# without Janus the bench measures the rest, and says so
+$(STAMPS)/system-bench: scripts/system-packages | $(STAMPS)
+	@if scripts/system-packages bench; then touch $@; else echo "Going on without"; fi
 
 # setuptools first, with its hash: face_recognition_models and this project are built with it and nothing else
 $(STAMPS)/python: requirements/build.lock | $(STAMPS) $(STAMPS)/system-run
