@@ -6,8 +6,12 @@ import secrets
 from typing import TYPE_CHECKING
 
 from signaling.media import rtcp
+from signaling.media.choice import LayerChoice
 from signaling.media.leg import Kind
 from signaling.media.limit import TokenBucket
+from signaling.media.line import Uplink
+from signaling.media.listener import Direction, LineState
+from signaling.media.remb import FLOOR
 
 if TYPE_CHECKING:
     from signaling.media.forwarder import Forwarder
@@ -33,6 +37,9 @@ class Feedback:
         self._retransmissions = TokenBucket(_RETRANSMISSIONS_PER_SECOND, now)
         self._downlink: int | None = None
         self._downlink_at = float("-inf")
+        self._choice = LayerChoice()
+        self._uplink = Uplink()
+        self._line: dict[Direction, LineState] = {"up": "good", "down": "good"}
 
     # What the client says
 
@@ -102,6 +109,9 @@ class Feedback:
                 return slot
         return None
 
+    def _estimate(self, now: float) -> int | None:
+        return self._downlink if now - self._downlink_at <= _DOWNLINK_LIFETIME else None
+
     def downlink(self, now: float) -> int | None:
         """What the client can receive of each video it is sent, in bit/s; None if it has not said so lately."""
         if self._downlink is None or now - self._downlink_at > _DOWNLINK_LIFETIME:
@@ -133,19 +143,39 @@ class Feedback:
         self._peer.send_rtcp(rtcp.sender_report(slot.ssrc, slot.cname, ntp, timestamp, packets, octets))
 
     def tick(self, now: float) -> None:
-        """Report to a publisher twice a second: without a REMB, a browser's bitrate sinks to a few hundred kbit/s."""
-        peer = self._peer
-        layers = peer.sources.layers
-        if not layers or now - self._last_report < _REPORT_INTERVAL:
+        """Twice a second: choose what is shown, look at the publisher's line, report to him."""
+        if now - self._last_report < _REPORT_INTERVAL:
             return
         self._last_report = now
+        peer = self._peer
+        videos = [slot for slot in peer.slots if slot.kind is Kind.VIDEO]
+        if videos:
+            self._say_line("down", self._choice.tick(videos, self._estimate(now), now))
+        video = peer.sources.tracks.get(Kind.VIDEO)
+        if video is not None:
+            self._say_line("up", self._uplink.tick(video, now))
+        self._report(now)
+
+    def _say_line(self, direction: Direction, state: LineState) -> None:
+        if self._line[direction] != state:
+            self._line[direction] = state
+            self._peer.room.line_changed(self._peer, direction, state)
+
+    def _report(self, now: float) -> None:
+        """Report to a publisher: without a REMB, a browser's bitrate sinks to a few hundred kbit/s."""
+        peer = self._peer
+        layers = peer.sources.layers
+        if not layers:
+            return
         blocks = [layer.reception.report(ssrc, now) for ssrc, layer in layers.items()]
         remb = None
         video = peer.sources.tracks.get(Kind.VIDEO)
         if video is not None and video.uplink is not None:
             # With layers, each receiver gets what fits it; without, the slowest one decides for all.
-            limits = peer.room.downlinks(peer) if not video.is_layered else []
-            remb = (video.uplink.bitrate(limits), [layer.ssrc for layer in video.layers])
+            layered = video.is_layered
+            limits = peer.room.downlinks(peer) if not layered else []
+            bitrate = FLOOR if video.withheld else video.uplink.bitrate(limits, layered=layered)
+            remb = (bitrate, [layer.ssrc for layer in video.layers])
             peer.counters.remb_sent += 1
         peer.counters.receiver_reports += 1
         peer.send_rtcp(self._reporter.receiver_report(blocks, remb))

@@ -15,7 +15,8 @@ from signaling.media.vp8 import keyframe_size, starts_keyframe
 if TYPE_CHECKING:
     from signaling.media.track import Track
 
-_ACTIVE = 1.0  # seconds without a packet after which a layer counts as not being sent
+_ACTIVE = 1.0  # seconds without a packet after which a track's only layer counts as not being sent
+_ACTIVE_LAYER = 0.5  # and one of several: the others say that the camera is on
 _MEASURED = 1.0  # seconds over which the bitrate is measured
 
 
@@ -88,7 +89,7 @@ class Layer:
 
     def is_active(self, now: float) -> bool:
         """Whether it is being sent."""
-        return now - self.last_arrival < _ACTIVE
+        return now - self.last_arrival < (_ACTIVE_LAYER if self.rid else _ACTIVE)
 
     # The packet path
 
@@ -97,7 +98,7 @@ class Layer:
         track = self.track
         counters = track.counters
         try:
-            view = parse(packet, track.extensions, arrival)
+            view = parse(packet, self.track.extensions, arrival)
         except MalformedPacket:
             counters.dropped_malformed += 1
             return

@@ -15,7 +15,7 @@ from signaling.media.dtls import Certificate, Dtls, DtlsFailed, Srtp
 from signaling.media.feedback import Feedback
 from signaling.media.forwarder import Forwarder
 from signaling.media.ice import Credentials, IceLite
-from signaling.media.listener import PeerLost
+from signaling.media.listener import Direction, LineState, PeerLost
 from signaling.media.path import Address, Path
 from signaling.media.publication import Publication as Publication
 from signaling.media.rtcp import is_rtcp
@@ -48,6 +48,10 @@ class PeerOwner(Protocol):
         ...
 
     def downlinks(self, peer: Peer) -> list[int]:
+    def line_changed(self, peer: Peer, direction: Direction, state: LineState) -> None:
+        """The line to or from the session's client carries a picture no more, or again."""
+        ...
+
         """The bitrates (bit/s) that those who are sent this publisher's video say they can take, if they do."""
         ...
 

@@ -11,12 +11,16 @@ from collections import deque
 
 from signaling.media.rtp import RtpView
 
-FLOOR = 100_000
+FLOOR = 60_000
 CEILING = 2_000_000
+LAYERED_CEILING = 3_000_000  # three layers of simulcast: the highest alone takes two thirds
 
 _TICKS_PER_SECOND = 1 << 18  # of abs-send-time
 _WRAP = 1 << 24
-_WINDOW = 20  # frames in the trend line
+_SAME_TIME = _TICKS_PER_SECOND // 200  # 5 ms
+_AT_ONCE = 0.005  # seconds
+_LONGEST_BURST = 0.1  # seconds
+_WINDOW = 20  # groups of frames in the trend line
 _SMOOTHING = 0.9
 _GAIN = 4.0
 _MAX_FRAMES = 60
@@ -25,6 +29,7 @@ _THRESHOLD = (6.0, 12.5, 600.0)  # milliseconds: least, first, most
 _ADAPT = (0.039, 0.0087)  # per millisecond: below and above the threshold
 _DECREASE = 0.85
 _INCREASE = 1.08  # per second
+_FIRST_INCREASE = 1.35  # until there was a first queue: nothing is known of the line yet
 _RATE_WINDOW = 0.5  # seconds over which the incoming bitrate is measured
 _WARM_UP = 1.0  # seconds before the incoming bitrate says anything
 
@@ -97,13 +102,14 @@ class UplinkEstimate:
         self._ceiling = ceiling
         self._trend = DelayTrend()
         self._bytes = 0
-        self._send_time: int | None = None
-        self._arrival = 0.0
+        self._group = (0, 0, 0.0)  # of frames: the first's send time, the last's, and its arrival
+        self._before: tuple[int, float] | None = None  # the group before: its last send time and arrival
         self._window_start: float | None = None
         self._window_bytes = 0
         self._incoming: float | None = None
         self._first: float | None = None
         self._changed = 0.0
+        self._increase = _FIRST_INCREASE
 
     def count(self, size: int) -> None:
         """Something else came from the publisher: it takes its part of the line, too."""
@@ -116,16 +122,32 @@ class UplinkEstimate:
             return
         now = view.arrival
         self._measure(now)
-        previous, self._send_time = self._send_time, view.send_time
-        arrival, self._arrival = self._arrival, now
-        if previous is None:
+        if self._first is None:
             self._first = self._changed = now
+            self._group = (view.send_time, view.send_time, now)
             return
-        sent = (view.send_time - previous) % _WRAP
-        if sent >= _WRAP // 2:  # a frame that was overtaken
+        first, last, arrival = self._group
+        if (view.send_time - last) % _WRAP >= _WRAP // 2:  # a frame that was overtaken
             return
-        growth = (now - arrival) * 1000 - sent * 1000 / _TICKS_PER_SECOND
-        self._follow(self._trend.add(growth, now), now)
+        if self._belongs(view.send_time, now):
+            self._group = (first, view.send_time, now)
+            return
+        before, self._before = self._before, (last, arrival)
+        self._group = (view.send_time, view.send_time, now)
+        if before is not None:
+            sent = (last - before[0]) % _WRAP * 1000 / _TICKS_PER_SECOND
+            self._follow(self._trend.add((arrival - before[1]) * 1000 - sent, arrival), now)
+
+    def _belongs(self, send_time: int, now: float) -> bool:
+        """Whether a frame goes with those before it: sent at the same time (the layers of one picture), or queued with
+        them until they all came at once (a stop on the way or here, which is no filling queue).
+        """
+        first, last, arrival = self._group
+        if (send_time - first) % _WRAP < _SAME_TIME:
+            return True
+        sent = (send_time - last) % _WRAP / _TICKS_PER_SECOND
+        burst = (send_time - first) % _WRAP / _TICKS_PER_SECOND
+        return now - arrival < min(_AT_ONCE, sent) and burst < _LONGEST_BURST
 
     def _measure(self, now: float) -> None:
         size, self._bytes = self._bytes, 0
@@ -144,23 +166,24 @@ class UplinkEstimate:
         if incoming is None or self._first is None:
             return
         if state > 0:
+            self._increase = _INCREASE
             self.estimate = min(_DECREASE * incoming, self.estimate or incoming)
         elif now - self._first < _WARM_UP:
             return
         elif self.estimate is None:
             self.estimate = incoming
         elif state == 0:
-            grown = self.estimate * _INCREASE ** min(now - self._changed, 1.0)
+            grown = self.estimate * self._increase ** min(now - self._changed, 1.0)
             # No further than what is seen to come, or a pause would end in a flood; nor less than there was.
             self.estimate = max(self.estimate, min(grown, 1.5 * incoming + 10_000))
         self._changed = now
 
-    def bitrate(self, downlinks: list[int]) -> int:
+    def bitrate(self, downlinks: list[int], *, layered: bool = False) -> int:
         """What to allow the publisher: his uplink's estimate, and no more than the slowest of `downlinks` takes.
 
         Between FLOOR and the ceiling; the ceiling while nothing is known.
         """
-        limits = [float(self._ceiling), *downlinks]
+        limits = [float(LAYERED_CEILING if layered else self._ceiling), *downlinks]
         if self.estimate is not None:
             limits.append(self.estimate)
         return round(max(FLOOR, min(limits)))

@@ -12,7 +12,7 @@ from signaling.media.answering import Transport, begin_session, patch_session
 from signaling.media.errors import RoomClosed, RoomFull
 from signaling.media.gate import Gate
 from signaling.media.leg import Kind, Side, TrackInfo
-from signaling.media.listener import MediaRoomListener, PeerLost, SilentListener
+from signaling.media.listener import Direction, LineState, MediaRoomListener, PeerLost, SilentListener
 from signaling.media.peer import Peer, Publication
 from signaling.media.sdp import Offer, parse_offer
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
@@ -229,6 +229,11 @@ class MediaRoom:
         if publication.kind is Kind.VIDEO:
             track.request_keyframe(self._transport.clock())
         return track
+
+    def line_changed(self, peer: Peer, direction: Direction, state: LineState) -> None:
+        """See `peer.PeerOwner`. Nobody is told of an officer's."""
+        if not peer.hidden:
+            self._tell(lambda: self.listener.line_changed(peer.owner_id, direction, state))
 
     def downlinks(self, peer: Peer) -> list[int]:
         """See `peer.PeerOwner`. Officers are left out: their coming may not change what a participant is allowed."""

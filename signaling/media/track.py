@@ -94,6 +94,8 @@ class Track:
         self.publisher = publisher
         self.keep_fresh = keep_fresh and self.is_video
         self.muted = gate.is_muted(info.participant_id, info.kind)
+        self.withheld = False
+        """The publisher's line does not carry it: no session's slot shows it."""
         self.outputs: tuple[LegOutput, ...] = ()
         self.voice = TalkingDetector(talking)
         """Whether and how loud the participant speaks (audio only)."""
@@ -150,6 +152,14 @@ class Track:
             self._merge.pause()
         for layer in self.layers:
             layer.gate_changed(now)
+
+    def withhold(self, withheld: bool, now: float) -> None:
+        """Show it in no session's slot, because the publisher's line does not carry it; or again."""
+        self.withheld = withheld
+        if self.is_video:
+            self.uplink = UplinkEstimate()  # what was measured says nothing about a line with another load
+            if not withheld:
+                self.request_keyframe(now)
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -247,5 +257,18 @@ class Track:
             layer.tick(now)
         if not self.is_video:
             self.voice.tick(now)
-        elif self._merge is not None and self.outputs:
-            self._merge.choose(self.layers, now)
+        elif self._merge is not None:
+            self._rescue(now)
+            if self.outputs:
+                self._merge.choose(self.layers, now)
+
+    def _rescue(self, now: float) -> None:
+        """The publisher has stopped a layer for want of bitrate: whoever was shown it gets the best of the others."""
+        for layer in self.layers:
+            if not layer.slots or layer.is_active(now):
+                continue
+            others = [other for other in self.layers if other.is_active(now)]
+            for slot in layer.slots if others else ():
+                if slot.next_layer not in others:
+                    lower = [other for other in others if other.height < layer.height]
+                    slot.switch(max(lower or others, key=lambda other: other.height))

@@ -15,7 +15,7 @@ from signaling.ids import OrdinaryCallId, parse_call_id
 from signaling.media.answering import Transport, begin_session, patch_session
 from signaling.media.errors import RoomClosed
 from signaling.media.leg import Kind, Side
-from signaling.media.listener import PeerLost
+from signaling.media.listener import Direction, LineState, PeerLost
 from signaling.media.peer import Peer, Publication
 from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.sdp import parse_offer
@@ -261,6 +261,9 @@ class MediaWall:
     def new_source(self, peer: Peer, publication: Publication, ssrc: int) -> Track:
         """See `peer.PeerOwner`."""
         return self.voice.source(publication, ssrc)
+
+    def line_changed(self, peer: Peer, direction: Direction, state: LineState) -> None:
+        """See `peer.PeerOwner`. The officer's own browser knows its line."""
 
     def downlinks(self, peer: Peer) -> list[int]:
         """See `peer.PeerOwner`. An officer's voice is no video."""

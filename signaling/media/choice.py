@@ -1,0 +1,172 @@
+"""Which layer each video slot of a session shows, and whether it shows anything: what its line and its size allow.
+
+A receiver's REMB follows what it is sent (it says up to half as much again), so it tells when there is too much and
+never how much more there could be. Going up is therefore a trial, and a trial that fails makes the next one come later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from signaling.media.listener import LineState
+
+if TYPE_CHECKING:
+    from signaling.media.forwarder import Forwarder
+    from signaling.media.layer import Layer
+
+_STEADY = 1.0  # seconds for which a layer must have flowed before anybody goes over to it
+_ENOUGH = 0.8  # of the wanted height: a picture this much too small is scaled up and nobody sees it
+_CONGESTED = 0.9  # of what is sent, that the receiver can take: below that, a queue fills somewhere
+_PERSISTS = 0.9  # seconds of that before something is done
+_MARGIN = 1.2  # by which a budget must exceed a choice that costs more than the present one
+_TRIAL = 3.0  # seconds between two steps up
+_BACKOFF = (8.0, 120.0)  # seconds after congestion before more is tried: at first, at most
+_FORGIVEN = 30.0  # seconds without congestion after which the line counts as good
+_TELLING = 10.0  # seconds for which the line counts as poor after congestion
+
+_LEAST = 70_000  # bit/s below which a picture is worth less than a voice without gaps
+_LOST = 0.45  # of the packets: with this, no repair keeps up
+_STARVES = 4.0  # seconds of that before the picture is given up
+_PAUSE = (10.0, 80.0)  # seconds without the picture: at first, at most
+
+
+class LayerChoice:
+    """The choice for one session; `tick` is called about twice a second. Times in seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._budget = math.inf
+        self._congested_since: float | None = None
+        self._congested_at = float("-inf")
+        self._next_step = float("-inf")
+        self._backoff = _BACKOFF[0]
+        self._paused: list[Forwarder] = []
+        self._starving_since: float | None = None
+        self._resume_at = math.inf
+        self._resumed_at = float("-inf")
+        self._pause = _PAUSE[0]
+
+    def tick(self, slots: Sequence[Forwarder], estimate: int | None, now: float) -> LineState:
+        """Choose. `slots` are the session's video slots, `estimate` what it says it can receive in all, in bit/s.
+
+        Gives what is to be said of the line to it.
+        """
+        shown = [slot for slot in slots if slot.track is not None and slot.wanted_height != 0]
+        shown.sort(key=_priority)
+        self._paused = [slot for slot in self._paused if slot in shown]
+        running = [slot for slot in shown if slot not in self._paused and not _withheld(slot)]
+        sent = sum(slot.layer.bitrate for slot in running if slot.layer is not None)
+        self._follow(estimate, sent, now)
+        self._starve(running, estimate, sent, now)
+        for slot in slots:
+            slot.suspend(slot.wanted_height == 0 or slot in self._paused or _withheld(slot))
+        self._choose([slot for slot in running if slot not in self._paused], now)
+        if shown and all(slot in self._paused for slot in shown):
+            return "voice_only"
+        return "poor" if self._paused or now - self._congested_at < _TELLING else "good"
+
+    # How much there may be
+
+    def _follow(self, estimate: int | None, sent: float, now: float) -> None:
+        if estimate is None or estimate >= sent * _CONGESTED:
+            self._congested_since = None
+            if now - self._congested_at >= _FORGIVEN:
+                self._budget, self._backoff = math.inf, _BACKOFF[0]
+            elif now >= self._next_step:
+                self._budget = max(self._budget, sent)
+            return
+        if self._congested_since is None:
+            self._congested_since = now
+        if now - self._congested_since < _PERSISTS:
+            return
+        if now - self._congested_at > _TRIAL:  # a new congestion, not the same one going on
+            self._next_step = now + self._backoff
+            self._backoff = min(2 * self._backoff, _BACKOFF[1])
+        self._congested_at = now
+        self._budget = float(estimate)
+
+    # Which layers
+
+    def _choose(self, running: Sequence[Forwarder], now: float) -> None:
+        """The lowest layer for everybody, and then one step after the other for who wants most, while it fits."""
+        options = {id(slot): _options(slot, now) for slot in running}
+        chosen = dict.fromkeys(options, 0)
+        total = sum(layers[0].bitrate for layers in options.values() if layers)
+        present = sum(slot.layer.bitrate for slot in running if slot.layer is not None)
+        may_step = math.isinf(self._budget) or now >= self._next_step
+        stepped = False
+        for slot in running:
+            layers = options[id(slot)]
+            for number in range(1, len(layers)):
+                more = total + layers[number].bitrate - layers[number - 1].bitrate
+                is_present = slot.layer is not None and layers[number].height <= slot.layer.height
+                fits = more <= self._budget * 1.05 if is_present else more * _MARGIN <= self._budget
+                if not fits and not is_present and may_step and not stepped and more > present:
+                    fits = stepped = True  # a trial: one step beyond what is known to fit
+                if not fits:
+                    break
+                total, chosen[id(slot)] = more, number
+        if stepped:
+            self._next_step = now + max(_TRIAL, self._backoff / 2)
+            self._budget = total
+        for slot in running:
+            layers = options[id(slot)]
+            if layers:
+                slot.switch(layers[chosen[id(slot)]])
+
+    # Whether pictures at all
+
+    def _starve(self, running: Sequence[Forwarder], estimate: int | None, sent: float, now: float) -> None:
+        if now >= self._resume_at and self._paused:
+            self._paused.pop()
+            self._resume_at = now + self._pause if self._paused else math.inf
+            self._resumed_at = now
+            self._starving_since = None
+            return
+        if self._paused and now - self._resumed_at > _FORGIVEN:
+            self._pause = _PAUSE[0]
+        too_little = estimate is not None and estimate < _LEAST * len(running) and estimate < sent * _CONGESTED
+        too_lossy = bool(running) and min(slot.report.fraction_lost for slot in running) > _LOST
+        if not running or not (too_little or too_lossy):
+            self._starving_since = None
+            return
+        if self._starving_since is None:
+            self._starving_since = now
+        if now - self._starving_since < _STARVES:
+            return
+        if now - self._resumed_at < 2 * _STARVES + self._pause / 4:
+            self._pause = min(2 * self._pause, _PAUSE[1])
+        self._paused.append(running[-1])
+        self._resume_at = now + self._pause
+        self._starving_since = None
+
+
+def _priority(slot: Forwarder) -> tuple[float, int]:
+    wanted = math.inf if slot.wanted_height is None else slot.wanted_height
+    return -wanted, slot.index
+
+
+def _withheld(slot: Forwarder) -> bool:
+    return slot.track is not None and slot.track.withheld
+
+
+def _options(slot: Forwarder, now: float) -> list[Layer]:
+    """The layers that are being sent, from the lowest to the one that the slot wants; the present one if none is."""
+    track = slot.track
+    if track is None:
+        return []
+    flowing = [
+        layer
+        for layer in track.layers
+        if layer.is_active(now) and (layer is slot.layer or now - layer.since >= _STEADY)
+    ]
+    if not flowing:
+        return []
+    flowing.sort(key=lambda layer: (layer.height, layer.bitrate))
+    if slot.wanted_height is None:
+        return flowing
+    for number, layer in enumerate(flowing):
+        if layer.height >= slot.wanted_height * _ENOUGH:
+            return flowing[: number + 1]
+    return flowing
