@@ -3,6 +3,9 @@
 Names are `<recording id>/<file>`. A store only ever adds whole objects (`put`, `Appender.commit`) or removes them;
 what is being written is an *unfinished* object until it is committed, and survives the death of its writer up to the
 last `write`. An object store adapter keeps its unfinished objects in a local folder and uploads at commit.
+
+A recording may change hands (recorder/takeover.py): writers are numbered, each has unfinished objects of its own
+(`000007.seg+2` is the second one's), and a commit never replaces an object: of two writers one finds that it is late.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from recorder.errors import RecordingBusy, RecordingNotFound
 _PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _OPEN = ".open"
+_WRITER = "+"
 _LOCK = ".lock"
 
 
@@ -31,7 +35,10 @@ class Appender(Protocol):
         ...
 
     def commit(self) -> None:
-        """Make it durable and visible under its name."""
+        """Make it durable and visible under its name.
+
+        FileExistsError if another writer was faster, FileNotFoundError if another has discarded it.
+        """
         ...
 
     def abandon(self) -> None:
@@ -66,12 +73,20 @@ class BlobStore(Protocol):
         """Store durably, whole or not at all; replaces what was there."""
         ...
 
-    def append(self, name: str) -> Appender:
-        """Begin an object. FileExistsError if it is there, finished or not."""
+    def put_new(self, name: str, data: bytes) -> None:
+        """Store durably, whole or not at all. FileExistsError if there is one: of several at once one succeeds."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a committed object of this name."""
+        ...
+
+    def append(self, name: str, writer: int = 1) -> Appender:
+        """Begin an object. FileExistsError if it is there, finished or not (by this writer)."""
         ...
 
     def unfinished(self, prefix: str) -> list[str]:
-        """The names under which a recording has unfinished objects, in order."""
+        """The names under which a recording has unfinished objects, in order; a later writer's end in `+2`, `+3`..."""
         ...
 
     def read_unfinished(self, name: str) -> bytes:
@@ -79,7 +94,7 @@ class BlobStore(Protocol):
         ...
 
     def finish(self, name: str, keep: int, tail: bytes) -> None:
-        """Cut an unfinished object to its first `keep` bytes, add `tail`, commit it."""
+        """Cut an unfinished object to its first `keep` bytes, add `tail`, commit it. Its writer must be dead."""
         ...
 
     def discard(self, name: str) -> None:
@@ -146,13 +161,32 @@ class FolderStore:
         half.replace(path)
         _sync_folder(path.parent)
 
-    def append(self, name: str) -> Appender:
+    def put_new(self, name: str, data: bytes) -> None:
+        """See BlobStore."""
+        path = self._path(name)
+        self._make_folder(path.parent)
+        half = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}{_OPEN}")
+        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+            os.link(half, path)
+        finally:
+            os.close(descriptor)
+            half.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+    def exists(self, name: str) -> bool:
+        """See BlobStore."""
+        return self._path(name).exists()
+
+    def append(self, name: str, writer: int = 1) -> Appender:
         """See BlobStore."""
         path = self._path(name)
         self._make_folder(path.parent)
         if path.exists():
             raise FileExistsError(name)
-        return _FileAppender(path)
+        return _FileAppender(path, self._open_path(name if writer == 1 else f"{name}{_WRITER}{writer}"))
 
     def unfinished(self, prefix: str) -> list[str]:
         """See BlobStore."""
@@ -173,7 +207,7 @@ class FolderStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        half.replace(self._path(name))
+        half.replace(self._path(name.partition(_WRITER)[0]))
         _sync_folder(half.parent)
 
     def discard(self, name: str) -> None:
@@ -230,8 +264,11 @@ class FolderStore:
         return self._folder(prefix) / file
 
     def _open_path(self, name: str) -> Path:
-        path = self._path(name)
-        return path.with_name(f"{path.name}{_OPEN}")
+        committed, mark, writer = name.partition(_WRITER)
+        path = self._path(committed)
+        if mark and not (writer.isascii() and writer.isdigit()):
+            raise RecordingNotFound("not an object's name")
+        return path.with_name(f"{path.name}{mark}{writer}{_OPEN}")
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -247,11 +284,11 @@ class FolderStore:
 
 
 class _FileAppender:
-    """Writes `<name>.open`; commit syncs the data, then gives it its name."""
+    """Writes `half`; commit syncs the data, then gives it the name `path`, unless there is one of that name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, half: Path) -> None:
         self._path = path
-        self._half = path.with_name(f"{path.name}{_OPEN}")
+        self._half = half
         self._descriptor = os.open(self._half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def write(self, data: bytes) -> None:
@@ -260,7 +297,8 @@ class _FileAppender:
     def commit(self) -> None:
         os.fdatasync(self._descriptor)
         self.abandon()
-        self._half.replace(self._path)
+        os.link(self._half, self._path)
+        self._half.unlink(missing_ok=True)
         _sync_folder(self._path.parent)
 
     def abandon(self) -> None:

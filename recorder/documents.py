@@ -26,6 +26,7 @@ MANIFEST = "visit-recording-manifest"
 WRAPPED_KEY = "visit-recording-key"
 LEGAL_HOLD = "visit-recording-hold"
 TOMBSTONE = "visit-recording-tombstone"
+WRITER = "visit-recording-writer"
 
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 

@@ -18,7 +18,7 @@ class NotRecordable(RecorderError):
 
 
 class RecordingExists(RecorderError):
-    """A recording of this identifier was begun before; a recording is never continued or overwritten."""
+    """A recording of this identifier was begun before and is not to be continued: sealed, or another call's."""
 
     code = "recording_exists"
 
@@ -33,6 +33,12 @@ class RecordingBusy(RecorderError):
     """Another process is writing the recording now."""
 
     code = "recording_busy"
+
+
+class WriterReplaced(RecorderError):
+    """Another process writes the recording from here on: the call is its now. Nothing more may be written here."""
+
+    code = "fenced"
 
 
 class StorageFull(RecorderError):

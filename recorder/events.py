@@ -22,7 +22,7 @@ _GATE_SHUT = frozenset(
         EventType.FAILED,
     }
 )
-PAUSES = frozenset({EventType.HELD, EventType.WAITING_MONITOR, EventType.RECONNECTING})
+PAUSES = frozenset({EventType.HELD, EventType.WAITING_MONITOR, EventType.RECONNECTING, EventType.REOPENED})
 
 # Identifiers and codes only. Words that people wrote (notes, messages, reasons) stay in the encrypted log.
 _IN_CLEAR = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,20 @@ MANIFEST_FILE = "manifest.json"
 KEY_FILE = "key.json"
 HOLD_FILE = "hold.json"
 TOMBSTONE_FILE = "tombstone.json"
+
+
+_WRITER_FILE = re.compile(r"writer-([0-9]{4})\.json")
+
+
+def writer_file(number: int) -> str:
+    """The name of the document by which writer `number` (from 2; the first one has the opening) takes a recording."""
+    return f"writer-{number:04d}.json"
+
+
+def writer_number(name: str) -> int | None:
+    """The number in such a name; None for every other name."""
+    found = _WRITER_FILE.fullmatch(name.rpartition("/")[2])
+    return int(found[1]) if found else None
 
 
 def software_version() -> str:
@@ -46,6 +61,48 @@ def opening_body(warrant: RecordingWarrant, started_at: datetime, mono_ns: int) 
 def chain_root(opening: Mapping[str, Any]) -> bytes:
     """The chain's value before the first segment: SHA-256 of what the opening's signature covers."""
     return hashlib.sha256(signed_bytes(OPENING, opening)).digest()
+
+
+def writer_body(opening: Mapping[str, Any], number: int, taken_at: datetime) -> dict[str, Any]:
+    """The document by which a later writer takes a recording over."""
+    return {
+        "call_id": str(opening["call_id"]),
+        "recording_id": str(opening["recording_id"]),
+        "software": software_version(),
+        "taken_at": taken_at.isoformat(),
+        "writer": number,
+    }
+
+
+def chain_link(chain: bytes, document_sha256: bytes) -> bytes:
+    """The chain's value after a change of the writer, whose document's signed bytes have this SHA-256."""
+    return hashlib.sha256(chain + document_sha256).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """A change of the writer as the manifest lists it: after `after` segments, with nothing recorded in between.
+
+    Times in ns on the recording's monotonic clock; `dropped_bytes` are what was half written when the change came.
+    """
+
+    writer: int
+    after: int
+    sha256: str
+    from_ns: int
+    to_ns: int
+    dropped_bytes: int
+
+    def to_json(self) -> dict[str, int | str]:
+        """As it stands in the manifest, and (without the digest) in the log's NOTE."""
+        return {
+            "after": self.after,
+            "dropped_bytes": self.dropped_bytes,
+            "from_ns": self.from_ns,
+            "sha256": self.sha256,
+            "to_ns": self.to_ns,
+            "writer": self.writer,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +134,22 @@ def manifest_body(
     sealed_at: datetime,
     reason: str,
     cut: Mapping[str, Any] | None,
+    takeovers: Sequence[Takeover] = (),
+    head: bytes | None = None,
 ) -> dict[str, Any]:
     """The manifest of a sealed recording.
 
-    `content` is `RecordingSummary.to_json()`; `cut` tells of a crash before the seal.
+    `content` is `RecordingSummary.to_json()`; `cut` tells of a crash before the seal; `head` is the chain's last value
+    where it is not the last segment's.
     """
     root = chain_root(opening)
     return {
+        **({"takeovers": [one.to_json() for one in takeovers]} if takeovers else {}),
         "content": dict(content),
         "cut": dict(cut) if cut is not None else None,
         "duration_ms": max(0, last_ns - int(opening["started_mono_ns"])) // 1_000_000,
         "format": FORMAT,
-        "head": segments[-1].chain if segments else root.hex(),
+        "head": head.hex() if head is not None else segments[-1].chain if segments else root.hex(),
         "opening": dict(opening),
         "opening_sha256": root.hex(),
         "reason": reason,
@@ -112,7 +173,7 @@ def summary_of(manifest: Mapping[str, Any]) -> SealSummary:
         tracks=len(content["tracks"]),
         lost_packets=sum(int(track["lost"]) for track in content["tracks"]),
         reason=str(manifest["reason"]),
-        interrupted=manifest["cut"] is not None,
+        interrupted=manifest["cut"] is not None or bool(manifest.get("takeovers")),
     )
 
 

@@ -54,7 +54,7 @@ def base_timeline(
         "call_id": str(opening["call_id"]),
         "started_at": str(opening["started_at"]),
         "sealed": manifest is not None,
-        "interrupted": manifest is not None and manifest["cut"] is not None,
+        "interrupted": manifest is not None and (manifest["cut"] is not None or bool(manifest.get("takeovers"))),
         "duration_ms": index.duration_ms,
         "events": [{**event, "at_ms": index.to_ms(at)} for at, event in index.events],
         "bookmarks": _bookmarks(index),

@@ -44,8 +44,8 @@ def segment_name(recording_id: str, number: int) -> str:
 
 
 def segment_number(name: str) -> int | None:
-    """The number in a segment's name; None if the name is not a segment's."""
-    stem = name.rpartition("/")[2]
+    """The number in a segment's name, unfinished ones' included; None if the name is not a segment's."""
+    stem = name.rpartition("/")[2].partition("+")[0]
     if len(stem) == 6 + len(SUFFIX) and stem.endswith(SUFFIX) and stem[:6].isascii() and stem[:6].isdigit():
         return int(stem[:6])
     return None

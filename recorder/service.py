@@ -6,12 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakValueDictionary
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from recorder.access import read_opening
 from recorder.blobs import BlobStore, Claim
 from recorder.disk import DiskGuard, StorageState
 from recorder.documents import OPENING, WRAPPED_KEY, sign_document
@@ -20,6 +22,7 @@ from recorder.keys import KEY_BYTES, KeyRing
 from recorder.manifest import KEY_FILE, OPENING_FILE, SealSummary, opening_body
 from recorder.recover import needs_recovery, recover_recording
 from recorder.sink import SEGMENT_SECONDS, LogSink
+from recorder.takeover import take_over
 from recorder.tap import QUEUE_LIMIT, STALL_LIMIT, RecorderLeg
 from recorder.verify import VerifyReport, verify
 from recorder.writer import FLUSH_SECONDS, LogWriter
@@ -32,7 +35,9 @@ log = structlog.get_logger(__name__)
 class RecordingService:
     """One per process.
 
-    `store` and `keys` are ports; `signing_key` signs openings, heads and seals; `clock` is UTC-aware.
+    `store` and `keys` are ports; `signing_key` signs openings, heads and seals; `clock` is UTC-aware. With `continues`
+    a recording that was begun elsewhere and not sealed is gone on with (takeover.py): only where one directory says
+    which process has a call.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class RecordingService:
         flush_seconds: float = FLUSH_SECONDS,
         queue_limit: int = QUEUE_LIMIT,
         stall_limit: float = STALL_LIMIT,
+        continues: bool = False,
     ) -> None:
         self.store = store
         self.keys = keys
@@ -60,6 +66,7 @@ class RecordingService:
         self._flush_seconds = flush_seconds
         self._queue_limit = queue_limit
         self._stall_limit = stall_limit
+        self._continues = continues
         # A leg lives as long as its writer's thread or its room; sealed ones go by themselves.
         self._legs: WeakValueDictionary[str, RecorderLeg] = WeakValueDictionary()
 
@@ -73,9 +80,10 @@ class RecordingService:
         return self._guard.state(self.store)
 
     async def start(self, warrant: RecordingWarrant) -> RecorderLeg:
-        """Begin the recording that `warrant` (checked by its verifier) names.
+        """Begin the recording that `warrant` (checked by its verifier) names, or go on with it.
 
-        Raises NotRecordable unless the call is an ordinary one, StorageFull, RecordingExists, OSError.
+        Raises NotRecordable unless the call is an ordinary one, StorageFull, RecordingExists (it is sealed, or this
+        process writes it already), RecordingBusy, OSError; RecordingDamaged, KeyUnavailable where it is gone on with.
         """
         call_id = warrant.call_id
         _require_ordinary(call_id)
@@ -85,7 +93,8 @@ class RecordingService:
         if state is StorageState.FULL:
             raise StorageFull("no new recording until storage is freed")
         loop = asyncio.get_running_loop()
-        sink, claim = await asyncio.to_thread(self._begin, warrant)
+        begun = await asyncio.to_thread(self._begin, warrant)
+        sink, claim = begun.sink, begun.claim
         leg = RecorderLeg(
             warrant.recording_id,
             call_id,
@@ -94,6 +103,8 @@ class RecordingService:
             queue_limit=self._queue_limit,
             stall_limit=self._stall_limit,
             monotonic=self._monotonic,
+            first_track=begun.first_track,
+            heard_events=begun.heard_events,
         )
         writer = LogWriter(
             sink,
@@ -140,8 +151,28 @@ class RecordingService:
         """Check a stored recording. RecordingNotFound if there is none."""
         return await asyncio.to_thread(verify, self.store, recording_id, self.public_key)
 
-    def _begin(self, warrant: RecordingWarrant) -> tuple[LogSink, Claim]:
+    async def recover_one(self, recording_id: str) -> SealSummary | None:
+        """Seal one recording that its writer left open; None if there is nothing to be done, or somebody writes it.
+
+        RecorderErrors of the recovery, OSError.
+        """
+        return await asyncio.to_thread(self._recover_one, recording_id)
+
+    def _recover_one(self, recording_id: str) -> SealSummary | None:
+        if not needs_recovery(self.store, recording_id):
+            return None
+        try:
+            return recover_recording(self.store, self.keys, self._signing_key, recording_id, self._clock)
+        except RecordingBusy:
+            return None
+
+    def _begin(self, warrant: RecordingWarrant) -> _Begun:
         recording_id = warrant.recording_id
+        leg = self._legs.get(recording_id)
+        if leg is not None and leg.writing:
+            raise RecordingExists(recording_id)
+        if self._continues and needs_recovery(self.store, recording_id):
+            return self._go_on(warrant)
         claim = self.store.claim(recording_id)
         try:
             if self.store.names(recording_id):
@@ -162,7 +193,32 @@ class RecordingService:
         except BaseException:
             claim.release()
             raise
-        return sink, claim
+        return _Begun(sink, claim)
+
+    def _go_on(self, warrant: RecordingWarrant) -> _Begun:
+        recording_id = warrant.recording_id
+        opening = read_opening(self.store, recording_id, self.public_key)
+        if opening["call_id"] != str(warrant.call_id):
+            raise RecordingExists(recording_id)
+        claim: Claim = _NoClaim()
+        try:
+            claim = self.store.claim(recording_id)
+        except RecordingBusy:
+            log.warning("the recording's old writer lives, but has lost the call", recording_id=recording_id)
+        try:
+            sink, stored = take_over(
+                self.store,
+                self.keys,
+                self._signing_key,
+                recording_id,
+                self._clock,
+                int(self._monotonic() * 1e9),
+                segment_seconds=self._segment_seconds - self._flush_seconds,
+            )
+        except BaseException:
+            claim.release()
+            raise
+        return _Begun(sink, claim, 1 + max(stored.summary.tracks, default=-1), stored.heard_events)
 
     def _recover(self) -> list[SealSummary]:
         sealed: list[SealSummary] = []
@@ -179,6 +235,21 @@ class RecordingService:
                 self.unrecovered[recording_id] = code
                 log.error("recording not recovered", recording_id=recording_id, code=code)
         return sealed
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    sink: LogSink
+    claim: Claim
+    first_track: int = 0
+    heard_events: int = 0
+
+
+class _NoClaim:
+    """The old writer, which stands still, has the claim: what keeps it from writing is the new writer's document."""
+
+    def release(self) -> None:
+        pass
 
 
 def _require_ordinary(call_id: str) -> None:

@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from recorder.blobs import BlobStore
+from recorder.blobs import Appender, BlobStore
 from recorder.documents import MANIFEST, sign_document
+from recorder.errors import WriterReplaced
 from recorder.log import HEADER, NO_TRACK, RecordKind
-from recorder.manifest import MANIFEST_FILE, SealSummary, chain_root, manifest_body, summary_of
+from recorder.manifest import (
+    MANIFEST_FILE,
+    SealSummary,
+    Takeover,
+    chain_root,
+    manifest_body,
+    summary_of,
+    writer_file,
+)
 from recorder.segment import SegmentEntry, SegmentWriter, segment_name
 from recorder.summary import RTP_HEADER, RecordingSummary
 
@@ -28,8 +38,30 @@ _CLOCK_STEP_NS = 500_000_000
 _CHUNK_RECORDS = 8192  # keeps a chunk far below what a segment takes
 
 
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """What a later writer goes on from: what was read of the log, the chain's value, and the changes of writers.
+
+    `shift_ns` is what makes this process's monotonic clock the recording's.
+    """
+
+    summary: RecordingSummary
+    segments: Sequence[SegmentEntry]
+    chain: bytes
+    takeovers: Sequence[Takeover] = ()
+    shift_ns: int = 0
+
+    @property
+    def writer(self) -> int:
+        """The number of the present writer."""
+        return self.takeovers[-1].writer if self.takeovers else 1
+
+
 class LogSink:
-    """One recording's log. Not thread-safe; OSError where the store fails, and then nothing more may be written."""
+    """One recording's log. Not thread-safe; OSError where the store fails, and then nothing more may be written.
+
+    WriterReplaced as soon as another process has taken the recording over.
+    """
 
     def __init__(
         self,
@@ -39,19 +71,23 @@ class LogSink:
         signing_key: Ed25519PrivateKey,
         *,
         segment_seconds: float = SEGMENT_SECONDS,
-        summary: RecordingSummary | None = None,
-        segments: Sequence[SegmentEntry] = (),
+        before: Continued | None = None,
     ) -> None:
-        """A new recording, or with `summary` and `segments` the continuation of a recovered one."""
-        self.summary = summary or RecordingSummary()
+        """A new recording, or the continuation of one."""
+        if before is None:
+            before = Continued(RecordingSummary(), (), chain_root(opening))
+        self.summary = before.summary
+        self._takeovers = before.takeovers
+        self._writer = before.writer
+        self._shift_ns = before.shift_ns
         self._store = store
         self._opening = dict(opening)
         self._recording_id = str(opening["recording_id"])
         self._cipher = AESGCM(data_key)
         self._key = signing_key
         self._segment_ns = int(segment_seconds * 1e9)
-        self._segments = list(segments)
-        self._chain = bytes.fromhex(self._segments[-1].chain) if self._segments else chain_root(opening)
+        self._segments = list(before.segments)
+        self._chain = before.chain
         self._open: SegmentWriter | None = None
         self._first_ns = self._last_ns = 0
         self._records = 0
@@ -68,12 +104,15 @@ class LogSink:
 
         `now_ns` is the monotonic clock now; `offset_ns` what to add to it to get nanoseconds since 1970.
         """
+        self._look_for_successor()
+        now_ns += self._shift_ns
+        offset_ns -= self._shift_ns
         for start in range(0, len(items), _CHUNK_RECORDS):
             self._write_chunk(items[start : start + _CHUNK_RECORDS], offset_ns)
         notes = self._clock_note(offset_ns, now_ns) if items else []
         gaps = self.summary.gap_records(now_ns)
         if gaps or notes:
-            self._write_chunk([*notes, *_gap_items(gaps, now_ns)], offset_ns)
+            self._write_chunk([*notes, *_gap_items(gaps, now_ns - self._shift_ns)], offset_ns)
         if self._open is not None and now_ns - self._open.opened_ns >= self._segment_ns:
             self._close_segment()
 
@@ -81,9 +120,10 @@ class LogSink:
         self, reason: str, sealed_at: datetime, now_ns: int, cut: Mapping[str, Any] | None = None
     ) -> SealSummary:
         """Close the last segment and write the signed manifest."""
+        now_ns += self._shift_ns
         gaps = self.summary.gap_records(now_ns, final=True)
         if gaps:
-            self._write_chunk(_gap_items(gaps, now_ns), self._offset_ns or 0)
+            self._write_chunk(_gap_items(gaps, now_ns - self._shift_ns), self._offset_ns or 0)
         if self._open is not None:
             self._close_segment()
         body = manifest_body(
@@ -94,9 +134,20 @@ class LogSink:
             sealed_at=sealed_at,
             reason=reason,
             cut=cut,
+            takeovers=self._takeovers,
+            head=self._chain,
         )
-        self._store.put(f"{self._recording_id}/{MANIFEST_FILE}", sign_document(MANIFEST, body, self._key))
+        seal = self._store.append(f"{self._recording_id}/{MANIFEST_FILE}", self._writer)
+        seal.write(sign_document(MANIFEST, body, self._key))
+        self._look_for_successor()
+        _commit(seal)
+        for name in self._store.unfinished(self._recording_id):
+            self._store.discard(name)  # what an earlier writer left behind
         return summary_of(body)
+
+    def _look_for_successor(self) -> None:
+        if self._store.exists(f"{self._recording_id}/{writer_file(self._writer + 1)}"):
+            raise WriterReplaced(self._recording_id)
 
     def abandon(self) -> None:
         """Leave everything as it is, for a recovery."""
@@ -126,15 +177,18 @@ class LogSink:
         tracks = self.summary.tracks
         parts: list[bytes] = []
         add = parts.append
-        first_ns = last_ns = int(items[0][3] * 1e9)
+        shift = self._shift_ns
+        first_ns = last_ns = int(items[0][3] * 1e9) + shift
         for kind, index, payload, arrival in items:
-            mono_ns = int(arrival * 1e9)
+            mono_ns = int(arrival * 1e9) + shift
             if kind == 1:  # RecordKind.RTP, spelt out: the enum costs a lookup per packet
                 track = tracks.get(index)
                 if track is not None and len(payload) >= RTP_HEADER:
                     track.media_bytes += len(payload)
                     track.sequence.packet(payload[2] << 8 | payload[3], mono_ns)  # type: ignore[index]
             elif not isinstance(payload, bytes):
+                if shift and "first_ns" in payload:  # a note of what was dropped, by this process's own clock
+                    payload = {**payload, **{key: payload[key] + shift for key in ("first_ns", "last_ns")}}
                 self._note_json(kind, index, payload, mono_ns)
                 payload = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
             if mono_ns > last_ns:
@@ -160,12 +214,12 @@ class LogSink:
         if before is None or abs(offset_ns - before) < _CLOCK_STEP_NS:
             return []
         step = {"note": "clock_step", "milliseconds": (offset_ns - before) // 1_000_000}
-        return [(RecordKind.NOTE, NO_TRACK, step, now_ns / 1e9)]
+        return [(RecordKind.NOTE, NO_TRACK, step, (now_ns - self._shift_ns) / 1e9)]
 
     def _begin_segment(self, first_ns: int, offset_ns: int) -> None:
         number = len(self._segments) + 1
         self._open = SegmentWriter(
-            self._store.append(segment_name(self._recording_id, number)),
+            self._store.append(segment_name(self._recording_id, number), self._writer),
             self._cipher,
             self._recording_id,
             number,
@@ -178,11 +232,22 @@ class LogSink:
 
     def _close_segment(self) -> None:
         assert self._open is not None  # noqa: S101 (for the type checker; callers have looked)
-        entry = self._open.close(self._key, first_ns=self._first_ns, last_ns=self._last_ns, records=self._records)
+        self._look_for_successor()
+        try:
+            entry = self._open.close(self._key, first_ns=self._first_ns, last_ns=self._last_ns, records=self._records)
+        except (FileExistsError, FileNotFoundError) as error:
+            raise WriterReplaced(self._recording_id) from error
         self._segments.append(entry)
         self._chain = bytes.fromhex(entry.chain)
         self.bytes_written += entry.size
         self._open = None
+
+
+def _commit(appender: Appender) -> None:
+    try:
+        appender.commit()
+    except (FileExistsError, FileNotFoundError) as error:
+        raise WriterReplaced("another writer was faster") from error
 
 
 def _gap_items(gaps: Iterable[tuple[int, bytes]], now_ns: int) -> list[Item]:

@@ -30,7 +30,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 _HEADER = struct.Struct("!8sHIQQ8s32sH")
 _FOOTER = struct.Struct("!4s32s64s")
 _INDEX = struct.Struct("!I")
-_SEGMENT_FILE = re.compile(r"([0-9]{6})\.seg(\.open)?")
+_SEGMENT_FILE = re.compile(r"([0-9]{6})\.seg((?:\+[0-9]+)?\.open)?")
+_WRITER_FILE = re.compile(r"writer-([0-9]{4})\.json")
+_HALF_DOCUMENT = re.compile(r"[a-z0-9-]+\.json((?:\+[0-9]+)|(?:\.[0-9]+\.[0-9a-f]{8}))?\.open")
 _DOCUMENTS = {"opening.json", "manifest.json", "key.json", "hold.json", "tombstone.json"}
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
@@ -43,8 +45,8 @@ class VerifyReport:
     Kinds: `altered`, `truncated`, `missing`, `reordered`, `duplicated`, `extra`, `foreign` (a segment of another
     recording), `undecryptable`; `manifest_altered`, `manifest_swapped`, `manifest_older`, `opening_altered`,
     `opening_missing`, `key_altered`, `key_missing`, `hold_altered`, `tombstone_altered`, `wrong_key`, `not_sealed`,
-    `unexpected_file`, `wrong_head`, `not_a_recording`. `state` is what the recording is: sealed, open, deleted, or
-    unknown. `head` is the last value of the chain, `size` in bytes.
+    `unexpected_file`, `wrong_head`, `not_a_recording`, `writer_altered`, `writer_missing`. `state` is what the
+    recording is: sealed, open, deleted, or unknown. `head` is the last value of the chain, `size` in bytes.
     """
 
     valid: bool
@@ -130,7 +132,8 @@ class _Check:
         if expected_head is not None and expected_head != self._head:
             raise _Damage("wrong_head", "the chain does not end where the index says it ends")
         self._documents(manifest, require_key)
-        self._files()
+        self._writers(manifest)
+        self._files(manifest)
         self._segments(manifest, AESGCM(data_key) if data_key is not None else None)
         self.state = "sealed"
 
@@ -170,11 +173,18 @@ class _Check:
                 + json.dumps(opening, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
             ).digest()
             agrees = manifest["opening_sha256"] == chain.hex()
+            links = _links(manifest)
             for number, segment in enumerate(manifest["segments"], start=1):
+                chain = _linked(chain, links.get(number - 1, ()))
                 chain = hashlib.sha256(chain + bytes.fromhex(segment["sha256"])).digest()
                 agrees = agrees and segment["number"] == number and segment["chain"] == chain.hex()
                 self._size += int(segment["bytes"])
             self._count = len(manifest["segments"])
+            chain = _linked(chain, links.get(self._count, ()))
+            writers = [one["writer"] for one in manifest.get("takeovers", [])]
+            afters = [int(one["after"]) for one in manifest.get("takeovers", [])]
+            agrees = agrees and writers == list(range(2, len(writers) + 2)) and afters == sorted(afters)
+            agrees = agrees and all(0 <= after <= self._count for after in afters)
             self._head = str(manifest["head"])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise _Damage("manifest_altered", "the manifest does not say what a manifest says") from error
@@ -200,6 +210,19 @@ class _Check:
             if hold.get("recording_id") != self._recording_id:
                 raise _Damage("hold_altered", "hold.json belongs to another recording")
 
+    def _writers(self, manifest: Mapping[str, Any]) -> None:
+        """The document of every later writer must be the one that the chain went through."""
+        for one in manifest.get("takeovers", []):
+            name = f"writer-{one['writer']:04d}.json"
+            if name not in self._names:
+                raise _Damage("writer_missing", f"{name} is not there")
+            body = self._document(name, "visit-recording-writer", "writer_altered")
+            text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            digest = hashlib.sha256(b"visit-recording-writer\0" + text.encode()).hexdigest()
+            named = (body.get("recording_id"), body.get("call_id"), body.get("writer"))
+            if digest != one["sha256"] or named != (self._recording_id, self._call_id, one["writer"]):
+                raise _Damage("writer_altered", f"{name} is not the one that wrote here")
+
     def _deleted(self, recording_id: str | None, expected_head: str | None) -> None:
         tombstone = self._document("tombstone.json", "visit-recording-tombstone", "tombstone_altered")
         self._recording_id = str(tombstone.get("recording_id", ""))
@@ -220,15 +243,17 @@ class _Check:
 
     # --- segments -------------------------------------------------------------------------------------------------
 
-    def _files(self) -> None:
+    def _files(self, manifest: Mapping[str, Any]) -> None:
+        writers = {f"writer-{one['writer']:04d}.json" for one in manifest.get("takeovers", [])}
         for name in self._names:
             found = _SEGMENT_FILE.fullmatch(name)
-            if (found and found[2]) or not (found or name in _DOCUMENTS):
+            if (found and found[2]) or not (found or name in _DOCUMENTS or name in writers):
                 raise _Damage("unexpected_file", f"{name} does not belong to a sealed recording")
 
     def _segments(self, manifest: Mapping[str, Any], cipher: AESGCM | None) -> None:
         listed = manifest["segments"]
         chain = bytes.fromhex(manifest["opening_sha256"])
+        links = _links(manifest)
         on_disk = {int(name[:6]): name for name in self._names if _SEGMENT_FILE.fullmatch(name)}
         for entry in listed:
             number = entry["number"]
@@ -238,6 +263,7 @@ class _Check:
             digest = hashlib.sha256(memoryview(data)[: -_FOOTER.size]).digest()
             if digest.hex() != entry["sha256"]:
                 raise self._classify(number, data, digest.hex(), listed, on_disk)
+            chain = _linked(chain, links.get(number - 1, ()))
             self._segment(number, data, digest, chain, cipher)
             chain = bytes.fromhex(entry["chain"])
         for number in sorted(on_disk):
@@ -335,6 +361,25 @@ def _decrypts(data: bytes, cipher: AESGCM) -> bool:
     return True
 
 
+def is_half_document(name: str) -> bool:
+    """Whether a file is a document that was being written: no part of a recording, whatever became of it."""
+    return _HALF_DOCUMENT.fullmatch(name) is not None
+
+
+def _links(manifest: Mapping[str, Any]) -> dict[int, list[bytes]]:
+    """What changes of the writer add to the chain, by the number of segments before them."""
+    links: dict[int, list[bytes]] = {}
+    for one in manifest.get("takeovers", []):
+        links.setdefault(int(one["after"]), []).append(bytes.fromhex(one["sha256"]))
+    return links
+
+
+def _linked(chain: bytes, links: Iterable[bytes]) -> bytes:
+    for sha256 in links:
+        chain = hashlib.sha256(chain + sha256).digest()
+    return chain
+
+
 def verify_folder(
     folder: Path,
     public_key_pem: bytes,
@@ -355,7 +400,7 @@ def verify_folder(
         entry.name
         for entry in folder.iterdir()
         # the lock and half-written documents are no part of a recording; half-written segments are looked at
-        if entry.name != ".lock" and not (entry.name.endswith(".json.open"))
+        if entry.name != ".lock" and not is_half_document(entry.name)
     ]
     return verify_files(
         names,

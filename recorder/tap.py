@@ -32,8 +32,12 @@ class RecorderLeg:
     """Implements signaling.media.leg.Leg. Everything but `seal` is called on the event loop's thread and never waits.
 
     `failed(cause)` is called, on the loop, when nothing is recorded any more: `overflow` (the queue is full),
-    `stalled` (the store does not take it), `storage` (it refused), `internal`. After `overflow` and `stalled` the leg
-    may come back: `recovered()` says so. A cause that came before the callback was set is told when it is set.
+    `stalled` (the store does not take it), `storage` (it refused), `internal`, `fenced` (another process records the
+    call). After `overflow` and `stalled` the leg may come back: `recovered()` says so. A cause that came before the
+    callback was set is told when it is set.
+
+    `first_track` and `heard_events` are for the continuation of a recording: the number of its next track, and the
+    sequence of the last event of the call that it has.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class RecorderLeg:
         queue_limit: int = QUEUE_LIMIT,
         stall_limit: float = STALL_LIMIT,
         monotonic: Callable[[], float],
+        first_track: int = 0,
+        heard_events: int = 0,
     ) -> None:
         self.recording_id = recording_id
         self.call_id = call_id
@@ -56,7 +62,8 @@ class RecorderLeg:
         self._monotonic = monotonic
         self._log = log.bind(call_id=str(call_id), recording_id=recording_id)
         self._numbers: dict[str, int | None] = {}  # None: a track that the warrant does not cover
-        self._next_number = 0
+        self._next_number = first_track
+        self._heard_events = heard_events
         self._trouble: str | None = None
         self._closed = False
         self._dropped = 0
@@ -81,6 +88,11 @@ class RecorderLeg:
     def attached(self) -> bool:
         """Whether what comes now is being recorded."""
         return self._trouble is None and not self._closed
+
+    @property
+    def writing(self) -> bool:
+        """Whether its writer is still at work."""
+        return self._writer.running
 
     @property
     def trouble(self) -> str | None:
@@ -142,7 +154,7 @@ class RecorderLeg:
 
     def on_event(self, event: CallEvent) -> None:
         """See Leg. Events are few and are kept even when packets are dropped."""
-        if not self._closed and self._writer.failure is None:
+        if not self._closed and self._writer.failure is None and event.sequence > self._heard_events:
             self._items.append((RecordKind.EVENT, NO_TRACK, event.to_json(), self._monotonic()))
 
     def close(self, reason: str) -> None:
@@ -152,6 +164,14 @@ class RecorderLeg:
             self._numbers = dict.fromkeys(self._numbers)
             self._note_drops()
             self._writer.stop(reason)
+
+    def abandon(self) -> None:
+        """Stop at once; what was written stays for whoever goes on with the recording."""
+        if not self._closed:
+            self._closed = True
+            self._failed = None
+            self._numbers = dict.fromkeys(self._numbers)
+            self._writer.abandon()
 
     async def seal(self, reason: str) -> SealSummary:
         """Close, and wait until the recording is sealed.
@@ -209,7 +229,7 @@ class RecorderLeg:
             pass
 
     def _fail(self, cause: str) -> None:
-        for_good = cause in ("storage", "internal")
+        for_good = cause in ("storage", "internal", "fenced")
         if self._trouble == cause or (self._closed and not for_good):
             return
         self._trouble = cause

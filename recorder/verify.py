@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recorder.blobs import BlobStore
 from recorder.errors import RecordingNotFound
-from recorder.standalone_verify import VerifyReport, verify_files, verify_folder
+from recorder.standalone_verify import VerifyReport, is_half_document, verify_files, verify_folder
 
 __all__ = ["VerifyReport", "verify", "verify_path"]
 
@@ -28,7 +28,7 @@ def verify(
         raise RecordingNotFound(recording_id)
     files = [name.rpartition("/")[2] for name in names]
     return verify_files(
-        [name for name in files if not name.endswith(".json.open")],
+        [name for name in files if not is_half_document(name)],
         lambda name: store.get(f"{recording_id}/{name}"),
         public_key,
         recording_id=recording_id,

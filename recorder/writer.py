@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from recorder.blobs import Claim
-from recorder.errors import SealFailed
+from recorder.errors import SealFailed, WriterReplaced
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import SealSummary
 from recorder.sink import Item, LogSink
@@ -52,9 +52,15 @@ class LogWriter:
         self._flush_seconds = flush_seconds
         self._log = log.bind(recording_id=recording_id)
         self._stop = threading.Event()
+        self._abandoned = False
         self._reason = "ended"
         self._summary: SealSummary | None = None
         self._thread = threading.Thread(target=self._run, name=f"recorder-{recording_id}", daemon=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread.is_alive()
 
     def start(self) -> None:
         """Start the thread."""
@@ -65,6 +71,11 @@ class LogWriter:
         if not self._stop.is_set():
             self._reason = reason
             self._stop.set()
+
+    def abandon(self) -> None:
+        """Let the thread end at once and seal nothing: another process goes on with the recording."""
+        self._abandoned = True
+        self._stop.set()
 
     def join(self, timeout: float) -> SealSummary:
         """Wait for the seal, at most `timeout` seconds. SealFailed if it could not be made, or not in time."""
@@ -79,9 +90,14 @@ class LogWriter:
         try:
             while not self._stop.wait(self._flush_seconds):
                 self.round()
+            if self._abandoned:
+                self._fail("fenced", WriterReplaced("the call is another node's"))
+                return
             self.round()
             self._summary = self._sink.finish(self._reason, self._clock(), self._now_ns())
             self._log.info("recording sealed", segments=self._summary.segments, bytes=self._summary.bytes)
+        except WriterReplaced as error:
+            self._fail("fenced", error)
         except OSError as error:
             self._fail("storage", error)
         except Exception as error:  # whatever it is, the room must hear that nothing is recorded any more

@@ -131,7 +131,8 @@ class Laboratory:
         """Record what `sent` brings, in the time that it states, without threads; seal it unless told otherwise."""
         order = warrant(call_id)
         self.now = START
-        sink, claim = self.service._begin(order)
+        begun = self.service._begin(order)
+        sink, claim = begun.sink, begun.claim
         numbers: dict[str, int] = {}
         items: list[Item] = []
         for one in sorted(sent):

@@ -40,8 +40,8 @@ class SlowStore(FolderStore):
         self.error: OSError | None = None
         self.fullness = 0.1
 
-    def append(self, name: str) -> Appender:
-        return _SlowAppender(self, super().append(name))
+    def append(self, name: str, writer: int = 1) -> Appender:
+        return _SlowAppender(self, super().append(name, writer))
 
     def used(self) -> float:
         return self.fullness
@@ -187,7 +187,8 @@ async def test_a_process_that_was_stopped_as_a_whole_raises_no_alarm(tmp_path: P
     """SIGSTOP for ten seconds: the clock jumps, and the writer goes on as soon as the process does."""
     now = [100.0]
     rig = Rig(tmp_path / "store", stall_limit=1.2)
-    sink, claim = rig.service._begin(warrant(rig.call_id))
+    begun = rig.service._begin(warrant(rig.call_id))
+    sink, claim = begun.sink, begun.claim
     leg = RecorderLeg("rec_x", rig.call_id, (Kind.AUDIO,), asyncio.get_running_loop(), monotonic=lambda: now[0])
     writer = LogWriter(
         sink,
