@@ -161,6 +161,11 @@ class Feedback:
             self._line[direction] = state
             self._peer.room.line_changed(self._peer, direction, state)
 
+    def end(self) -> None:
+        """The session is over: whatever was said of its line holds no more."""
+        for direction in self._line:
+            self._say_line(direction, "good")
+
     def _report(self, now: float) -> None:
         """Report to a publisher: without a REMB, a browser's bitrate sinks to a few hundred kbit/s."""
         peer = self._peer

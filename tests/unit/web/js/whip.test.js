@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../../../../web/static/js/protocol/backoff.js";
 import { VisitError } from "../../../../web/static/js/protocol/errors.js";
+import { layersOf } from "../../../../web/static/js/protocol/layers.js";
 import { MediaPeer } from "../../../../web/static/js/protocol/peer.js";
 import { MediaResource } from "../../../../web/static/js/protocol/resource.js";
 import { WhipClient } from "../../../../web/static/js/protocol/whip.js";
@@ -277,4 +278,47 @@ test("a camera can be taken away and given back without a new offer", async () =
 
 test("a peer must say what it sends", () => {
   assert.throws(() => new MediaPeer({ url: "x", ticket: async () => "" }).prepare({}), TypeError);
+});
+
+const camera = (width, height) => ({ kind: "video", getSettings: () => ({ width, height }) });
+
+test("the picture is sent in as many layers as its size is worth", () => {
+  const rids = (width, height) => layersOf(camera(width, height)).map((one) => one.rid ?? "");
+  assert.deepEqual(rids(1280, 720), ["q", "h", "f"]);
+  assert.deepEqual(rids(720, 1280), ["q", "h", "f"]);
+  assert.deepEqual(rids(640, 480), ["h", "f"]);
+  assert.deepEqual(rids(320, 240), [""]);
+  assert.equal(layersOf(undefined).length, 1);
+  assert.equal(layersOf({ kind: "video" }).length, 1);
+});
+
+test("a browser that refuses layers sends one picture", () => {
+  class Plain extends Connection {
+    addTransceiver(trackOrKind, init) {
+      if ((init?.sendEncodings?.length ?? 0) > 1) throw new TypeError("no layers here");
+      return super.addTransceiver(trackOrKind, init);
+    }
+  }
+  const stream = { getTracks: () => [camera(1280, 720)] };
+  const client = new WhipClient({ url: "", ticket: async () => "", stream, peerConnection: Plain });
+  const connection = new Plain();
+  client.prepare(connection);
+  assert.equal(connection.transceivers.length, 2);
+  assert.equal(connection.transceivers[1].sendEncodings.length, 1);
+  assert.equal(connection.transceivers[1].sendEncodings[0].rid, undefined);
+});
+
+test("a line that carries no picture is left to the voice", async () => {
+  const stream = { getTracks: () => [camera(1280, 720)] };
+  const client = new WhipClient({ url: "", ticket: async () => "", stream, peerConnection: Connection });
+  const connection = new Connection();
+  client.prepare(connection);
+  await client.sendPicture(false); // a sender that cannot be asked for its layers
+  const set = [];
+  const encodings = [{ rid: "h", active: true }, { rid: "f", active: true }];
+  Object.assign(connection.transceivers[1].sender, { getParameters: () => ({ encodings }), setParameters: async (one) => set.push(one) });
+  await client.sendPicture(false);
+  await client.sendPicture(true);
+  assert.equal(set.length, 2);
+  assert.ok(set[1].encodings.every((one) => one.active));
 });

@@ -233,6 +233,8 @@ export class CallSession {
       return;
     }
     this._line[/** @type {"up" | "down"} */ (direction)] = line;
+    // The relay shows the picture to nobody then; not sending it leaves the line to the voice.
+    if (direction === "up") void this._whip?.sendPicture(line !== "voice_only").catch(() => {});
     const worst = this._line.up !== "good" ? `line_up_${this._line.up}` : this._line.down !== "good" ? `line_down_${this._line.down}` : "";
     this._view.setLine(worst === "" ? "" : this._words.say(worst));
   }

@@ -1,5 +1,6 @@
 // A party of a call (RFC 9725): sends its own voice and picture, receives the others, all in one connection.
 
+import { layersOf, oneLayer } from "./layers.js";
 import { MediaPeer } from "./peer.js";
 
 /**
@@ -8,6 +9,9 @@ import { MediaPeer } from "./peer.js";
  * @property {number} [moreSlots] receive-only pairs besides the first (which shares the m-lines of the own tracks)
  * @property {boolean} [talk] one receive-only audio line more, the last of the offer: an officer's voice
  */
+
+/** @type {RTCRtpEncodingParameters} */
+const VOICE = { priority: "high", networkPriority: "high" };
 
 export class WhipClient extends MediaPeer {
   /** @param {import("./peer.js").PeerOptions & WhipOptions} options */
@@ -30,11 +34,8 @@ export class WhipClient extends MediaPeer {
     this._senders.clear();
     for (const kind of /** @type {const} */ (["audio", "video"])) {
       const track = this._stream.getTracks().find((one) => one.kind === kind);
-      const transceiver = connection.addTransceiver(track ?? kind, {
-        direction: "sendrecv",
-        streams: [this._stream],
-        sendEncodings: [kind === "audio" ? { priority: "high", networkPriority: "high" } : { maxBitrate: 1_200_000 }],
-      });
+      const sendEncodings = kind === "audio" ? [VOICE] : layersOf(track);
+      const transceiver = add(connection, track ?? kind, { direction: "sendrecv", streams: [this._stream], sendEncodings });
       prefer(transceiver, kind);
       this._senders.set(kind, transceiver.sender);
     }
@@ -56,6 +57,33 @@ export class WhipClient extends MediaPeer {
     for (const old of this._stream.getTracks()) if (old.kind === kind && old !== track) this._stream.removeTrack(old);
     if (track !== null) this._stream.addTrack(track);
     await this._senders.get(kind)?.replaceTrack(track);
+  }
+
+  /**
+   * Send the picture, or nothing but the voice: what the line carries.
+   * @param {boolean} sends
+   */
+  async sendPicture(sends) {
+    const sender = this._senders.get("video");
+    const parameters = sender?.getParameters?.();
+    if (!sender || !parameters?.encodings?.length) return;
+    for (const encoding of parameters.encodings) encoding.active = sends;
+    await sender.setParameters(parameters);
+  }
+}
+
+/**
+ * @param {RTCPeerConnection} connection
+ * @param {MediaStreamTrack | string} trackOrKind
+ * @param {RTCRtpTransceiverInit} init
+ */
+function add(connection, trackOrKind, init) {
+  try {
+    return connection.addTransceiver(trackOrKind, init);
+  } catch (error) {
+    if ((init.sendEncodings?.length ?? 0) < 2) throw error;
+    // A browser that knows nothing of layers sends one picture.
+    return connection.addTransceiver(trackOrKind, { ...init, sendEncodings: oneLayer() });
   }
 }
 
