@@ -162,6 +162,7 @@ class Peer:
             handshake.cancel()
             await asyncio.gather(handshake, return_exceptions=True)
         await self._dtls.close()
+        self.feedback.end()
 
     async def wait_closed(self) -> None:
         """Wait until a closed session's last task has ended."""
