@@ -313,12 +313,13 @@ static PyTypeObject ViewType = {
     .tp_doc = "One received RTP packet; the attributes of rtp.RtpView.",
 };
 
-/* ---- Tally: what is counted per packet, per room ----------------------------------------------------------------- */
+/* ---- Tally: what is counted per packet, per room or per socket ----------------------------------------------------------------- */
 
 typedef struct {
     PyObject_HEAD
     long long received, received_bytes, forwarded, forwarded_bytes, forwarded_participants, forwarded_officers;
     long long dropped_srtp, dropped_oversize, dropped_send;
+    long long datagrams, media, empty, oversized, unknown_source, receive_failed;
 } Tally;
 
 static PyMemberDef Tally_members[] = {
@@ -331,6 +332,12 @@ static PyMemberDef Tally_members[] = {
     {"dropped_srtp", T_LONGLONG, offsetof(Tally, dropped_srtp)},
     {"dropped_oversize", T_LONGLONG, offsetof(Tally, dropped_oversize)},
     {"dropped_send", T_LONGLONG, offsetof(Tally, dropped_send)},
+    {"datagrams", T_LONGLONG, offsetof(Tally, datagrams)},
+    {"media", T_LONGLONG, offsetof(Tally, media)},
+    {"empty", T_LONGLONG, offsetof(Tally, empty)},
+    {"oversized", T_LONGLONG, offsetof(Tally, oversized)},
+    {"unknown_source", T_LONGLONG, offsetof(Tally, unknown_source)},
+    {"receive_failed", T_LONGLONG, offsetof(Tally, receive_failed)},
     {NULL},
 };
 
@@ -340,7 +347,7 @@ static PyTypeObject TallyType = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = PyType_GenericNew,
     .tp_members = Tally_members,
-    .tp_doc = "Counters of one room, of the packets that went the quick way.",
+    .tp_doc = "Counters that are behind stats.RoomCounters and stats.EndpointCounters; each uses its own.",
 };
 
 /* ---- Outbox: datagrams on their way to one socket ---------------------------------------------------------------- */
@@ -1244,6 +1251,114 @@ static int link_media(Link *self, uint8_t *bytes, int size, double now) {
     return link_packet(self, bytes, size, now);
 }
 
+/* ---- Links: whose address is whose --------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *by_address; /* dict: address_key as bytes -> Link */
+} Links;
+
+static PyTypeObject LinksType;
+
+static PyObject *Links_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Links *self = (Links *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->by_address = PyDict_New();
+        if (self->by_address == NULL) {
+            Py_CLEAR(self);
+        }
+    }
+    return (PyObject *)self;
+}
+
+static int Links_traverse(Links *self, visitproc visit, void *arg) {
+    Py_VISIT(self->by_address);
+    return 0;
+}
+
+static int Links_clear(Links *self) {
+    if (self->by_address != NULL) {
+        PyDict_Clear(self->by_address);
+    }
+    return 0;
+}
+
+static void Links_dealloc(Links *self) {
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(self->by_address);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *key_bytes(const socket_address *address) {
+    address_key key;
+    if (!key_of(address, &key)) {
+        PyErr_SetString(PyExc_ValueError, "not an IP address");
+        return NULL;
+    }
+    return PyBytes_FromStringAndSize((const char *)key.bytes, key.length);
+}
+
+static PyObject *Links_bind(Links *self, PyObject *args) {
+    PyObject *tuple, *link;
+    socket_address address;
+    socklen_t length;
+    if (!PyArg_ParseTuple(args, "OO!:bind", &tuple, &LinkType, &link) || !address_of(tuple, &address, &length)) {
+        return NULL;
+    }
+    PyObject *key = key_bytes(&address);
+    int failed = key == NULL || PyDict_SetItem(self->by_address, key, link) < 0;
+    Py_XDECREF(key);
+    if (failed) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Links_release(Links *self, PyObject *tuple) {
+    socket_address address;
+    socklen_t length;
+    if (!address_of(tuple, &address, &length)) {
+        return NULL;
+    }
+    PyObject *key = key_bytes(&address);
+    if (key == NULL) {
+        return NULL;
+    }
+    int there = PyDict_Contains(self->by_address, key);
+    int failed = there < 0 || (there && PyDict_DelItem(self->by_address, key) < 0);
+    Py_DECREF(key);
+    if (failed) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Links_count(Links *self, void *closure) { return PyLong_FromSsize_t(PyDict_GET_SIZE(self->by_address)); }
+
+static PyMethodDef Links_methods[] = {
+    {"bind", (PyCFunction)Links_bind, METH_VARARGS, "bind(address, link): datagrams from this address are the Link's."},
+    {"release", (PyCFunction)Links_release, METH_O, "Forget an address."},
+    {NULL},
+};
+
+static PyGetSetDef Links_getset[] = {
+    {"count", (getter)Links_count, NULL},
+    {NULL},
+};
+
+static PyTypeObject LinksType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Links",
+    .tp_basicsize = sizeof(Links),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = Links_new,
+    .tp_dealloc = (destructor)Links_dealloc,
+    .tp_traverse = (traverseproc)Links_traverse,
+    .tp_clear = (inquiry)Links_clear,
+    .tp_methods = Links_methods,
+    .tp_getset = Links_getset,
+    .tp_doc = "The sessions by the UDP addresses that are theirs, shared by all sockets.",
+};
+
 /* ---- Ingress: one socket's reader -------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -1251,10 +1366,10 @@ typedef struct {
     int fd;
     char draining;
     Outbox *outbox;
-    PyObject *links;    /* dict: address_key as bytes -> Link */
+    Links *links;
+    Tally *tally;
     PyObject *clock;    /* seconds of a monotonic clock */
-    PyObject *dispatch; /* dispatch(datagram, owner | None, address, now): everything but media of known addresses */
-    long long datagrams, media, empty, oversized, unknown_source, receive_failed;
+    PyObject *dispatch; /* dispatch(datagram, address): everything but media of known addresses */
     socket_address addresses[BATCH];
     struct iovec vectors[BATCH];
     struct mmsghdr messages[BATCH];
@@ -1264,11 +1379,11 @@ typedef struct {
 static PyTypeObject IngressType;
 
 static PyObject *Ingress_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"fd", "outbox", "clock", "dispatch", NULL};
+    static char *names[] = {"fd", "outbox", "links", "tally", "clock", "dispatch", NULL};
     int fd;
-    PyObject *outbox, *clock, *dispatch;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!OO:Ingress", names, &fd, &OutboxType, &outbox, &clock,
-                                     &dispatch)) {
+    PyObject *outbox, *links, *tally, *clock, *dispatch;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i$O!O!O!OO:Ingress", names, &fd, &OutboxType, &outbox, &LinksType,
+                                     &links, &TallyType, &tally, &clock, &dispatch)) {
         return NULL;
     }
     Ingress *self = (Ingress *)type->tp_alloc(type, 0);
@@ -1277,13 +1392,10 @@ static PyObject *Ingress_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     }
     self->fd = fd;
     self->outbox = (Outbox *)Py_NewRef(outbox);
+    self->links = (Links *)Py_NewRef(links);
+    self->tally = (Tally *)Py_NewRef(tally);
     self->clock = Py_NewRef(clock);
     self->dispatch = Py_NewRef(dispatch);
-    self->links = PyDict_New();
-    if (self->links == NULL) {
-        Py_DECREF(self);
-        return NULL;
-    }
     for (unsigned i = 0; i < BATCH; i++) {
         self->vectors[i].iov_base = self->buffers[i];
         self->vectors[i].iov_len = MAX_DATAGRAM;
@@ -1304,8 +1416,6 @@ static int Ingress_traverse(Ingress *self, visitproc visit, void *arg) {
 
 static int Ingress_clear(Ingress *self) {
     self->fd = -1;
-    Py_CLEAR(self->outbox);
-    Py_CLEAR(self->links);
     Py_CLEAR(self->clock);
     Py_CLEAR(self->dispatch);
     return 0;
@@ -1314,99 +1424,59 @@ static int Ingress_clear(Ingress *self) {
 static void Ingress_dealloc(Ingress *self) {
     PyObject_GC_UnTrack(self);
     Ingress_clear(self);
+    Py_CLEAR(self->outbox);
+    Py_CLEAR(self->links);
+    Py_CLEAR(self->tally);
     Py_TYPE(self)->tp_free((PyObject *)self);
-}
-
-static PyObject *key_bytes(const socket_address *address) {
-    address_key key;
-    if (!key_of(address, &key)) {
-        PyErr_SetString(PyExc_ValueError, "not an IP address");
-        return NULL;
-    }
-    return PyBytes_FromStringAndSize((const char *)key.bytes, key.length);
-}
-
-static PyObject *Ingress_bind(Ingress *self, PyObject *args) {
-    PyObject *tuple, *link;
-    socket_address address;
-    socklen_t length;
-    if (!PyArg_ParseTuple(args, "OO!:bind", &tuple, &LinkType, &link) || !address_of(tuple, &address, &length)) {
-        return NULL;
-    }
-    PyObject *key = key_bytes(&address);
-    int failed = key == NULL || PyDict_SetItem(self->links, key, link) < 0;
-    Py_XDECREF(key);
-    if (failed) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
-}
-
-static PyObject *Ingress_release(Ingress *self, PyObject *tuple) {
-    socket_address address;
-    socklen_t length;
-    if (!address_of(tuple, &address, &length)) {
-        return NULL;
-    }
-    PyObject *key = key_bytes(&address);
-    if (key == NULL) {
-        return NULL;
-    }
-    int there = PyDict_Contains(self->links, key);
-    int failed = there < 0 || (there && PyDict_DelItem(self->links, key) < 0);
-    Py_DECREF(key);
-    if (failed) {
-        return NULL;
-    }
-    Py_RETURN_NONE;
 }
 
 /* One datagram. -1: an exception is set. */
 static int ingress_datagram(Ingress *self, unsigned i, double now) {
+    Tally *tally = self->tally;
     unsigned size = self->messages[i].msg_len;
     uint8_t *bytes = self->buffers[i];
-    self->datagrams++;
+    tally->datagrams++;
     if (size == 0) {
-        self->empty++;
+        tally->empty++;
         return 0;
     }
     if (size > MAX_UNPROTECTED || self->messages[i].msg_hdr.msg_flags & MSG_TRUNC) {
-        self->oversized++;
+        tally->oversized++;
         return 0;
     }
     PyObject *key = key_bytes(&self->addresses[i]);
     if (key == NULL) {
         return -1;
     }
-    PyObject *link = PyDict_GetItemWithError(self->links, key); /* borrowed */
+    PyObject *link = PyDict_GetItemWithError(self->links->by_address, key); /* borrowed */
     Py_DECREF(key);
-    if (link == NULL) {
-        if (PyErr_Occurred()) {
-            return -1;
-        }
-        if (bytes[0] >= 4) {
-            self->unknown_source++;
-            return 0;
-        }
+    if (link == NULL && PyErr_Occurred()) {
+        return -1;
     }
-    Py_XINCREF(link);
+    if (link == NULL && bytes[0] > 3) { /* a stranger's, and no check: it costs no more than this */
+        tally->unknown_source++;
+        return 0;
+    }
     int failed;
     if (link != NULL && bytes[0] > 127 && bytes[0] < 192) {
-        self->media++;
+        tally->media++;
+        Py_INCREF(link);
         failed = link_media((Link *)link, bytes, (int)size, now);
-    } else {
-        PyObject *address = tuple_of(&self->addresses[i]);
-        PyObject *owner = link != NULL && ((Link *)link)->owner != NULL ? ((Link *)link)->owner : Py_None;
-        PyObject *result =
-            address == NULL
-                ? NULL
-                : PyObject_CallFunction(self->dispatch, "y#OOd", bytes, (Py_ssize_t)size, owner, address, now);
-        Py_XDECREF(address);
-        Py_XDECREF(result);
-        failed = result == NULL ? -1 : 0;
+        Py_DECREF(link);
+        return failed;
     }
-    Py_XDECREF(link);
-    return failed;
+    PyObject *dispatch = self->dispatch;
+    if (dispatch == NULL) {
+        return 0;
+    }
+    Py_INCREF(dispatch);
+    PyObject *address = tuple_of(&self->addresses[i]);
+    PyObject *result =
+        address == NULL ? NULL : PyObject_CallFunction(dispatch, "y#O", bytes, (Py_ssize_t)size, address);
+    Py_XDECREF(address);
+    Py_DECREF(dispatch);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
 }
 
 /* drain(limit): read what is there, at most about `limit` datagrams; gives how many. An exception that a datagram
@@ -1416,7 +1486,7 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
     if (limit == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    if (self->draining || self->fd < 0) {
+    if (self->draining || self->fd < 0 || self->clock == NULL) {
         return PyLong_FromLong(0);
     }
     self->draining = 1;
@@ -1429,7 +1499,7 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
         int count = recvmmsg(self->fd, self->messages, BATCH, MSG_DONTWAIT, NULL);
         if (count < 0) {
             if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-                self->receive_failed++;
+                self->tally->receive_failed++;
             }
             break;
         }
@@ -1460,27 +1530,12 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
 
 static PyObject *Ingress_close(Ingress *self, PyObject *none) {
     self->fd = -1;
-    if (self->links != NULL) {
-        PyDict_Clear(self->links);
-    }
     Py_RETURN_NONE;
 }
 
 static PyMethodDef Ingress_methods[] = {
-    {"bind", (PyCFunction)Ingress_bind, METH_VARARGS, "Datagrams from an address tuple are this Link's."},
-    {"release", (PyCFunction)Ingress_release, METH_O, "Forget an address."},
     {"drain", (PyCFunction)Ingress_drain, METH_O, "Read what is there, about `limit` datagrams at most."},
     {"close", (PyCFunction)Ingress_close, METH_NOARGS, "Read nothing any more."},
-    {NULL},
-};
-
-static PyMemberDef Ingress_members[] = {
-    {"datagrams", T_LONGLONG, offsetof(Ingress, datagrams)},
-    {"media", T_LONGLONG, offsetof(Ingress, media)},
-    {"empty", T_LONGLONG, offsetof(Ingress, empty)},
-    {"oversized", T_LONGLONG, offsetof(Ingress, oversized)},
-    {"unknown_source", T_LONGLONG, offsetof(Ingress, unknown_source)},
-    {"receive_failed", T_LONGLONG, offsetof(Ingress, receive_failed)},
     {NULL},
 };
 
@@ -1493,7 +1548,6 @@ static PyTypeObject IngressType = {
     .tp_traverse = (traverseproc)Ingress_traverse,
     .tp_clear = (inquiry)Ingress_clear,
     .tp_methods = Ingress_methods,
-    .tp_members = Ingress_members,
     .tp_doc = "Reads one UDP socket in batches and gives each datagram to whom it belongs.",
 };
 
@@ -1550,7 +1604,7 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__native(void) {
     PyObject *made = PyModule_Create(&module);
     PyTypeObject *types[] = {&CipherType, &ViewType, &TallyType, &OutboxType, &OutletType,
-                             &StepType,   &LinkType, &IngressType};
+                             &StepType,   &LinkType, &LinksType,  &IngressType};
     for (unsigned i = 0; made != NULL && i < sizeof types / sizeof *types; i++) {
         if (PyModule_AddType(made, types[i]) < 0) {
             Py_CLEAR(made);

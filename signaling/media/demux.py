@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
+from signaling.media import native
 from signaling.media.ice import Credentials
 from signaling.media.limit import SourceLimit
 from signaling.media.path import Address, Path
@@ -26,6 +27,9 @@ _ERRORS_PER_SECOND = 200.0
 
 class Receiver(Protocol):
     """A session, as the demultiplexer sees it."""
+
+    link: Any
+    """The same for the packet path in C (native.module.Link), where that is in use."""
 
     def generation(self, username: bytes) -> Credentials | None:
         """The ICE credentials that a check with this USERNAME is verified with."""
@@ -63,6 +67,7 @@ class Demultiplexer:
         self.clock = clock
         self.counters = EndpointCounters()
         self.owners: dict[Address, Receiver] = {}
+        self.links = native.module.Links() if native.module is not None else None  # `owners` for the way in C
         self._paths: dict[Address, Path] = {}
         self._by_ufrag: dict[bytes, Receiver] = {}
         self._seen: dict[bytes, SeenChecks] = {}
@@ -84,13 +89,18 @@ class Demultiplexer:
         """Datagrams from `address` are `receiver`'s from now on."""
         self.owners[address] = receiver
         self._paths[address] = path
+        if self.links is not None and path.protocol == "udp" and receiver.link is not None:
+            self.links.bind(address, receiver.link)
         path.claimed(address)
 
     def release_address(self, address: Address, receiver: Receiver) -> None:
         """Forget an address, if it is this receiver's."""
         if self.owners.get(address) is receiver:
             del self.owners[address]
-            self._paths.pop(address).released(address)
+            path = self._paths.pop(address)
+            if self.links is not None and path.protocol == "udp":
+                self.links.release(address)
+            path.released(address)
 
     def path_closed(self, address: Address) -> None:
         """The connection from `address` has ended."""

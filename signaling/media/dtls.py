@@ -16,6 +16,7 @@ import structlog
 from aiortc import rtcdtlstransport
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 
+from signaling.media import native
 from signaling.media.srtp import protector, unprotector
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,8 @@ class Srtp:
     protect_rtcp: Callable[[bytes], bytes]
     unprotect: Callable[[bytes], bytes]
     unprotect_rtcp: Callable[[bytes], bytes]
+    outgoing: Any = None  # the same for the packet path in C (native.cipher), or None
+    incoming: Any = None
 
 
 class Certificate:
@@ -142,6 +145,8 @@ class Dtls:
             protect_rtcp=transmit.protect_rtcp,
             unprotect=unprotector(receive),
             unprotect_rtcp=receive.unprotect_rtcp,
+            outgoing=native.cipher(transmit),
+            incoming=native.cipher(receive),
         )
 
     def _state_changed(self) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from types import ModuleType
+from typing import Any, Literal
 
+from signaling.media import native
 from signaling.media.demux import LARGEST, Demultiplexer
 from signaling.media.path import Address
 
@@ -42,6 +45,8 @@ class UdpEndpoint:
         self._buffer = buffer
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ingress: Any = None
+        self.outbox: Any = None
 
     def open(self, host: str, port: int) -> None:
         """Bind and start reading on the running loop. Raises OSError."""
@@ -59,13 +64,33 @@ class UdpEndpoint:
         self._socket = bound
         self.send_datagram: Callable[[bytes, Address], object] = bound.sendto
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(bound, self._readable)
+        self._loop.add_reader(bound, self._readable if native.module is None else self._open_native(native.module))
+
+    def _open_native(self, module: ModuleType) -> Callable[[], None]:
+        """Read and send by the packet path in C; gives what drains the socket."""
+        descriptor = self.fileno_for_native()
+        self.outbox = module.Outbox(descriptor)
+        self._ingress = module.Ingress(
+            descriptor,
+            outbox=self.outbox,
+            links=self._demux.links,
+            tally=self._demux.counters.tally,
+            clock=self._demux.clock,
+            dispatch=self._dispatch,
+        )
+        return partial(self._ingress.drain, _DRAIN)
+
+    def _dispatch(self, datagram: bytes, address: Address) -> None:
+        self._demux.received(self, datagram, address)
 
     def close(self) -> None:
         """Stop reading and close the socket; nothing happens if it is not open."""
         if self._socket is None or self._loop is None:
             return
         self._loop.remove_reader(self._socket)
+        if self._ingress is not None:
+            self._ingress.close()
+            self.outbox.close()
         self._socket.close()
         self._socket = None
 

@@ -27,7 +27,8 @@ _CATCH_UP_INTERVAL = 0.004  # seconds
 _RESTART_INTERVAL = 0.5  # seconds
 _CATCH_UP_FRAME = 0.001  # seconds of media time between two frames that are decoded only to catch up
 _TRUSTED = 1.0  # seconds that a timestamp by the publisher's clock may differ from one by arrival
-_CHEAP = 250_000  # bytes that a switch of layers may take out of the cache at once
+_CHEAP = 150_000  # bytes that a participant's switch of layers may take out of the cache at once
+_CHEAP_HIDDEN = 1 << 20  # and an officer's, who can ask for nothing else
 
 _index = attrgetter("index")
 
@@ -37,6 +38,11 @@ class Outlet(Protocol):
 
     def send_rtp(self, packet: bytes) -> bytes | None:
         """Protect and send; the protected packet, or None if it could not be sent (counted there)."""
+        ...
+
+    @property
+    def native(self) -> object | None:
+        """The shorter way for the step in C (native.py), if there is one."""
         ...
 
     def transmit(self, datagram: bytes) -> None:
@@ -122,8 +128,6 @@ class Forwarder:
         self.participant_id: str | None = None
         self.wanted_height: int | None = None  # device pixels at the receiver; 0: not shown, None: never said
         self.suspended = False
-        self.sent = 0
-        self.sent_bytes = 0
         self.retransmitted = 0
         self.skipped = 0
         self.report = SlotReport()
@@ -139,6 +143,14 @@ class Forwarder:
         self._outlet = outlet
         self._send_rtp = outlet.send_rtp
         self._sent_packets = SentPackets() if resends and rtx is None else None
+        self.rewriter.connect(
+            outlet=outlet.native,
+            send=outlet.send_rtp,
+            unstable=self._unstable,
+            cut=self._cut_off,
+            keep=self._sent_packets.add if self._sent_packets is not None else None,
+            hidden=hidden,
+        )
         self._segments = Segments()
         self._enabled = False
         self._live = False
@@ -154,6 +166,16 @@ class Forwarder:
         self._restarted = float("-inf")
         self._report_key = 0
         self._report_sent = 0.0
+
+    @property
+    def sent(self) -> int:
+        """The packets sent."""
+        return self.rewriter.packets
+
+    @property
+    def sent_bytes(self) -> int:
+        """Their length in bytes, before they were protected."""
+        return self.rewriter.octets
 
     # What the slot shows
 
@@ -181,7 +203,8 @@ class Forwarder:
             return
         self._wait_for(None)
         cache = layer.cache
-        if not self._live or (cache is not None and cache.packets and cache.size <= _CHEAP):
+        cheap = _CHEAP_HIDDEN if self.hidden else _CHEAP
+        if not self._live or (cache is not None and cache.packets and cache.size <= cheap):
             self._go_over(layer)
             self._start()
             return
@@ -206,9 +229,9 @@ class Forwarder:
 
     def _start(self) -> None:
         """Start a video at once if that can be: from the cache, or else by asking for a keyframe."""
-        if self._enabled and not self.suspended and self._needs_keyframe and self.layer is not None:
-            if not self._start_from_cache():
-                self._outlet.starved(self)
+        may_start = self._enabled and not self.suspended and self._needs_keyframe and self.layer is not None
+        if may_start and not self._start_from_cache():
+            self._outlet.starved(self)
 
     def pause(self) -> None:
         """Send nothing until the next packet from which a receiver can start."""
@@ -276,24 +299,7 @@ class Forwarder:
 
     def forward(self, view: RtpView) -> int:
         """Pass one packet on; the bytes sent, 0 for none."""
-        rewriter = self.rewriter
-        index = view.index
-        if index < rewriter.stable_from:
-            return self._unstable(view)
-        packet = rewriter.packet(view)
-        wire = self._send_rtp(packet)
-        if wire is None:
-            self._cut_off()
-            return 0
-        if self._sent_packets is not None:
-            self._sent_packets.add(index + rewriter.index_offset & 0xFFFF, wire)
-        if index > rewriter.newest_index:
-            rewriter.newest_index = index
-            rewriter.newest = view
-        size = len(packet)
-        self.sent += 1
-        self.sent_bytes += size
-        return size
+        return self.rewriter.forward(view)
 
     def _unstable(self, view: RtpView) -> int:
         """A packet that offsets alone do not place: there is no stable state, or it is older than that."""
@@ -327,23 +333,7 @@ class Forwarder:
     def _send_at(self, view: RtpView, timestamp: int | None) -> int:
         """Send a packet outside the stable state, at `timestamp` or (None) by the present offset."""
         rewriter = self.rewriter
-        offset = rewriter.timestamp_offset
-        if timestamp is not None:
-            rewriter.timestamp_offset = timestamp - view.timestamp
-        packet = rewriter.packet(view)
-        wire = self._send_rtp(packet)
-        if wire is None or view.index < rewriter.newest_index:
-            rewriter.timestamp_offset = offset
-        if wire is None:
-            self._cut_off()
-            return 0
-        if self._sent_packets is not None:
-            self._sent_packets.add(view.index + rewriter.index_offset & 0xFFFF, wire)
-        rewriter.sent(view)
-        size = len(packet)
-        self.sent += 1
-        self.sent_bytes += size
-        return size
+        return rewriter.put(view, rewriter.timestamp_offset if timestamp is None else timestamp - view.timestamp)
 
     def _cut_off(self) -> None:
         """A packet could not be sent.
@@ -355,7 +345,7 @@ class Forwarder:
             self._outlet.starved(self)
 
     def _settle(self) -> None:
-        """The numbers' present relation to the source's is over: remember it, for retransmissions and the next start."""
+        """The present relation to the source's numbers is over: remember it, for retransmissions and the next start."""
         rewriter, layer = self.rewriter, self.layer
         packets = layer.packets if layer is not None else None
         if self._live and layer is not None:
@@ -429,7 +419,6 @@ class Forwarder:
             size = self._send_at(view, self._squeeze(view.timestamp))
             if not size:
                 return
-            layer.track.count_forwarded(self, size)
         if self._caught_up < cache.packets[-1].index:
             self._schedule_catch_up(_CATCH_UP_INTERVAL)
             return

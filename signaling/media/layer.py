@@ -10,7 +10,8 @@ from signaling.media.nack import NackTracker
 from signaling.media.reception import Reception
 from signaling.media.retransmission import KEPT, PacketCache, unwrap
 from signaling.media.rtp import MalformedPacket, RtpView, abs_send_time, parse
-from signaling.media.vp8 import keyframe_size, starts_keyframe
+from signaling.media.step import Step, forward_all
+from signaling.media.vp8 import keyframe_size
 
 if TYPE_CHECKING:
     from signaling.media.track import Track
@@ -50,6 +51,7 @@ class Layer:
         self.since = self.last_arrival = float("-inf")
         self._nack = NackTracker() if nack else None
         self._slots: tuple[Forwarder, ...] = ()
+        self._steps: tuple[Step, ...] = ()
         self._waiting: tuple[Forwarder, ...] = ()
         self._octets = 0
         self._measured = float("-inf")
@@ -73,11 +75,14 @@ class Layer:
 
     def add_slot(self, slot: Forwarder) -> None:
         """Pass packets on to a session's slot."""
+        slot.rewriter.count_in(self.track.counters.tally)
         self._slots = (*self._slots, slot)
+        self._steps = tuple(other.rewriter for other in self._slots)
 
     def remove_slot(self, slot: Forwarder) -> None:
         """Pass nothing more on to a slot."""
         self._slots = tuple(other for other in self._slots if other is not slot)
+        self._steps = tuple(other.rewriter for other in self._slots)
 
     def add_waiting(self, slot: Forwarder) -> None:
         """Tell a slot of the next keyframe."""
@@ -95,18 +100,24 @@ class Layer:
 
     def receive(self, packet: bytes, arrival: float) -> None:
         """One authenticated RTP packet of the publisher. Never raises."""
-        track = self.track
-        counters = track.counters
         try:
             view = parse(packet, self.track.extensions, arrival)
         except MalformedPacket:
-            counters.dropped_malformed += 1
+            self.track.counters.dropped_malformed += 1
             return
+        self.receive_view(view)
+
+    def receive_view(self, view: RtpView) -> None:
+        """The same, once it is read."""
+        track = self.track
+        counters = track.counters
+        arrival = view.arrival
         if view.payload_type != track.info.payload_type:
             counters.dropped_unknown_track += 1
             return
+        size = view.size
         counters.received += 1
-        counters.received_bytes += len(packet)
+        counters.received_bytes += size
         self.last_arrival = arrival
         reception = self.reception
         highest = reception.highest
@@ -115,8 +126,8 @@ class Layer:
             counters.duplicates += 1
             return
         if self.is_video:
-            self._octets += len(packet)
-            view.keyframe = starts_keyframe(view.payload)
+            self._octets += size
+            view.keyframe = view.starts_keyframe()
             if view.keyframe:
                 self._keyframe_came(view)
             if track.uplink is not None:
@@ -148,7 +159,7 @@ class Layer:
         counters.received += 1
         counters.received_bytes += len(original)
         counters.repaired += 1
-        view.keyframe = self.is_video and starts_keyframe(view.payload)
+        view.keyframe = self.is_video and view.starts_keyframe()
         if view.keyframe:
             self._keyframe_came(view)
         self._pass_on(view)
@@ -176,17 +187,7 @@ class Layer:
                     slot.keyframe(self, view)
         elif view.level >= 0:
             track.voice.level(view.level, arrival)
-        packets = octets = officers = 0
-        for slot in self._slots:
-            size = slot.forward(view)
-            if size:
-                packets += 1
-                octets += size
-                officers += slot.hidden
-        counters.forwarded += packets
-        counters.forwarded_bytes += octets
-        counters.forwarded_officers += officers
-        counters.forwarded_participants += packets - officers
+        forward_all(self._steps, view)
         if track.outputs:
             track.give(self, view)
 
@@ -251,7 +252,7 @@ class Layer:
         for slot in self._waiting:
             slot.give_up_waiting()
         self.requests.cancel()
-        self._slots = self._waiting = ()
+        self._slots = self._waiting = self._steps = ()
 
     def tick(self, now: float) -> None:
         """What time brings: repeated requests, missing packets, fresh keyframes."""

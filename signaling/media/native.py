@@ -8,13 +8,11 @@ in Python beside it, with the same behaviour.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from types import ModuleType
-
-import structlog
+from typing import Any
 
 from signaling.media import srtp
-
-log = structlog.get_logger(__name__)
 
 SWITCH = "VISIT_NATIVE"
 
@@ -23,14 +21,14 @@ def _load() -> tuple[ModuleType | None, str]:
     if os.environ.get(SWITCH, "1").strip().lower() in ("0", "no", "off", "false"):
         return None, "switched_off"
     try:
-        from signaling.media import _native
+        found = import_module("signaling.media._native")
     except ImportError:
         return None, "not_built"
     addresses = srtp.function_addresses()
     if addresses is None:
         return None, "unknown_libsrtp"
-    _native.configure(*addresses, srtp.Error)
-    return _native, ""
+    found.configure(*addresses, srtp.Error)
+    return found, ""
 
 
 module, why_not = _load()
@@ -39,3 +37,8 @@ module, why_not = _load()
 def describe() -> str:
     """For people and for /readyz: `native`, or `python (…)` with the reason."""
     return "native" if module is not None else f"python ({why_not})"
+
+
+def cipher(session: Any) -> Any | None:
+    """One direction of SRTP for the packet path in C, by `session` (a pylibsrtp.Session); None without it."""
+    return None if module is None else module.Cipher(*srtp.session_handle(session))

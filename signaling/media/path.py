@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Address = tuple[str, int] | tuple[str, int, int] | tuple[str, int, int, int]
 """Who is at the other end of a path: (host, port) over UDP, with flow information and scope over UDP and IPv6, and
@@ -37,4 +37,9 @@ class Path(Protocol):
 
     def fileno_for_native(self) -> int | None:
         """The descriptor of a socket to which sendmmsg may write; None where `send_datagram` is the only way."""
+        ...
+
+    @property
+    def outbox(self) -> Any:
+        """The queue by which the packet path in C sends (native.py); None where there is none."""
         ...

@@ -10,6 +10,7 @@ from typing import Protocol
 import pylibsrtp
 import structlog
 
+from signaling.media import native
 from signaling.media.demux import Demultiplexer
 from signaling.media.dtls import Certificate, Dtls, DtlsFailed, Srtp
 from signaling.media.feedback import Feedback
@@ -47,11 +48,11 @@ class PeerOwner(Protocol):
         """The first packet of an SSRC has come; gives the track that it belongs to from now on."""
         ...
 
-    def downlinks(self, peer: Peer) -> list[int]:
     def line_changed(self, peer: Peer, direction: Direction, state: LineState) -> None:
         """The line to or from the session's client carries a picture no more, or again."""
         ...
 
+    def downlinks(self, peer: Peer) -> list[int]:
         """The bitrates (bit/s) that those who are sent this publisher's video say they can take, if they do."""
         ...
 
@@ -91,6 +92,8 @@ class Peer:
         self._clock = clock
         self._started = clock()
         self.ice = IceLite(credentials, self._started)
+        self.native = native.module.Outlet() if native.module is not None else None
+        self.link = native.module.Link(self, self.counters.tally) if native.module is not None else None
         self.sources = Sources(self, publications)
         self._receivers = self.sources.receivers
         self._early: list[tuple[bytes, float]] = []
@@ -128,6 +131,9 @@ class Peer:
         self._unprotect = srtp.unprotect
         self.profile = srtp.profile
         self.connected = True
+        if self.native is not None and self.link is not None:
+            self.native.open(srtp.outgoing)
+            self.link.open(srtp.incoming)
         log.info("peer connected", session_id=self.session_id, profile=srtp.profile)
         for slot in self.slots:
             slot.open()
@@ -145,6 +151,9 @@ class Peer:
             return
         self.closed = True
         self.connected = False
+        if self.native is not None and self.link is not None:
+            self.native.close()
+            self.link.close()
         log.info("peer lost", session_id=self.session_id, why=why.value)
         for slot in self.slots:
             slot.attach(None)
@@ -153,6 +162,7 @@ class Peer:
             self._demux.unregister(self.ice.previous.local_ufrag)
         for address in self.ice.addresses:
             self._demux.release_address(address, self)
+        self.feedback.end()
         self.room.peer_lost(self, why)
         handshake = self._task if self._task is not asyncio.current_task() else None
         self._task = asyncio.get_running_loop().create_task(self._close_dtls(handshake), name=f"end {self.session_id}")
@@ -162,7 +172,6 @@ class Peer:
             handshake.cancel()
             await asyncio.gather(handshake, return_exceptions=True)
         await self._dtls.close()
-        self.feedback.end()
 
     async def wait_closed(self) -> None:
         """Wait until a closed session's last task has ended."""
@@ -208,12 +217,16 @@ class Peer:
         if path is not self._path:
             log.info("path", session_id=self.session_id, transport=path.protocol)
         self._path, self._send_datagram, self._address = path, path.send_datagram, address
+        if self.native is not None:
+            self.native.to(path.outbox, address)
 
     def on_path_closed(self, address: Address) -> None:
         """See `demux.Receiver`."""
         self.ice.lost(address)
         if self._address == address:
             self._path = self._send_datagram = self._address = None
+            if self.native is not None:
+                self.native.to(None, None)
 
     def on_dtls(self, datagram: bytes, now: float) -> None:
         """See `demux.Receiver`."""
@@ -235,6 +248,10 @@ class Peer:
         except (pylibsrtp.Error, ValueError):
             self.counters.dropped_srtp += 1
             return
+        self.on_packet(packet, now)
+
+    def on_packet(self, packet: bytes, now: float) -> None:
+        """One authenticated RTP packet: one that the packet path in C has no source for, or any without it."""
         self.ice.last_seen = now
         receive = self._receivers.get(int.from_bytes(packet[8:12], "big"))
         if receive is None:
@@ -255,7 +272,13 @@ class Peer:
 
     def owns_alive(self, address: Address, now: float) -> bool:
         """See `demux.Receiver`."""
+        self._heed_link()
         return not self.closed and address in self.ice.addresses and self.ice.is_alive(now)
+
+    def _heed_link(self) -> None:
+        """Packets that went the way in C are signs of life, too."""
+        if self.link is not None and self.link.last_seen > self.ice.last_seen:
+            self.ice.last_seen = self.link.last_seen
 
     # What goes out
 
@@ -317,6 +340,7 @@ class Peer:
             if now - self._started > CONNECT_TIMEOUT:
                 self.close(PeerLost.NEVER_CONNECTED)
             return
+        self._heed_link()
         if not self.ice.is_alive(now):
             self.close(PeerLost.CONSENT_EXPIRED)
             return

@@ -6,15 +6,14 @@ decisions they are constant, and a packet is rewritten by them alone.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from signaling.media.leg import Kind
-from signaling.media.rtp import EXTENSION, HEADER, NO_LEVEL, ONE_BYTE_PROFILE, VERSION, ExtensionIds, RtpView
+from signaling.media.rtp import EXTENSION, HEADER, ONE_BYTE_PROFILE, VERSION, ExtensionIds, RtpView
+from signaling.media.step import NEVER, Step, Template
 from signaling.media.vp8 import NO_NUMBERS, PICTURE_IDS, TL0_INDICES, PictureNumbers, picture_numbers, shift_numbers
 
-NEVER = 1 << 62  # an index that no packet has
 _EXTENDED = VERSION | EXTENSION
 _32_BITS = 0xFFFFFFFF
 _PADDING = 16  # packets of padding in a row
@@ -30,7 +29,7 @@ class Offsets:
     tl0: int = 0
 
 
-class Rewriter:
+class Rewriter(Step):
     """One outgoing stream's numbers.
 
     Constant for a slot's life: `ssrc`, `payload_type`, the header extensions. Set by `start` and constant until the
@@ -46,29 +45,7 @@ class Rewriter:
     each only if it was negotiated.
     """
 
-    __slots__ = (
-        "_block",
-        "_block_level",
-        "_header",
-        "_header_level",
-        "_is_video",
-        "_tail",
-        "_tails_by_level",
-        "first_index",
-        "index_offset",
-        "last_arrival",
-        "last_numbers",
-        "last_timestamp",
-        "newest",
-        "newest_index",
-        "next_position",
-        "payload_type",
-        "picture_offset",
-        "ssrc",
-        "stable_from",
-        "timestamp_offset",
-        "tl0_offset",
-    )
+    __slots__ = ("_block", "_is_video", "last_arrival", "last_numbers", "last_timestamp", "next_position")
 
     def __init__(
         self,
@@ -82,73 +59,18 @@ class Rewriter:
         first_timestamp: int,
     ) -> None:
         """The two first numbers should be random (RFC 3550 section 5.1)."""
+        super().__init__()
         self.ssrc = ssrc
         self.payload_type = payload_type
-        self.first_index = 0
-        self.index_offset = self.timestamp_offset = self.picture_offset = self.tl0_offset = 0
-        self.stable_from = NEVER
-        self.newest: RtpView | None = None
-        self.newest_index = -1
         # Where the stream stands, as of the last `settle`.
         self.next_position = first_sequence
         self.last_timestamp = first_timestamp
         self.last_arrival = float("-inf")
         self.last_numbers = NO_NUMBERS
         self._is_video = kind is Kind.VIDEO
-        self._prepare_header(kind, mid, extensions)
-
-    def _prepare_header(self, kind: Kind, mid: str, extensions: ExtensionIds) -> None:
-        """Make the header's struct and its constant parts once: what differs per packet is seven numbers."""
-        block = bytes([extensions.abs_send_time << 4 | 2]) if extensions.abs_send_time else b""
-        time = 3 if extensions.abs_send_time else 0
-        tail = b""
-        if extensions.mid:
-            name = mid.encode()
-            tail = bytes([extensions.mid << 4 | len(name) - 1]) + name
-        self._header, self._block, self._tail = _layout(block, time, tail)
-        self._header_level, self._block_level = self._header, self._block
-        self._tails_by_level: list[bytes] = []
-        if kind is Kind.AUDIO and extensions.audio_level:
-            head = extensions.audio_level << 4
-            layouts = [_layout(block, time, bytes([head, level]) + tail) for level in range(256)]
-            self._header_level, self._block_level, _ = layouts[0]
-            self._tails_by_level = [tail for _, _, tail in layouts]
-
-    # The stable step
-
-    def packet(self, view: RtpView) -> bytes:
-        """The packet as it goes out, before it is protected."""
-        sequence = view.index + self.index_offset & 0xFFFF
-        timestamp = view.timestamp + self.timestamp_offset & _32_BITS
-        second = view.marker | self.payload_type
-        if view.level != NO_LEVEL and self._tails_by_level:
-            tail = self._tails_by_level[view.level]
-            head = self._header_level.pack(
-                _EXTENDED | view.padding,
-                second,
-                sequence,
-                timestamp,
-                self.ssrc,
-                self._block_level,
-                view.departure,
-                tail,
-            )
-        elif self._block:
-            head = self._header.pack(
-                _EXTENDED | view.padding,
-                second,
-                sequence,
-                timestamp,
-                self.ssrc,
-                self._block,
-                view.departure,
-                self._tail,
-            )
-        else:
-            head = HEADER.pack(VERSION | view.padding, second, sequence, timestamp, self.ssrc)
-        if self.picture_offset or self.tl0_offset:
-            return head + shift_numbers(view.payload, self.picture_offset, self.tl0_offset)
-        return head + view.payload
+        self._block = _template(extensions, mid, level=False)
+        with_level = kind is Kind.AUDIO and extensions.audio_level
+        self.shape(self._block, _template(extensions, mid, level=True) if with_level else None)
 
     def once(self, view: RtpView, offsets: Offsets) -> bytes:
         """The packet as it would have gone out by other offsets than the present ones."""
@@ -175,10 +97,11 @@ class Rewriter:
         timestamp = view.timestamp + offsets.timestamp & _32_BITS
         second = view.marker | payload_type
         original = (view.index + offsets.index & 0xFFFF).to_bytes(2, "big")
-        if not self._block:
-            return HEADER.pack(VERSION, second, sequence, timestamp, ssrc) + original + payload
-        head = self._header.pack(_EXTENDED, second, sequence, timestamp, ssrc, self._block, departure, self._tail)
-        return head + original + payload
+        block, time_at, _ = self._block
+        if time_at >= 0:
+            block = block[:time_at] + departure + block[time_at + 3 :]
+        head = HEADER.pack(_EXTENDED if block else VERSION, second, sequence, timestamp, ssrc)
+        return head + block + original + payload
 
     # What decisions need
 
@@ -239,12 +162,6 @@ class Rewriter:
             self.picture_offset = (last.picture + 1 - new.picture) % PICTURE_IDS if last.width and new.width else 0
             self.tl0_offset = (last.tl0 + 1 - new.tl0) % TL0_INDICES if last.tl0 >= 0 and new.tl0 >= 0 else 0
 
-    def sent(self, view: RtpView) -> None:
-        """Remember that `view` was sent; the stable step does the same by itself."""
-        if view.index > self.newest_index:
-            self.newest_index = view.index
-            self.newest = view
-
 
 def _shifted(numbers: PictureNumbers, picture_offset: int, tl0_offset: int) -> PictureNumbers:
     picture = numbers.picture + picture_offset & ((1 << numbers.width) - 1)
@@ -252,12 +169,19 @@ def _shifted(numbers: PictureNumbers, picture_offset: int, tl0_offset: int) -> P
     return PictureNumbers(picture, numbers.width, tl0)
 
 
-def _layout(block: bytes, time_length: int, tail: bytes) -> tuple[struct.Struct, bytes, bytes]:
-    """A header's struct, its extensions up to abs-send-time's value, and what follows that (RFC 8285 section 4.2)."""
-    length = len(block) + time_length + len(tail)
-    if not length:
-        return HEADER, b"", b""
-    words = (length + 3) // 4
-    block = struct.pack("!HH", ONE_BYTE_PROFILE, words) + block
-    tail += bytes(words * 4 - length)
-    return struct.Struct(f"!BBHLL{len(block)}s{time_length}s{len(tail)}s"), block, tail
+def _template(extensions: ExtensionIds, mid: str, *, level: bool) -> Template:
+    """The header extension block of every packet (RFC 8285 section 4.2), and where its values stand."""
+    block, time_at, level_at = b"", -1, -1
+    if extensions.abs_send_time:
+        block, time_at = bytes([extensions.abs_send_time << 4 | 2]) + bytes(3), 5
+    if level:
+        level_at = 4 + len(block) + 1
+        block += bytes([extensions.audio_level << 4]) + bytes(1)
+    if extensions.mid:
+        name = mid.encode()
+        block += bytes([extensions.mid << 4 | len(name) - 1]) + name
+    if not block:
+        return b"", -1, -1
+    words = (len(block) + 3) // 4
+    profile = ONE_BYTE_PROFILE.to_bytes(2, "big") + words.to_bytes(2, "big")
+    return profile + block + bytes(words * 4 - len(block)), time_at, level_at

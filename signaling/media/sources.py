@@ -34,6 +34,7 @@ class Sources:
             if publication.rtx_payload_type is not None:
                 self._by_rtx[publication.rtx_payload_type] = publication
         self._found = 0
+        self._link = peer.link  # where the packet path in C finds who takes what (native.py)
 
     def find(self, packet: bytes, now: float) -> Receive | None:
         """Who takes this packet, the first of its SSRC; None if nobody does, or the session has had too many."""
@@ -52,6 +53,9 @@ class Sources:
         if receive is not None:
             self._found += 1
             self.receivers[ssrc] = receive
+            if layer is not None and receive == layer.receive and self._link is not None:
+                ids = layer.track.extensions
+                self._link.add(ssrc, layer.receive_view, audio_level=ids.audio_level, abs_send_time=ids.abs_send_time)
         return receive
 
     def _layer(self, publication: Publication, packet: bytes, ssrc: int, now: float) -> Layer | None:
@@ -83,6 +87,8 @@ class Sources:
         for ssrc, receive in list(self.receivers.items()):
             if getattr(receive, "__self__", None) is layer:
                 del self.receivers[ssrc]
+                if self._link is not None:
+                    self._link.remove(ssrc)
 
     def _repaired(self, publication: Publication, packet: bytes, ssrc: int) -> Layer | None:
         """The layer that an RTX stream repairs: by ssrc-group (RFC 5576), repaired-rid (RFC 8852), or the only one."""

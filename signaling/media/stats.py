@@ -19,7 +19,6 @@ class _Counters:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
-
     @property
     def tally(self) -> Any:
         """What the packet path counts in: this, or (see `_backed`) a Tally in C behind it."""
@@ -126,11 +125,11 @@ def _backed(counters: type[Any]) -> Any:
     """The same counters, but those that C counts stand in a Tally of its."""
     tally = native.module.Tally  # type: ignore[union-attr]
 
-    def __init__(self: Any, **values: int) -> None:
+    def begin(self: Any, **values: int) -> None:
         self._tally = tally()
         counters.__init__(self, **values)
 
-    body: dict[str, Any] = {"__init__": __init__, "tally": property(lambda self: self._tally)}
+    body: dict[str, Any] = {"__slots__": ("_tally",), "__init__": begin, "tally": property(lambda self: self._tally)}
     body |= {field.name: _counted(field.name) for field in fields(counters) if hasattr(tally, field.name)}
     return type(counters.__name__, (counters,), {**body, "__doc__": counters.__doc__, "__module__": __name__})
 

@@ -125,11 +125,25 @@ class PlainStep:
         if view.level != NO_LEVEL and self._tails_by_level:
             tail = self._tails_by_level[view.level]
             head = self._head_level.pack(
-                _EXTENDED | view.padding, second, sequence, timestamp, self.ssrc, self._prefix_level, view.departure, tail
+                _EXTENDED | view.padding,
+                second,
+                sequence,
+                timestamp,
+                self.ssrc,
+                self._prefix_level,
+                view.departure,
+                tail,
             )
         elif self._head is not HEADER:
             head = self._head.pack(
-                _EXTENDED | view.padding, second, sequence, timestamp, self.ssrc, self._prefix, view.departure, self._tail
+                _EXTENDED | view.padding,
+                second,
+                sequence,
+                timestamp,
+                self.ssrc,
+                self._prefix,
+                view.departure,
+                self._tail,
             )
         else:
             head = HEADER.pack(VERSION | view.padding, second, sequence, timestamp, self.ssrc)

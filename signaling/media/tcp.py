@@ -183,6 +183,7 @@ class TcpConnection:
     """
 
     protocol: Literal["tcp"] = "tcp"
+    outbox = None  # see `path.Path`
 
     def __init__(
         self,

@@ -176,16 +176,6 @@ class Track:
         """One authenticated RTP packet of a track without simulcast. Never raises."""
         self.layers[0].receive(packet, arrival)
 
-    def count_forwarded(self, slot: Forwarder, size: int) -> None:
-        """A slot has sent one packet of this track, of `size` bytes, outside `receive`."""
-        counters = self.counters
-        counters.forwarded += 1
-        counters.forwarded_bytes += size
-        if slot.hidden:
-            counters.forwarded_officers += 1
-        else:
-            counters.forwarded_participants += 1
-
     def give(self, layer: Layer, view: RtpView) -> None:
         """Hand a packet to the legs that are no sessions: as it came, or as part of one stream out of all layers."""
         packet = view.packet

@@ -71,6 +71,8 @@ def stun(data: bytes) -> None:
 class _Session:
     """A receiver that remembers; it is where a check has proved it to be."""
 
+    link = None
+
     def __init__(self, demux: Demultiplexer) -> None:
         self._demux = demux
         self.proved: set[Any] = set()

@@ -314,7 +314,9 @@ def cipher(kind: int) -> Any:
 
 
 def packet_of(number: int, size: int = 20) -> bytes:
-    return b"\x80\x64" + number.to_bytes(2, "big") + bytes(4) + b"\x00\x00\x00\x07" + number.to_bytes(4, "big").ljust(size)
+    return (
+        b"\x80\x64" + number.to_bytes(2, "big") + bytes(4) + b"\x00\x00\x00\x07" + number.to_bytes(4, "big").ljust(size)
+    )
 
 
 class Receiver:
@@ -451,7 +453,9 @@ def test_what_a_cut_leads_to_may_send_and_close(sender: socket.socket) -> None:
         other.forward(9)
         bad.outlet.close()
 
-    bad.step.connect(outlet=bad.outlet, send=bad.ends.send, unstable=bad.ends.unstable, cut=cut, keep=None, hidden=False)
+    bad.step.connect(
+        outlet=bad.outlet, send=bad.ends.send, unstable=bad.ends.unstable, cut=cut, keep=None, hidden=False
+    )
     outbox.hold()
     bad.forward(1)
     outbox.release()
