@@ -91,9 +91,10 @@ class Rewriter(Step):
 
         `offsets` are those that the packet went out by, `departure` the present abs-send-time. Padding is left out.
         """
-        payload = shift_numbers(view.payload, offsets.picture, offsets.tl0)
+        payload = view.payload
         if view.padding:
             payload = payload[: len(payload) - payload[-1]]
+        payload = shift_numbers(payload, offsets.picture, offsets.tl0)
         timestamp = view.timestamp + offsets.timestamp & _32_BITS
         second = view.marker | payload_type
         original = (view.index + offsets.index & 0xFFFF).to_bytes(2, "big")
