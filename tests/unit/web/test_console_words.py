@@ -7,6 +7,7 @@ import re
 import pytest
 
 from signaling.calls import EventType, Phase
+from signaling.media.leg import Side
 from tests.fixtures.requirements import REPOSITORY
 
 ELEMENTS = REPOSITORY / "web" / "static" / "js" / "elements"
@@ -24,11 +25,13 @@ MADE_UP = {
         *(f"phase_{phase}" for phase in PHASES),
         *(f"{what}_{kind}" for what in ("mute", "unmute", "muted") for kind in ("audio", "video")),
         *(f"{device}_{state}" for device in ("microphone", "camera") for state in ("on", "off", "missing", "unknown")),
-        *(f"side_{side}" for side in ("family", "prisoner", "guest")),
+        *(f"side_{side.value}" for side in Side),
         *("connecting", "interrupted", "minutes_one", "minutes_other", "error_general"),
+        *(f"speaking_{to}" for to in ("all", "prisoner", "family")),
+        *(f"error_{code}" for code in ("microphone", "sound", "wall_full", "room_full", "expired", "voice_taken")),
     ],
     "recording": [
-        *(f"side_{side}" for side in ("family", "prisoner", "guest")),
+        *(f"side_{side.value}" for side in Side),
         *(f"gap_{kind}_{form}" for kind in ("audio", "video") for form in ("one", "other")),
         *("play", "frame_back", "frame_forward", "back_ten", "forward_ten", "next_talk", "error_general"),
     ],

@@ -34,6 +34,7 @@ class PersonOut(Body):
     present: bool
     connected: bool
     muted: tuple[Kind, ...] = ()
+    held: bool = False
     microphone: str | None = None
     camera: str | None = None
     quality: Health | None = None

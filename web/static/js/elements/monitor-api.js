@@ -49,6 +49,7 @@ import { csrfToken } from "./words.js";
  * @typedef {object} WatchGrant
  * @property {string} warrant
  * @property {string} whep
+ * @property {string} wall where to offer for several calls of one media node
  * @property {string} channel
  * @property {string} expires_at
  * @property {RTCIceServer[]} ice_servers
@@ -86,6 +87,16 @@ export class MonitorApi {
    */
   watch(callId, ground) {
     return this._api.post(`/api/calls/${callId}/watch`, ground);
+  }
+
+  /**
+   * A warrant to be heard in a call, to be used at once.
+   * @param {string} callId
+   * @param {"all" | "prisoner" | "family" | "guest"} to
+   * @returns {Promise<{warrant: string, expires_at: string}>}
+   */
+  talk(callId, to) {
+    return this._api.post(`/api/calls/${callId}/talk`, { to });
   }
 
   /**

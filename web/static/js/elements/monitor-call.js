@@ -6,11 +6,13 @@ import { CallActions } from "./monitor-actions.js";
 import { MonitorApi } from "./monitor-api.js";
 import { EventList } from "./monitor-events.js";
 import { Keys } from "./monitor-keys.js";
+import { MonitorLines } from "./monitor-lines.js";
+import { OfficerTalk } from "./monitor-speech.js";
 import { MonitorTile } from "./monitor-tile.js";
-import { MonitorWatch } from "./monitor-watch.js";
 import { wordsOf } from "./words.js";
 
 const EVERY = 2_000;
+const PEOPLE = 5; // in one call
 const OVER = new Set(["ended", "terminated", "no_show", "failed"]);
 /** @type {Record<string, import("./monitor-actions.js").Act>} */
 const KEYS = { p: "hold", m: "mute", t: "terminate", b: "bookmark", n: "note", s: "say" };
@@ -21,7 +23,8 @@ class MonitorCall extends HTMLElement {
     this._api = new MonitorApi();
     /** @type {MonitorTile | null} */
     this._tile = null;
-    /** @type {MonitorWatch | null} */
+    this._lines = new MonitorLines(this._api, PEOPLE);
+    /** @type {import("./monitor-watch.js").MonitorWatch | null} */
     this._watch = null;
     this._skew = 0;
     this._asked = 0;
@@ -40,6 +43,12 @@ class MonitorCall extends HTMLElement {
     }
     this._messages();
     this._keys = new Keys((key) => this._key(key), this.querySelector("input[data-keys]"));
+    this._talk = new OfficerTalk(this._bar, {
+      api: this._api, lines: this._lines, words: this._words,
+      tell: (text, kind) => this._tell(text, kind),
+      call: () => (this._watch !== null && this._tile !== null ? this._tile.call : null),
+    });
+    this._lines.on("error", (error) => this._tell(failureWords(this._say, error), "bad"));
     this._timer = setInterval(() => this._tile?.tick(Date.now() + this._skew), 1_000);
     this._leaving = () => void this._watch?.stop();
     window.addEventListener("pagehide", this._leaving);
@@ -50,6 +59,7 @@ class MonitorCall extends HTMLElement {
     clearInterval(this._timer);
     clearTimeout(this._next);
     this._keys?.stop();
+    this._talk?.close();
     window.removeEventListener("pagehide", this._leaving ?? (() => {}));
     void this._watch?.stop();
   }
@@ -71,7 +81,7 @@ class MonitorCall extends HTMLElement {
       this.dataset["loaded"] = "yes";
       this.classList.remove("stale");
       if (OVER.has(call.phase)) {
-        await this._watch?.stop({ gone: true });
+        await this._watch?.stop();
         return;
       }
     } catch (error) {
@@ -96,6 +106,7 @@ class MonitorCall extends HTMLElement {
       const label = button.querySelector("[data-label]");
       if (button.getAttribute("data-act") === "hold" && label) setText(label, this._say.say(call.phase === "held" ? "resume" : "hold"));
     }
+    this._talk?.update();
     this._showHealth(call.participants);
   }
 
@@ -165,15 +176,18 @@ class MonitorCall extends HTMLElement {
     if (this._watch) return this._watch.stop();
     const ground = await this._actions?.ground(tile.call);
     if (!ground || this._watch) return;
-    const watch = new MonitorWatch(this._api, tile.call.call_id, ground);
+    const watch = this._lines.watch(tile.call.call_id, ground);
     this._watch = watch;
+    this._showLine();
     watch.on("status", (status) => {
       if (status === "over" || status === "failed") this._watch = null;
       tile.setWatching(status === "over" || status === "failed" ? "off" : status);
+      this._talk?.update();
     });
     watch.on("remotes", (remotes) => tile.setRemotes(remotes));
     watch.on("talking", ({ participant_id, level }) => tile.setTalking(participant_id, level));
     watch.on("event", () => void this._load());
+    watch.on("speech", (speech) => this._talk?.heard(speech));
     watch.on("error", (error) => this._tell(failureWords(this._say, error), "bad"));
     try {
       await watch.start();
@@ -186,7 +200,15 @@ class MonitorCall extends HTMLElement {
   }
 
   _sound() {
-    if (this._tile && this._tile.watching !== "off") this._tile.setSound(!this._tile.sound);
+    if (!this._tile || this._tile.watching === "off") return;
+    this._tile.setSound(!this._tile.sound);
+    this._showLine();
+  }
+
+  /** One call, large. */
+  _showLine() {
+    const id = this._tile?.call.call_id ?? "";
+    this._lines.show([id], id, this._tile?.sound ?? false);
   }
 
   /**

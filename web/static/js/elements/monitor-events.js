@@ -61,7 +61,8 @@ export class EventList {
     if (type === "bookmark") return String(data["note"] ?? "");
     if (type === "said") return String(data["text"] ?? "");
     if (type === "notice") return this._words.count("minutes", Number(data["minutes"] ?? 0));
-    if (["joined", "left", "connected", "disconnected", "replaced", "muted"].includes(type)) return String(data["name"] ?? data["side"] ?? "");
+    if (type === "talk_started") return /** @type {string[]} */ (data["sides"] ?? []).map((side) => this._words.say(`side_${side}`)).join(", ");
+    if (["joined", "left", "connected", "disconnected", "replaced", "muted", "participant_held", "participant_resumed", "participant_removed"].includes(type)) return String(data["name"] ?? data["side"] ?? "");
     return String(data["reason"] ?? data["words"] ?? "") || (this._words.has(`cause_${cause}`) ? this._words.say(`cause_${cause}`) : "");
   }
 }

@@ -107,7 +107,6 @@ export class MonitorTile {
     this.sound = on;
     this._sound.setAttribute("aria-pressed", String(on));
     setText(this._sound, this.words.say(on ? "sound_on" : "sound_off"));
-    for (const { video } of this._shown.values()) video.muted = !on;
   }
 
   /** @param {import("./call-view.js").Remote[]} remotes */
@@ -124,8 +123,9 @@ export class MonitorTile {
       setText(shown.caption, remote.name);
       shown.figure.classList.toggle("no-picture", !remote.picture);
       if (shown.video.srcObject !== remote.stream) shown.video.srcObject = remote.stream;
-      // Muted video always may play; with sound on, the officer has just touched the page.
-      void shown.video.play().catch(() => this.setSound(false));
+      void shown.video.play().catch(() => {
+        // A picture that was replaced while it began to play: the newer one plays by itself.
+      });
     }
     for (const person of this.call.participants) this._setMuted(person);
     this._setCover();
@@ -146,7 +146,7 @@ export class MonitorTile {
   /** @param {string} id */
   _addPicture(id) {
     const video = make("video", { autoplay: true, playsinline: true });
-    video.muted = !this.sound;
+    video.muted = true; // the voice of the chosen call is played by the connection (monitor-line.js)
     const caption = make("span");
     const level = make("span", { class: "level" });
     const meter = make("span", { class: "meter", role: "img", "aria-label": this.words.say("level") }, [level]);

@@ -1,16 +1,20 @@
 // <monitor-wall words query>: up to sixteen live calls, and one bar of controls for the one that is chosen.
 // A watch begins when the officer asks for it and states a ground; sound is off until it is chosen, for one call at a time.
+// All pictures come in one connection per media node (monitor-lines.js).
 
 import { setText } from "./dom.js";
 import { failureWords } from "./failures.js";
 import { CallActions } from "./monitor-actions.js";
 import { MonitorApi } from "./monitor-api.js";
 import { Keys } from "./monitor-keys.js";
+import { MonitorLines } from "./monitor-lines.js";
+import { OfficerTalk } from "./monitor-speech.js";
 import { MonitorTile } from "./monitor-tile.js";
-import { MonitorWatch } from "./monitor-watch.js";
 import { wordsOf } from "./words.js";
 
 const EVERY = 2_000;
+const EVERY_WATCHED = 10_000; // where every call says by itself what happens to it
+const MOST = 16; // calls
 /** @type {Record<string, import("./monitor-actions.js").Act>} */
 const KEYS = { p: "hold", m: "mute", t: "terminate", b: "bookmark", n: "note", s: "say" };
 
@@ -20,12 +24,15 @@ class MonitorWall extends HTMLElement {
     this._api = new MonitorApi();
     /** @type {Map<string, MonitorTile>} */
     this._tiles = new Map();
-    /** @type {Map<string, MonitorWatch>} */
+    this._lines = new MonitorLines(this._api, 2 * MOST);
+    /** @type {Map<string, import("./monitor-watch.js").MonitorWatch>} */
     this._watches = new Map();
     /** @type {string | null} */
     this._chosen = null;
     this._skew = 0;
     this._asked = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this._soon = undefined;
   }
 
   connectedCallback() {
@@ -40,6 +47,15 @@ class MonitorWall extends HTMLElement {
       button.addEventListener("click", () => void this._act(button.getAttribute("data-act") ?? ""));
     }
     this._keys = new Keys((key) => this._key(key), this.querySelector("input[data-keys]"));
+    this._talk = new OfficerTalk(this._bar, {
+      api: this._api, lines: this._lines, words: this._words,
+      tell: (text, kind) => this._tell(text, kind),
+      call: () => {
+        const tile = this._tiles.get(this._chosen ?? "");
+        return tile !== undefined && this._watches.has(tile.call.call_id) ? tile.call : null;
+      },
+    });
+    this._lines.on("error", (error) => this._tell(failureWords(this._say, error), "bad"));
     this._timer = setInterval(() => this._tick(), 1_000);
     this._leaving = () => this._stopAll();
     window.addEventListener("pagehide", this._leaving);
@@ -49,7 +65,9 @@ class MonitorWall extends HTMLElement {
   disconnectedCallback() {
     clearInterval(this._timer);
     clearTimeout(this._next);
+    clearTimeout(this._soon);
     this._keys?.stop();
+    this._talk?.close();
     window.removeEventListener("pagehide", this._leaving ?? (() => {}));
     this._stopAll();
   }
@@ -77,7 +95,23 @@ class MonitorWall extends HTMLElement {
       if (!this._lost) this._tell(failureWords(this._say, error), "bad");
       this._lost = true;
     }
-    if (this.isConnected) this._next = setTimeout(() => void this._load(), EVERY);
+    if (this.isConnected) this._next = setTimeout(() => void this._load(), this._allWatched ? EVERY_WATCHED : EVERY);
+  }
+
+  /** Whether there is nothing on the wall that would not say by itself what happens to it; but new calls come, too. */
+  get _allWatched() {
+    const tiles = [...this._tiles.values()];
+    return tiles.length > 0 && tiles.every((tile) => tile.watching === "watching");
+  }
+
+  /** A watched call has said that something happened to it: ask for the rest. Several words at once are one question. */
+  _loadSoon() {
+    this._asked += 1; // an answer that is on its way is older than this
+    clearTimeout(this._next);
+    this._soon ??= setTimeout(() => {
+      this._soon = undefined;
+      if (this.isConnected) void this._load();
+    }, 100);
   }
 
   get _say() {
@@ -102,6 +136,7 @@ class MonitorWall extends HTMLElement {
       this._tiles.get(call.call_id)?.setNumber(index < 9 ? index + 1 : 0);
     });
     this._order(calls);
+    this._showLines();
     if (this._empty) this._empty.hidden = calls.length > 0;
     if (this._chosen !== null && !ids.has(this._chosen)) this._choose(null);
     if (this._chosen === null && calls[0]) this._choose(calls[0].call_id);
@@ -142,6 +177,7 @@ class MonitorWall extends HTMLElement {
 
   /** @param {string | null} id */
   _choose(id) {
+    if (id !== this._chosen) this._talk?.stop();
     this._chosen = id;
     for (const [other, tile] of this._tiles) tile.setChosen(other === id);
     this._setBar();
@@ -159,6 +195,7 @@ class MonitorWall extends HTMLElement {
       button.toggleAttribute("disabled", impossible);
       if (act === "hold") setText(/** @type {Element} */ (button.querySelector("[data-label]")), this._say.say(tile?.call.phase === "held" ? "resume" : "hold"));
     }
+    this._talk?.update();
     const open = bar.querySelector("a[data-open]");
     if (open instanceof HTMLAnchorElement) {
       open.hidden = tile === undefined;
@@ -203,11 +240,14 @@ class MonitorWall extends HTMLElement {
     }
     const ground = await this._actions?.ground(tile.call);
     if (!ground || !this._tiles.has(id) || this._watches.has(id)) return;
-    const watch = new MonitorWatch(this._api, id, ground);
+    const watch = this._lines.watch(id, ground);
     this._watches.set(id, watch);
     watch.on("status", (status) => this._watchStatus(id, tile, status));
     watch.on("remotes", (remotes) => tile.setRemotes(remotes));
     watch.on("talking", ({ participant_id, level }) => tile.setTalking(participant_id, level));
+    watch.on("state", (state) => this._stated(tile, state));
+    watch.on("event", () => this._loadSoon());
+    watch.on("speech", (speech) => this._talk?.heard(speech));
     watch.on("error", (error) => this._tell(failureWords(this._say, error), "bad"));
     try {
       await watch.start();
@@ -217,6 +257,17 @@ class MonitorWall extends HTMLElement {
       this._tell(failureWords(this._say, error), "bad");
     }
     void this._load();
+  }
+
+  /**
+   * The server says the call's phase at once; the rest of what is known of it comes with the next answer.
+   * @param {MonitorTile} tile
+   * @param {any} state
+   */
+  _stated(tile, state) {
+    if (tile.call.phase !== state.state) tile.update({ ...tile.call, phase: state.state }, Date.now() + this._skew);
+    this._setBar();
+    this._loadSoon();
   }
 
   /**
@@ -231,6 +282,15 @@ class MonitorWall extends HTMLElement {
     } else {
       tile.setWatching(status);
     }
+    this._showLines();
+    this._setBar();
+  }
+
+  /** Tell the connections in which order the tiles stand and which call is heard. */
+  _showLines() {
+    const order = [...(this._list?.children ?? [])].map((element) => element.getAttribute("data-call") ?? "");
+    const heard = [...this._tiles.values()].find((tile) => tile.sound)?.call.call_id ?? null;
+    this._lines.show(order, heard, heard !== null);
   }
 
   /** One voice at a time: two calls at once cannot be understood. @param {string} id */
@@ -240,6 +300,7 @@ class MonitorWall extends HTMLElement {
     const on = !chosen.sound;
     for (const tile of this._tiles.values()) if (tile.sound) tile.setSound(false);
     chosen.setSound(on);
+    this._showLines();
   }
 
   _tick() {
@@ -247,6 +308,7 @@ class MonitorWall extends HTMLElement {
   }
 
   _stopAll() {
+    this._talk?.stop();
     for (const watch of this._watches.values()) void watch.stop();
     this._watches.clear();
   }

@@ -1,9 +1,8 @@
-// One officer's watch of one call: a warrant, a receive-only connection, the control channel. No DOM.
+// One officer's watch of one call: its warrant, renewed in time, and who of the call is to be seen. No DOM, no connection:
+// that is the line's (monitor-line.js), which several watches share.
 
-import { Channel, channelUrl } from "../protocol/channel.js";
 import { Emitter } from "../protocol/emitter.js";
 import { VisitError } from "../protocol/errors.js";
-import { WhepClient } from "../protocol/whep.js";
 import { Roster } from "./roster.js";
 
 /** A warrant with less life left than this is asked for anew before it is shown again. */
@@ -13,11 +12,20 @@ const RENEW_BEFORE = 5 * 60_000;
 const RENEW_AGAIN = 20_000;
 
 /**
+ * @typedef {import("./roster.js").Slot & {call_id: string | null}} WallSlot
+ *
+ * @typedef {object} Line what a watch needs of the connection it is on
+ * @property {(watch: MonitorWatch) => void} join
+ * @property {(watch: MonitorWatch) => void} leave
+ * @property {(watch: MonitorWatch, warrant: string) => void} renew
+ *
  * @typedef {object} WatchEvents
  * @property {"connecting" | "watching" | "interrupted" | "over" | "failed"} status
- * @property {import("./call-view.js").Remote[]} remotes who is to be seen and heard
+ * @property {import("./call-tile.js").Remote[]} remotes who is to be seen
  * @property {{participant_id: string, level: number}} talking -dBov: 0 loudest, 127 silence (RFC 6464)
+ * @property {any} state the call's phase has changed
  * @property {any} event an event of the call
+ * @property {any} speech who hears the officer's own voice
  * @property {VisitError} error
  */
 
@@ -27,99 +35,131 @@ export class MonitorWatch extends Emitter {
    * @param {import("./monitor-api.js").MonitorApi} api
    * @param {string} callId
    * @param {import("./monitor-api.js").Ground} ground
+   * @param {(grant: import("./monitor-api.js").WatchGrant) => Line} lineFor the connection to the node that a grant names
    */
-  constructor(api, callId, ground) {
+  constructor(api, callId, ground, lineFor) {
     super();
     this._api = api;
-    this._callId = callId;
+    this.callId = callId;
     this._ground = ground;
+    this._lineFor = lineFor;
     /** @type {Promise<import("./monitor-api.js").WatchGrant> | null} */
     this._grant = null;
     this._roster = new Roster();
-    /** @type {WhepClient | null} */
-    this.whep = null;
-    /** @type {Channel | null} */
-    this._channel = null;
+    /** @type {Line | null} */
+    this._line = null;
     this._over = false;
+    this._told = "";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this._renewal = undefined;
   }
 
   /**
-   * Ask for the warrant and connect.
-   * @throws {VisitError} when the server gives no warrant, or does not answer the offer
+   * Ask for the warrant and join the connection.
+   * @throws {VisitError} when the server gives no warrant
    */
   async start() {
-    this.emit("status", "connecting");
-    const grant = await this._getGrant();
-    const ticket = async () => (await this._getGrant()).warrant;
-    this._listen(new Channel({ url: channelUrl(grant.channel, location.href), ticket, callId: this._callId }));
-    const whep = new WhepClient({ url: grant.whep, ticket, iceServers: grant.ice_servers });
-    this.whep = whep;
-    whep.on("track", ({ mid, track }) => this._show(() => this._roster.addTrack(mid, track)));
-    whep.on("state", (state) => {
-      if (state === "connected") this.emit("status", "watching");
-      if (state === "interrupted") this.emit("status", "interrupted");
-      if (state === "failed") this._fail(new VisitError("media"));
-    });
-    try {
-      await whep.start();
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+    this._say("connecting");
+    const grant = await this.grant();
+    if (!this._over) this._join(grant);
   }
 
   /**
    * End the watch on both sides.
-   * @param {{gone?: boolean}} [how] `gone`: the call is over and its sessions with it, so there is nothing to tell the server
+   * @param {{failed?: VisitError}} [how] why, if it was not to end
    */
-  async stop({ gone = false } = {}) {
+  async stop({ failed } = {}) {
     if (this._over) return;
     this._over = true;
     clearTimeout(this._renewal);
-    this._channel?.close();
     this.emit("remotes", []);
-    this.emit("status", "over");
-    await this.whep?.close({ gone });
+    if (failed) this.emit("error", failed);
+    this._say(failed ? "failed" : "over");
+    this._line?.leave(this);
+    this._line = null;
   }
 
-  /** @param {Channel} channel */
-  _listen(channel) {
-    this._channel = channel;
-    channel.on("welcome", (message) =>
+  get over() {
+    return this._over;
+  }
+
+  /** The call has moved to another media node, or this one has lost it: ask anew where it is. */
+  async follow() {
+    if (this._over) return;
+    this._say("interrupted");
+    try {
+      const grant = await this._newGrant();
+      if (!this._over) this._join(grant);
+    } catch (error) {
+      const failed = error instanceof VisitError ? error : new VisitError("media", "", { cause: error });
+      if (!failed.passing) await this.stop({ failed });
+    }
+  }
+
+  /** @param {import("./monitor-api.js").WatchGrant} grant */
+  _join(grant) {
+    const line = this._lineFor(grant);
+    if (this._line !== null && this._line !== line) this._line.leave(this);
+    this._line = line;
+    line.join(this);
+  }
+
+  // What the line hears
+
+  /** @param {"connecting" | "watching" | "interrupted"} status */
+  setStatus(status) {
+    if (!this._over) this._say(status);
+  }
+
+  /** @param {import("../protocol/channel.js").Message} message one of the call's own (docs/channel.md) */
+  take(message) {
+    if (this._over) return;
+    if (message.type === "welcome") {
       this._show(() => {
         this._roster.setPeople(message.participants);
-        this._roster.setSlots(message.slots);
-      }),
-    );
-    channel.on("slots", (message) => this._show(() => this._roster.setSlots(message.slots)));
-    channel.on("participants", (message) => this._show(() => this._roster.setPeople(message.participants)));
-    channel.on("talking", (message) => this.emit("talking", { participant_id: message.participant_id, level: message.level }));
-    channel.on("event", (message) => this.emit("event", message.event));
-    channel.on("ended", () => void this.stop({ gone: true }));
-    channel.on("status", (status) => {
-      if (status === "failed") this._fail(new VisitError("channel"));
-    });
-    void channel.run();
+        this._roster.setAllMuted(message.muted ?? []);
+      });
+      this.emit("state", message.state);
+    } else if (message.type === "participants") this._show(() => this._roster.setPeople(message.participants));
+    else if (message.type === "talking") this.emit("talking", { participant_id: message.participant_id, level: message.level });
+    else if (message.type === "state") this.emit("state", message);
+    else if (message.type === "event") this.emit("event", message.event);
+    else if (message.type === "ended") void this.stop();
   }
 
-  /** @param {VisitError} error */
-  _fail(error) {
-    if (this._over) return;
-    this.emit("error", error);
-    this.emit("status", "failed");
-    void this.stop();
+  /**
+   * @param {WallSlot[]} slots the call's own
+   * @param {Map<string, MediaStreamTrack>} tracks by m-line
+   */
+  place(slots, tracks) {
+    // A tile is a picture; whose voice is heard is the line's business, so that choosing it does not touch the picture.
+    const pictures = slots.filter((slot) => slot.kind === "video");
+    this._show(() => {
+      for (const slot of pictures) {
+        const track = tracks.get(slot.mid);
+        if (track) this._roster.addTrack(slot.mid, track);
+      }
+      this._roster.setSlots(pictures);
+    });
   }
 
   /** @param {() => void} change */
   _show(change) {
     change();
-    this.emit("remotes", this._roster.remotes(""));
+    if (!this._over) this.emit("remotes", this._roster.remotes(""));
   }
 
-  /** @returns {Promise<import("./monitor-api.js").WatchGrant>} */
-  async _getGrant() {
+  /** @param {WatchEvents["status"]} status */
+  _say(status) {
+    if (this._told === status) return;
+    this._told = status;
+    this.emit("status", status);
+  }
+
+  // The warrant
+
+  /** @returns {Promise<import("./monitor-api.js").WatchGrant>} one with life left */
+  async grant() {
     const kept = this._grant === null ? null : await this._grant.catch(() => null);
     if (kept !== null && Date.parse(kept.expires_at) - Date.now() > FRESH) return kept;
     return this._newGrant();
@@ -127,7 +167,7 @@ export class MonitorWatch extends Emitter {
 
   /** @returns {Promise<import("./monitor-api.js").WatchGrant>} */
   async _newGrant() {
-    this._grant = this._api.watch(this._callId, this._ground);
+    this._grant = this._api.watch(this.callId, this._ground);
     const grant = await this._grant;
     this._renewIn(Date.parse(grant.expires_at) - Date.now() - RENEW_BEFORE);
     return grant;
@@ -139,12 +179,12 @@ export class MonitorWatch extends Emitter {
     if (!this._over) this._renewal = setTimeout(() => void this._renew(), Math.max(RENEW_AGAIN, wait));
   }
 
-  /** A new warrant, said on the channel: the server then lets the connection go on under it. */
+  /** A new warrant, shown on the channel: the server then lets the watch go on under it. */
   async _renew() {
     const kept = this._grant;
     try {
-      await this._newGrant();
-      this._channel?.again();
+      const grant = await this._newGrant();
+      this._line?.renew(this, grant.warrant);
     } catch (error) {
       this._grant = kept;
       // What the server refuses (a call that is over, an officer who may no longer) ends when the warrant does.

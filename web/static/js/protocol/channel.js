@@ -22,6 +22,7 @@ import { addressOf } from "./resource.js";
  * @property {import("./resource.js").Place} url ws: or wss: address
  * @property {() => Promise<string>} ticket asked before every hello
  * @property {string} [callId] officers only: which of the warrant's calls
+ * @property {() => Promise<string>} [session] walls only: the media session that the channel is for, asked before every hello
  * @property {typeof WebSocket} [webSocket]
  * @property {number} [pingEvery] milliseconds; an answer that has not come by the next ping is a dead connection
  * @property {Backoff} [backoff]
@@ -33,11 +34,12 @@ const LAST = new Set(["ended", "replaced", "removed"]);
 /** @extends {Emitter<ChannelEvents & Record<string, any>>} */
 export class Channel extends Emitter {
   /** @param {ChannelOptions} options */
-  constructor({ url, ticket, callId, webSocket = globalThis.WebSocket, pingEvery = 10_000, backoff = new Backoff() }) {
+  constructor({ url, ticket, callId, session, webSocket = globalThis.WebSocket, pingEvery = 10_000, backoff = new Backoff() }) {
     super();
     this._url = url;
     this._ticket = ticket;
     this._callId = callId;
+    this._session = session;
     this._WebSocket = webSocket;
     this._pingEvery = pingEvery;
     this._backoff = backoff;
@@ -92,7 +94,10 @@ export class Channel extends Emitter {
     let ticket;
     /** @type {string} */
     let url;
+    /** @type {string | undefined} */
+    let session;
     try {
+      session = await this._session?.();
       url = await addressOf(this._url);
       ticket = await this._ticket();
     } catch (error) {
@@ -124,7 +129,7 @@ export class Channel extends Emitter {
         answered = false;
         this.send({ type: "ping" });
       };
-      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", ticket, call_id: this._callId }));
+      socket.onopen = () => socket.send(JSON.stringify({ type: "hello", ticket, call_id: this._callId, session }));
       socket.onmessage = (event) => {
         const message = parse(event.data);
         if (message === null) return;
@@ -135,7 +140,8 @@ export class Channel extends Emitter {
           this._set("open");
           pinger ??= setInterval(ping, this._pingEvery);
         }
-        if (message.type === "error") refusal = new VisitError(message.code ?? "error", message.detail ?? "", { status: 400 });
+        // A wall's session that is gone is made anew by the media side: the next hello names that one.
+        if (message.type === "error" && message.code !== "unknown_session") refusal = new VisitError(message.code ?? "error", message.detail ?? "", { status: 400 });
         if (LAST.has(message.type)) {
           this.last = message;
           this._stopped.abort();

@@ -91,6 +91,11 @@ export class MediaPeer extends Emitter {
     }
   }
 
+  /** Where the server keeps the session; null while there is none. */
+  get location() {
+    return this._resource.location;
+  }
+
   /** Do not wait for the "disconnected" of a dead network: the page knows that the network has changed. */
   nudge() {
     if (this.state === "connected" || this.state === "interrupted") void this._mend();
