@@ -115,8 +115,21 @@ class Received:
 class MediaClient:
     """One session of a client. `connect` does ICE and DTLS; everything that comes in is put into `received`."""
 
-    def __init__(self, lines: Sequence[tuple[str, str]] = PARTY, *, parse: bool = True) -> None:
-        """Without `parse`, media is only counted, not decrypted: for load."""
+    def __init__(
+        self,
+        lines: Sequence[tuple[str, str]] = PARTY,
+        *,
+        parse: bool = True,
+        host: str = "127.0.0.1",
+        transport: str = "udp",
+    ) -> None:
+        """Without `parse`, media is only counted, not decrypted: for load. `host` is where it sends from.
+
+        `transport` is "udp" or "tcp" (RFC 6544, framed by RFC 4571).
+        """
+        self.host = host
+        self.transport = transport
+        self._incoming = bytearray()
         self.certificate = RTCCertificate.generateCertificate()
         self.lines = lines
         self.ufrag = secrets.token_hex(4)
@@ -127,6 +140,7 @@ class MediaClient:
         self.extensions = extensions_map()
         self.dtls: RTCDtlsTransport | None = None
         self.server: tuple[str, int] = ("", 0)
+        self.hung_up = False
         self.replayed = 0
         self.local_ufrag = self.local_pwd = ""
         self._parse = parse
@@ -136,10 +150,20 @@ class MediaClient:
         self._open_socket()
 
     def _open_socket(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        """A socket on `host`; over TCP it is connected once the answer has said where to."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        kind = socket.SOCK_STREAM if self.transport == "tcp" else socket.SOCK_DGRAM
+        self.socket = socket.socket(family, kind)
+        if self.transport == "udp":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind((self.host, 0))
+        self._incoming.clear()
+        if self.transport == "tcp":
+            if not self.server[0]:
+                return
+            self.socket.settimeout(10)
+            self.socket.connect(self.server)
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.bind(("127.0.0.1", 0))
         asyncio.get_running_loop().add_reader(self.socket, self._readable)
 
     def offer(self, **changes: Any) -> str:
@@ -152,7 +176,14 @@ class MediaClient:
         media = description.media[0]
         assert media.ice is not None and media.ice.usernameFragment and media.ice.password
         self.local_ufrag, self.local_pwd = media.ice.usernameFragment, media.ice.password
-        self.server = (media.ice_candidates[0].ip, media.ice_candidates[0].port)
+        self.server = next(
+            (candidate.ip, candidate.port)
+            for candidate in media.ice_candidates
+            if candidate.protocol == self.transport and (":" in candidate.ip) == (":" in self.host)
+        )
+        if self.transport == "tcp":
+            self.socket.close()
+            self._open_socket()
         return description
 
     async def connect(self, answer: str, *, fingerprint: str | None = None) -> None:
@@ -209,15 +240,22 @@ class MediaClient:
         self.transmit(request)
         return await asyncio.wait_for(future, timeout)
 
-    def move(self) -> None:
-        """Change the network: another local port, the old one closed."""
+    def move(self, host: str | None = None, server: tuple[str, int] | None = None) -> None:
+        """Change the network: another local port, perhaps of another address, the old one closed.
+
+        `server` is another of its addresses, where the new network cannot reach the one used before.
+        """
         asyncio.get_running_loop().remove_reader(self.socket)
         self.socket.close()
+        self.host, self.server = host or self.host, server or self.server
         self._open_socket()
 
     def transmit(self, datagram: bytes) -> None:
-        """Send bytes as they are."""
-        self.socket.sendto(datagram, self.server)
+        """Send bytes as they are (over TCP: in a frame)."""
+        if self.transport == "tcp":
+            self.socket.sendall(len(datagram).to_bytes(2, "big") + datagram)
+        else:
+            self.socket.sendto(datagram, self.server)
 
     def send_rtp(
         self,
@@ -269,13 +307,32 @@ class MediaClient:
                 data = self.socket.recv(2048)
             except (BlockingIOError, InterruptedError, ConnectionRefusedError):
                 return
-            self.received.datagrams += 1
-            if data and data[0] < 4:
-                self._on_stun(data)
-            elif data and data[0] < 64:
-                self.pipe.datagrams.put_nowait(data)
-            elif self._parse:
-                self._on_media(data)
+            except ConnectionResetError:
+                data = b""
+            if self.transport == "udp":
+                self._on_datagram(data)
+                continue
+            if not data:
+                self.hung_up = True
+                asyncio.get_running_loop().remove_reader(self.socket)
+                return
+            self._incoming += data
+            while len(self._incoming) >= 2:
+                end = 2 + int.from_bytes(self._incoming[:2], "big")
+                if len(self._incoming) < end:
+                    break
+                datagram = bytes(self._incoming[2:end])
+                del self._incoming[:end]
+                self._on_datagram(datagram)
+
+    def _on_datagram(self, data: bytes) -> None:
+        self.received.datagrams += 1
+        if data and data[0] < 4:
+            self._on_stun(data)
+        elif data and data[0] < 64:
+            self.pipe.datagrams.put_nowait(data)
+        elif self._parse:
+            self._on_media(data)
 
     def _on_stun(self, data: bytes) -> None:
         message = stun.parse_message(data)

@@ -70,17 +70,25 @@ class Call:
         assert isinstance(self.room, OrdinaryMediaRoom)
         return self.room
 
-    def client(self, lines: Sequence[tuple[str, str]] = PARTY) -> MediaClient:
+    def client(
+        self, lines: Sequence[tuple[str, str]] = PARTY, *, host: str = "127.0.0.1", transport: str = "udp"
+    ) -> MediaClient:
         """A client that is not connected yet."""
-        client = MediaClient(lines)
+        client = MediaClient(lines, host=host, transport=transport)
         self.clients.append(client)
         return client
 
     async def join(
-        self, participant_id: str, side: Side = Side.FAMILY, lines: Sequence[tuple[str, str]] = PARTY
+        self,
+        participant_id: str,
+        side: Side = Side.FAMILY,
+        lines: Sequence[tuple[str, str]] = PARTY,
+        *,
+        host: str = "127.0.0.1",
+        transport: str = "udp",
     ) -> MediaClient:
         """A connected participant."""
-        client = self.client(lines)
+        client = self.client(lines, host=host, transport=transport)
         answer = await self.room.publish(participant_id, side, client.offer())
         await self._connect(client, answer.session_id, answer.sdp)
         return client
@@ -130,6 +138,22 @@ async def call(node: MediaNode) -> AsyncIterator[Call]:
 async def privileged_call(node: MediaNode) -> AsyncIterator[Call]:
     """A privileged call."""
     async for made in _call(node, node.open_room(PrivilegedCallId(new_id("priv")))):
+        yield made
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[MediaNode]:
+    """A node on IPv4 and IPv6."""
+    node = MediaNode(["127.0.0.1", "::1"], 0)
+    await node.start()
+    yield node
+    await node.stop()
+
+
+@pytest.fixture
+async def both_call(both: MediaNode) -> AsyncIterator[Call]:
+    """An ordinary call on a node with IPv4 and IPv6."""
+    async for made in _call(both, both.open_room(OrdinaryCallId(new_id("call")))):
         yield made
 
 
