@@ -1,8 +1,12 @@
-"""Time from a Chromium's first word to its first decoded picture.
+"""How long people wait for a picture, in Chromium with the product's own media client, over loopback.
 
-One browser is in the call already and sends 640 x 480. Then parties and officers join, one after the other, each a
-fresh page: the clock runs from just before the offer is made (camera and microphone are open already) until the first
-frame of the other side has been shown. An officer's picture has to come from the keyframe cache.
+A browser is in the call already and sends its camera. Then, one after the other, each in a fresh page:
+
+  party       from just before the offer is made (the camera is open already) to the first decoded frame of the other
+  officer     the same for an officer, who watches one call; the picture has to come from the keyframe cache
+  tile        an officer's wall is open and shows one call: from the request that it show another one instead to that
+              one's first frame (known by its shape), without a new offer
+  restart     ICE is restarted, as after a change of network: from the decision to media on the new pair of addresses
 
     python -m tests.bench.bench_join [--joins N] [--short]
 
@@ -16,6 +20,8 @@ import asyncio
 import json
 import os
 import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -23,24 +29,56 @@ from playwright.async_api import Browser
 
 from signaling.ids import OrdinaryCallId, new_id
 from signaling.media.node import MediaNode
-from tests.e2e.support.browser import chromium, visitor
-from tests.integration.media.page import served
+from tests.e2e.support.browser import Visitor, chromium, visitor
+from tests.support.media_page import MediaPage, served
 
-PARTY = [["audio", "sendrecv"], ["video", "sendrecv"]]
-OFFICER = [["video", "recvonly"], ["video", "recvonly"], ["audio", "recvonly"], ["audio", "recvonly"]]
+# Width and height of the picture in each call. Chromium sends fewer pixels when it has to, but of the same shape, by
+# which a tile's change is seen.
+SIZES = {"one": (640, 480), "two": (640, 360)}
+
+TILE = """async ([call, [width, height]]) => {
+  const began = performance.now();
+  await fetch(`/show/wall/${call}`, { method: "POST" });
+  const element = slots.find((slot) => slot.kind === "video").element;
+  return new Promise((resolve) => {
+    const look = (now, frame) => {
+      if (Math.abs(frame.width / frame.height - width / height) < 0.1) resolve(performance.now() - began);
+      else element.requestVideoFrameCallback(look);
+    };
+    element.requestVideoFrameCallback(look);
+  });
+}"""
+
+RESTART = """async () => {
+  const before = await pair();
+  const began = performance.now();
+  nudge();
+  for (;;) {
+    const now = await pair();
+    if (now.ufrag !== before.ufrag && now.received > 0) return performance.now() - began;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}"""
 
 
-async def joined(browser: Browser, base: str, url: str, lines: list[list[str]]) -> float:
+async def opened(person: Visitor, size: tuple[int, int] | None) -> None:
+    """Load the page, and open the camera with this picture unless None."""
+    await person.page.goto("/")
+    await person.page.wait_for_function("globalThis.ready")
+    if size is not None:
+        await person.page.evaluate("([width, height]) => camera(width, height)", size)
+
+
+async def joined(browser: Browser, page: MediaPage, start: str, size: tuple[int, int] | None) -> float:
     """Join, wait for the first picture of the other side, leave; milliseconds."""
-    async with visitor(browser, base) as person:
-        await person.page.goto("/")
-        await person.page.evaluate("([url, lines]) => start(url, lines)", [url, lines])
-        wanted = "slots.find(slot => slot.kind === 'video').firstFrame"
-        await person.page.wait_for_function(f"{wanted} !== null", timeout=60_000)
-        return float(await person.page.evaluate(wanted))
+    async with visitor(browser, page.base) as person:
+        await opened(person, size)
+        await person.page.evaluate(start)
+        await person.page.wait_for_function("firstFrame() < Infinity")
+        return float(await person.page.evaluate("firstFrame()"))
 
 
-def spread(values: list[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
     """Median, 95th percentile and worst."""
     ordered = sorted(values)
     return {
@@ -54,37 +92,66 @@ async def bench(joins: int) -> dict[str, Any]:
     """One run; see the module's text."""
     node = MediaNode("127.0.0.1", 0)
     await node.start()
-    room = node.open_room(OrdinaryCallId(new_id("call")))
-    room.set_gate(True)
-    times: dict[str, list[float]] = {"party": [], "officer": []}
-    async with served(room) as base, chromium() as browser, visitor(browser, base) as family:
-        await family.page.goto("/")
-        await family.page.evaluate("([url, lines]) => start(url, lines)", ["/publish/family/family", PARTY])
-        while room.counters().received < 200:  # noqa: ASYNC110 - another process's doing
-            await asyncio.sleep(0.05)
-        asked = room.counters().pli_sent
+    rooms = {name: node.open_room(OrdinaryCallId(new_id("call"))) for name in SIZES}
+    for room in rooms.values():
+        room.set_gate(True)
+    first = rooms["one"]
+    times: dict[str, list[float]] = {"party": [], "officer": [], "tile": [], "restart": []}
+    async with (
+        served(node, rooms) as page,
+        chromium() as browser,
+        visitor(browser, page.base) as family,
+        visitor(browser, page.base) as another,
+        visitor(browser, page.base) as officer,
+    ):
+        for person, name in ((family, "one"), (another, "two")):
+            await opened(person, SIZES[name])
+            await person.page.evaluate("name => publish(`${name}.family`, 'family')", name)
+        for room in rooms.values():
+            await _flowing(room, 200)
+        asked = first.counters().pli_sent
         for number in range(joins):
-            times["party"].append(await joined(browser, base, "/publish/prisoner/prisoner", PARTY))
-            times["officer"].append(await joined(browser, base, f"/watch/officer-{number}", OFFICER))
-        counters = room.counters()
+            start = "publish('one.prisoner', 'prisoner')"
+            times["party"].append(await joined(browser, page, start, SIZES["one"]))
+            times["officer"].append(await joined(browser, page, f"watch('/watch/one.officer-{number}', 2)", None))
+        counters = first.counters()
+        await opened(officer, None)
+        await officer.page.evaluate("watch('/wall/wall', 1)")
+        await officer.page.wait_for_function("peerState() === 'connected'")
+        await officer.page.evaluate("fetch('/show/wall/one', { method: 'POST' })")
+        await officer.page.wait_for_function("firstFrame() < Infinity")
+        for number in range(joins):
+            name = ("two", "one")[number % 2]
+            times["tile"].append(float(await officer.page.evaluate(TILE, [name, SIZES[name]])))
+        for _ in range(joins):
+            times["restart"].append(float(await family.page.evaluate(RESTART)))
+        restarts = first.counters().ice_restarts
     await node.stop()
     for name, values in times.items():
-        print(f"{name:<8} {spread(values)} ms over {len(values)} joins", flush=True)
+        print(f"{name:<8} {spread(values)} ms, {len(values)} times", flush=True)
     return {
         "bench": "join",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "joins": joins,
-        "party_ms": spread(times["party"]),
-        "officer_ms": spread(times["officer"]),
+        **{f"{name}_ms": spread(values) for name, values in times.items()},
         "keyframes_asked_for": counters.pli_sent - asked,
+        "ice_restarts": restarts,
         "dropped_srtp": counters.dropped_srtp,
         "load_average": round(os.getloadavg()[0], 1),
     }
 
 
+async def _flowing(room: Any, packets: int) -> None:
+    async with asyncio.timeout(60):
+        while room.counters().received < packets:  # noqa: ASYNC110 - another process's doing
+            await asyncio.sleep(0.05)
+
+
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--joins", type=int, default=15)
-    parser.add_argument("--short", action="store_true", help="a smoke run: 2 joins of each kind")
+    parser.add_argument("--short", action="store_true", help="a smoke run: two of each kind")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     print(json.dumps(asyncio.run(bench(2 if options.short else options.joins))))
