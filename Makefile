@@ -19,7 +19,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format venv lock upgrade messages example-config bench soak clean
+.PHONY: help demo test lint format venv lock upgrade messages example-config bench soak fuzz clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -70,6 +70,11 @@ bench-%: $(STAMPS)/dev tests/bench/bench_%.py ## one of them, e.g. make bench-re
 MIN ?= 10
 soak: $(STAMPS)/dev ## joins, leaves, holds and restarts at random for MIN=10 minutes; fails if anything stays
 	$(BIN)/python -m tests.bench.soak --minutes $(MIN) $(SOAK_ARGS)
+
+fuzz: $(STAMPS)/dev ## look for inputs that break something (SECONDS=60 for each, TARGET=stun for one)
+	@for target in $(or $(TARGET),$$(ls tests/fuzz/corpus)); do \
+		$(BIN)/python -m tests.fuzz.run $$target --seconds $(or $(SECONDS),60) || exit 1; \
+	done
 
 clean: ## take away the environment and everything that was made, except var/
 	rm -rf $(VENV) $(STAMPS) node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
