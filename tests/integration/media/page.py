@@ -14,8 +14,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>media</title><link rel="ic
 "use strict";
 const slots = [];
 let pc;
-async function start(url, lines) {
-  pc = new RTCPeerConnection();
+async function start(url, lines, configuration = {}) {
+  pc = new RTCPeerConnection(configuration);
   const began = performance.now();
   const timing = {};
   let media = null;
@@ -49,6 +49,31 @@ async function start(url, lines) {
   await pc.setRemoteDescription({type: "answer", sdp: await response.text()});
   timing.answered = performance.now() - timing.from;
   return timing;
+}
+async function selected() {
+  const reports = await pc.getStats();
+  const transport = [...reports.values()].find(report => report.type === "transport");
+  const pair = reports.get(transport?.selectedCandidatePairId);
+  if (!pair) return null;
+  const local = reports.get(pair.localCandidateId), remote = reports.get(pair.remoteCandidateId);
+  return {
+    type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null,
+    remote: `${remote.protocol} ${remote.address}:${remote.port}`,
+  };
+}
+async function gathered(configuration) {
+  const connection = new RTCPeerConnection(configuration);
+  const found = {candidates: [], errors: []};
+  connection.onicecandidate = event => event.candidate?.candidate && found.candidates.push(event.candidate.candidate);
+  connection.onicecandidateerror = event => found.errors.push(event.errorCode);
+  connection.createDataChannel("x");
+  const done = new Promise(resolve => {
+    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && resolve();
+  });
+  await connection.setLocalDescription();
+  await done;
+  connection.close();
+  return found;
 }
 async function seen() {
   const found = [];
