@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from signaling.media import native
 from signaling.media.demux import LARGEST, Demultiplexer
+from signaling.media.pacing import PacedReader
 from signaling.media.path import Address
 
 BUFFER = 4 << 20  # bytes of each kernel buffer; the kernel gives what it allows
@@ -44,7 +45,7 @@ class UdpEndpoint:
         self._demux = demux
         self._buffer = buffer
         self._socket: socket.socket | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reader: PacedReader | None = None
         self._ingress: Any = None
         self.outbox: Any = None
 
@@ -63,10 +64,10 @@ class UdpEndpoint:
             raise
         self._socket = bound
         self.send_datagram: Callable[[bytes, Address], object] = bound.sendto
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(bound, self._readable if native.module is None else self._open_native(native.module))
+        drain = self._read if native.module is None else self._open_native(native.module)
+        self._reader = PacedReader(asyncio.get_running_loop(), bound, drain, _DRAIN)
 
-    def _open_native(self, module: ModuleType) -> Callable[[], None]:
+    def _open_native(self, module: ModuleType) -> Callable[[], int]:
         """Read and send by the packet path in C; gives what drains the socket."""
         descriptor = self.fileno_for_native()
         self.outbox = module.Outbox(descriptor)
@@ -85,9 +86,9 @@ class UdpEndpoint:
 
     def close(self) -> None:
         """Stop reading and close the socket; nothing happens if it is not open."""
-        if self._socket is None or self._loop is None:
+        if self._socket is None or self._reader is None:
             return
-        self._loop.remove_reader(self._socket)
+        self._reader.close()
         if self._ingress is not None:
             self._ingress.close()
             self.outbox.close()
@@ -121,22 +122,23 @@ class UdpEndpoint:
 
     # The packet path
 
-    def _readable(self) -> None:
+    def _read(self) -> int:
+        """What the packet path in C does, in Python; gives how many datagrams there were."""
         if self._socket is None:
-            return
+            return 0
         receive = self._socket.recvfrom
         demux = self._demux
         counters = demux.counters
         owners = demux.owners
         clock = demux.clock
-        for _ in range(_DRAIN):
+        for count in range(_DRAIN):
             try:
                 datagram, address = receive(_MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
-                return
+                return count
             except OSError:
                 counters.receive_failed += 1
-                return
+                return count
             counters.datagrams += 1
             size = len(datagram)
             if size == 0:
@@ -157,7 +159,8 @@ class UdpEndpoint:
                 continue
             demux.received(self, datagram, address)
             if self._socket is None:  # closed by what the datagram led to
-                return
+                return count
+        return _DRAIN
 
     def transmit(self, datagram: bytes, address: Address) -> bool:
         """Send one datagram that may be lost; False if the kernel would not take it."""
