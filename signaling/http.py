@@ -5,6 +5,7 @@ Every request shows its ticket as `Authorization: Bearer` (RFC 6750); the channe
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from signaling.media.session import Answer, PatchAnswer
 from signaling.problems import Handler, with_problems
 
 MAX_SDP_BYTES = 64 * 1024
+BODY_TIMEOUT = 15.0  # seconds for the whole body, however it trickles in
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 
@@ -66,6 +68,13 @@ class UnsupportedMediaType(SignalingError):
 
     code = "unsupported_media_type"
     status = 415
+
+
+class TooSlow(SignalingError):
+    """The body did not come in time."""
+
+    code = "too_slow"
+    status = 408
 
 
 class TooLarge(SignalingError):
@@ -237,10 +246,14 @@ async def _body(request: web.Request, media_type: str) -> str:
     if (request.content_length or 0) > MAX_SDP_BYTES:
         raise TooLarge(f"the body has at most {MAX_SDP_BYTES} bytes")
     body = bytearray()
-    async for chunk in request.content.iter_chunked(8192):
-        body += chunk
-        if len(body) > MAX_SDP_BYTES:
-            raise TooLarge(f"the body has at most {MAX_SDP_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_chunked(8192):
+                body += chunk
+                if len(body) > MAX_SDP_BYTES:
+                    raise TooLarge(f"the body has at most {MAX_SDP_BYTES} bytes")
+    except TimeoutError:
+        raise TooSlow("the body did not come in time") from None
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
