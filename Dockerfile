@@ -8,7 +8,8 @@ ENV DEBIAN_FRONTEND=noninteractive \
     PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3.11 python3.11-venv \
+    && apt-get install --yes --no-install-recommends \
+        ca-certificates gcc libc6-dev python3.11 python3.11-dev python3.11-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY requirements/build.lock requirements/
@@ -46,7 +47,8 @@ ENV PATH=/opt/visitserver/bin:$PATH \
     VISITSERVER_SERVER__HOST=0.0.0.0
 WORKDIR /var/lib/visitserver
 USER visitserver
-RUN python -c "import aiohttp, aiortc, av, cv2, dlib, onnxruntime, rapidocr_onnxruntime, sqlalchemy, visitserver"
+RUN python -c "import aiohttp, aiortc, av, cv2, dlib, onnxruntime, rapidocr_onnxruntime, sqlalchemy, visitserver" \
+    && python -c "import signaling.media._native"
 VOLUME /var/lib/visitserver
 EXPOSE 8080/tcp 8189/udp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
