@@ -1,7 +1,8 @@
 """Which layer each video slot of a session shows, and whether it shows anything: what its line and its size allow.
 
-A receiver's REMB follows what it is sent (it says up to half as much again), so it tells when there is too much and
-never how much more there could be. Going up is therefore a trial, and a trial that fails makes the next one come later.
+A receiver's REMB follows what it is sent (it grows by some eight per cent a second, to half as much again at most), so
+it tells when there is too much and never how much more there could be. Going up is therefore a trial, and a trial that
+fails makes the next one come later.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
 _STEADY = 1.0  # seconds for which a layer must have flowed before anybody goes over to it
 _ENOUGH = 0.8  # of the wanted height: a picture this much too small is scaled up and nobody sees it
-_CONGESTED = 0.9  # of what is sent, that the receiver can take: below that, a queue fills somewhere
-_PERSISTS = 0.9  # seconds of that before something is done
+_CONGESTED = 0.9  # of what is sent, that the receiver can take: below that a queue fills somewhere, if it does not grow
+_GROWS = 1.01  # times what it was, and it does
+_PERSISTS = 1.4  # seconds without growth before something is done
 _MARGIN = 1.2  # by which a budget must exceed a choice that costs more than the present one
 _TRIAL = 3.0  # seconds between two steps up
 _BACKOFF = (8.0, 120.0)  # seconds after congestion before more is tried: at first, at most
-_FORGIVEN = 30.0  # seconds without congestion after which the line counts as good
+_FAILED = 15.0  # seconds after a step up in which congestion means that the step was too much
+_FORGIVEN = 60.0  # seconds without congestion, and without a trial that failed, after which the line counts as good
 _TELLING = 10.0  # seconds for which the line counts as poor after congestion
 
 _LEAST = 70_000  # bit/s below which a picture is worth less than a voice without gaps
@@ -37,8 +40,10 @@ class LayerChoice:
 
     def __init__(self) -> None:
         self._budget = math.inf
-        self._congested_since: float | None = None
+        self._low_since: float | None = None
+        self._low = 0
         self._congested_at = float("-inf")
+        self._stepped_at = float("-inf")
         self._next_step = float("-inf")
         self._backoff = _BACKOFF[0]
         self._paused: list[Forwarder] = []
@@ -70,20 +75,24 @@ class LayerChoice:
 
     def _follow(self, estimate: int | None, sent: float, now: float) -> None:
         if estimate is None or estimate >= sent * _CONGESTED:
-            self._congested_since = None
-            if now - self._congested_at >= _FORGIVEN:
-                self._budget, self._backoff = math.inf, _BACKOFF[0]
-            elif now >= self._next_step:
-                self._budget = max(self._budget, sent)
+            self._low_since = None
+            self._budget = max(self._budget, sent)  # the line carries it
+            if self._stepped_at < now - _FAILED and self._congested_at < self._stepped_at:
+                self._backoff = _BACKOFF[0]
+            if self._backoff == _BACKOFF[0] and now - self._congested_at >= _FORGIVEN:
+                self._budget = math.inf
             return
-        if self._congested_since is None:
-            self._congested_since = now
-        if now - self._congested_since < _PERSISTS:
+        if self._low_since is None or estimate > self._low * _GROWS:
+            self._low_since, self._low = now, estimate
             return
-        if now - self._congested_at > _TRIAL:  # a new congestion, not the same one going on
-            self._next_step = now + self._backoff
+        if now - self._low_since < _PERSISTS:
+            return
+        self._low_since = None
+        if now - self._stepped_at < _FAILED:
             self._backoff = min(2 * self._backoff, _BACKOFF[1])
+        self._stepped_at = float("-inf")
         self._congested_at = now
+        self._next_step = now + self._backoff
         self._budget = float(estimate)
 
     # Which layers
@@ -108,7 +117,8 @@ class LayerChoice:
                     break
                 total, chosen[id(slot)] = more, number
         if stepped:
-            self._next_step = now + max(_TRIAL, self._backoff / 2)
+            self._stepped_at = now
+            self._next_step = now + _TRIAL
             self._budget = total
         for slot in running:
             layers = options[id(slot)]
@@ -124,7 +134,7 @@ class LayerChoice:
             self._resumed_at = now
             self._starving_since = None
             return
-        if self._paused and now - self._resumed_at > _FORGIVEN:
+        if not self._paused and now - self._resumed_at > _FORGIVEN:
             self._pause = _PAUSE[0]
         too_little = estimate is not None and estimate < _LEAST * len(running) and estimate < sent * _CONGESTED
         too_lossy = bool(running) and min(slot.report.fraction_lost for slot in running) > _LOST
