@@ -18,7 +18,7 @@ from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
 from signaling.media.wall import MediaWall
 from signaling.messages import Event, Officer, ServerMessage, Slots, SlotView, Watching
-from signaling.recorder_leg import PASSING_FAILURES, RecorderFactory, RecorderLeg
+from signaling.recorder_leg import FENCED, PASSING_FAILURES, RecorderFactory, RecorderLeg
 from signaling.room import Room
 from signaling.room_context import RoomContext
 from signaling.seats import Channel
@@ -82,6 +82,8 @@ class OrdinaryRoom(Room):
         self._observers: dict[Channel, _Watch] = {}
         self._recorder: RecorderLeg | None = None
         self._recorder_coming = False
+        self._fenced = False
+        self._doubt = context.doubt
         self._sealing: set[asyncio.Task[None]] = set()
         self._watched = False
         self._talk: _Talk | None = None
@@ -291,6 +293,12 @@ class OrdinaryRoom(Room):
     def _recorder_failed(self, leg: RecorderLeg, cause: str) -> None:
         if self._recorder is not leg:
             return
+        if cause == FENCED and not self._fenced:
+            # Nothing is said of it before it is known whose the call is: if it is another node's, so is the event.
+            self._fenced = True
+            self.freeze(True)
+            self._doubt()
+            return
         self._commit(self.machine.recorder_failed(self._clock(), cause))
         if cause not in PASSING_FAILURES:
             self._let_recorder_go(leg, "recorder_failed")
@@ -306,6 +314,12 @@ class OrdinaryRoom(Room):
         leg.close(reason)
         self._ordinary_media.remove_leg(leg.leg_id)
         self._sealing.add(self._start(self._seal_leg(leg, reason)))
+
+    def freeze(self, frozen: bool) -> None:
+        """See `Room.freeze`."""
+        super().freeze(frozen)
+        if self._fenced and not frozen and self._recorder is not None:
+            self._recorder_failed(self._recorder, FENCED)
 
     def abandon(self) -> None:
         """See `Room.abandon`. What was recorded stays as it is: whoever has the call goes on with it."""

@@ -77,6 +77,7 @@ class SignalingNode:
             publish_event=self._publish,
             rules=rules or CallRules(),
             consent_timeout=timedelta(seconds=CONSENT),
+            doubt=self._doubt,
         )
         self.rooms = Rooms(
             media,
@@ -285,8 +286,13 @@ class SignalingNode:
 
     def _look_at_lease(self) -> None:
         if self._sure.is_set() and (self._shut or self._was_stopped()):
-            log.warning("stopped for longer than the lease: calls are frozen until they prove to be ours")
             self._shut = False
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """Let nothing pass and say nothing until the directory has said again whose the calls are."""
+        if self._sure.is_set():
+            log.warning("calls are frozen until they prove to be ours", node_id=self.info.node_id)
             self._sure.clear()
             self._wake.set()
             self.rooms.freeze(True)

@@ -31,6 +31,9 @@ class SealSummary(Protocol):
 PASSING_FAILURES = frozenset({"overflow", "stalled"})
 """Causes after which the same leg may come back and say `recovered`. After any other it is done for."""
 
+FENCED = "fenced"
+"""The cause that says that another process goes on with the recording: the call itself may be another node's."""
+
 
 class RecorderLeg(Leg, Protocol):
     """A leg that writes what it hears."""

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import structlog
 from aiohttp import web
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from recorder.archive import Archive
 from recorder.blobs import FolderStore
 from recorder.disk import StorageState
 from recorder.service import RecordingService
-from signaling.bus import InProcessBus
-from signaling.clock import steady_clock
 from signaling.control import BusRoomControl
-from signaling.directory import InProcessDirectory, NodeInfo
 from signaling.http import media_routes
 from signaling.ids import new_call_id, new_id
-from signaling.media.node import MediaNode
 from signaling.node import SignalingNode
-from signaling.tickets import TicketIssuer, TicketVerifier
+from signaling.tickets import TicketIssuer
 from visitserver.config import Settings
 from visitserver.domain.accounts import SessionLifetime
 from visitserver.domain.actors import SYSTEM
@@ -37,14 +30,17 @@ from visitserver.domain.errors import DomainError
 from visitserver.domain.identity import IdentityPolicy
 from visitserver.domain.paging import PageRequest
 from visitserver.http.app import create_app, default_web_directory
+from visitserver.http.routes.system import ReadinessCheck
 from visitserver.http.services import Services
 from visitserver.http.templating import load_catalogues
 from visitserver.identity.engine import WorkerIdentityEngine
 from visitserver.identity.vault import PersonVault
 from visitserver.jobs import Job, JobRunner
-from visitserver.keyring import KeyPaths, Keys, load_keys
+from visitserver.keyring import KeyPaths, Keys, load_keys, load_media_keys
+from visitserver.links import Links
 from visitserver.listening import tls_of, urls_of
-from visitserver.media_metrics import MediaCollector
+from visitserver.media_process import MediaProcess
+from visitserver.media_wiring import make_media_node
 from visitserver.notify.folder import FolderMailer
 from visitserver.notify.letters import Letters, Sender
 from visitserver.notify.mail import Mailer
@@ -70,6 +66,7 @@ from visitserver.services.pins import PinService
 from visitserver.services.placing import Placing
 from visitserver.services.policies import PolicyService
 from visitserver.services.recording_care import RecordingCare
+from visitserver.services.recording_rescue import RecordingRescue
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.relationships import RelationshipService
 from visitserver.services.restrictions import RestrictionService
@@ -82,6 +79,7 @@ from visitserver.services.templates import TemplateService
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
 from visitserver.services.why import WhyService
+from visitserver.serving import cancelled, stop_signals, wait_or_hurry
 from visitserver.store.anchors import FileAnchors
 from visitserver.store.engine import create_engine
 from visitserver.store.migrate import migrate
@@ -92,7 +90,6 @@ log: Final = structlog.get_logger(__name__)
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
-CALLS_PER_NODE: Final = 60
 
 
 def utc_now() -> datetime:
@@ -128,10 +125,14 @@ class House:
             yunet_model=None if settings.identity.yunet_model is None else str(settings.identity.yunet_model),
         )
         self._vault = PersonVault(keys.identity)
-        self._bus = InProcessBus()
-        self._directory = InProcessDirectory(time.monotonic)
-        self.control = BusRoomControl(self._bus, self._directory)
-        self.node = self._media_node(keys.tickets)
+        self.links = Links(settings)
+        self._works = settings.cluster.role in ("all", "worker")
+        self._pages = settings.cluster.role in ("all", "api")
+        self.control = BusRoomControl(self.links.bus, self.links.directory)
+        self.node: SignalingNode | None = None
+        if self.links.alone:
+            public = keys.tickets.public_key()
+            self.node = make_media_node(settings, self.links, public, self.recorder.start, clock, self.registry)
         self._issuer = TicketIssuer(keys.tickets, clock)
         self.services = self._services()
         self._opener = CallOpener(
@@ -142,35 +143,47 @@ class House:
             self.services.recordings,
             self.services.booking,
             new_call_id,
+            continues=not self.links.alone,
         )
         self._events = CallEventConsumer(
-            self.uow, self._bus, self.control, self.services.recordings, self.services.booking
+            self.uow, self.links.bus, self.control, self.services.recordings, self.services.booking
         )
-        self._jobs = JobRunner(self._job_list(), self.registry)
+        self._opener.settle = self._events.settle
+        self._jobs = JobRunner(self._job_list(), self.registry, self.links.jobs)
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._engine.dispose)
             stack.callback(self.archive.close)
-            for summary in await self.recorder.recover():
-                log.warning("recording recovered after a crash", recording_id=summary.recording_id)
-                try:
-                    await self.services.recordings.sealed(SYSTEM, summary)
-                except DomainError as error:
-                    log.error("recovered recording not registered", recording_id=summary.recording_id, code=error.code)
-            stack.push_async_callback(self.identity.stop)
-            # Models and workers take seconds to load; whoever needs them sooner waits for them then.
-            warming = asyncio.create_task(self._warm(), name="warm-up")
-            stack.push_async_callback(_cancel, warming)
-            stack.push_async_callback(self.recorder.close)
-            following = asyncio.create_task(self._events.run(), name="call-events")
-            stack.push_async_callback(_cancel, following)
-            # The node's last events are stored after it has stopped.
-            stack.push_async_callback(self._events.stop)
-            await self.node.start()
-            stack.push_async_callback(self.node.stop)
+            stack.push_async_callback(self.links.aclose)
+            await self.links.start()
+            if self._pages:
+                stack.push_async_callback(self.identity.stop)
+                # Models and workers take seconds to load; whoever needs them sooner waits for them then.
+                warming = asyncio.create_task(self._warm(), name="warm-up")
+                stack.push_async_callback(cancelled, warming)
+            if self.node is not None:
+                await self._recover()
+                stack.push_async_callback(self.recorder.close)
+            if self._works:
+                following = asyncio.create_task(self._events.run(), name="call-events")
+                stack.push_async_callback(cancelled, following)
+                # The node's last events are stored after it has stopped.
+                stack.push_async_callback(self._events.stop)
+            if self.node is not None:
+                await self.node.start()
+                stack.push_async_callback(self.node.stop)
             self._stack = stack.pop_all()
         return self
+
+    async def _recover(self) -> None:
+        """Alone, whatever is not sealed was left by a crash: nobody else can be writing it."""
+        for summary in await self.recorder.recover():
+            log.warning("recording recovered after a crash", recording_id=summary.recording_id)
+            try:
+                await self.services.recordings.sealed(SYSTEM, summary)
+            except DomainError as error:
+                log.error("recovered recording not registered", recording_id=summary.recording_id, code=error.code)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -187,48 +200,35 @@ class House:
     async def close(self) -> None:
         """Let go of what the constructor opened, when nothing was started."""
         self.archive.close()
+        await self.links.aclose()
         await self._engine.dispose()
 
     def web_app(self) -> web.Application:
-        """The pages, the API and the media node's endpoints."""
+        """The pages, the API and the media node's endpoints; of a worker only health, readiness and figures."""
+        checks: dict[str, ReadinessCheck] = {"database": self._database_answers, "storage": self._storage_has_room}
+        if self.node is not None:
+            checks["media"] = self._media_runs
         return create_app(
             self.services,
             self.settings,
-            media_routes(self.node),
+            () if self.node is None else media_routes(self.node),
             clock=self.clock,
-            checks={"database": self._database_answers, "storage": self._storage_has_room, "media": self._media_runs},
+            checks=checks,
+            # Pages and bookings go on without these: who balances load must not take the whole house away for them.
+            notes={} if self.links.alone else {"redis": self.links.ping, "media": self.links.media_lives},
             metrics_registry=self.registry,
+            limiter=self.links.limiter,
+            tables=None if self._pages else (),
         )
 
     def start_jobs(self) -> None:
-        """Begin what is done by the clock."""
-        self._jobs.start()
+        """Begin what is done by the clock, where that is this process's to do."""
+        if self._works:
+            self._jobs.start()
 
     async def stop_jobs(self) -> None:
         """End it."""
         await self._jobs.stop()
-
-    def _media_node(self, key: Ed25519PrivateKey) -> SignalingNode:
-        settings = self.settings.media
-        media = MediaNode(
-            settings.hosts,
-            settings.udp_port,
-            advertised=settings.advertised,
-            transports=settings.transports,
-            buffer=settings.buffer_bytes,
-        )
-        MediaCollector(media.stats, self.registry)
-        # An empty url: in one process the media endpoints have the pages' own origin.
-        return SignalingNode(
-            NodeInfo(node_id=new_id("nod"), url="", capacity=CALLS_PER_NODE),
-            media,
-            self._bus,
-            self._directory,
-            TicketVerifier([key.public_key()], self.clock),
-            clock=steady_clock(time.monotonic, self.clock),
-            monotonic=time.monotonic,
-            recorder_factory=self.recorder.start,
-        )
 
     def _services(self) -> Services:
         uow, clock, settings = self.uow, self.clock, self.settings
@@ -295,9 +295,12 @@ class House:
         services = self.services
         outbox = OutboxWorker(self.uow, self.clock, self._letters(), self._mailer())
         care = RecordingCare(self.uow, self.archive, services.recordings, self.clock)
+        rescue = RecordingRescue(self.uow, self.recorder, services.recordings, self.clock)
         return [
-            Job("open-calls", 2.0, self._opener.run_once, limit=60.0),
-            Job("call-events", 15.0, self._events.catch_up, limit=60.0),
+            # By any number of processes at once: rows and the directory see to it that a call is opened once.
+            Job("open-calls", 2.0 if self.links.alone else 1.0, self._opener.run_once, limit=60.0, shared=True),
+            Job("call-events", 15.0, self._events.catch_up, limit=60.0, shared=True),
+            Job("recording-rescue", MINUTE, rescue.run_once, limit=600.0, at_start=False),
             Job("outbox", 2.0, outbox.run_once),
             Job("expire-holds", 30.0, services.booking.expire_holds),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
@@ -339,14 +342,21 @@ class House:
             raise OSError("the recordings' storage is full")
 
     async def _media_runs(self) -> None:
-        if not self.node.rooms.accepting:
+        if self.node is None or not self.node.rooms.accepting:
             raise OSError("the media node takes no calls")
 
 
 async def run_server(settings: Settings) -> int:
-    """Migrate, start everything, serve until SIGTERM or SIGINT; the exit code."""
+    """Migrate, start what the role has, serve until SIGTERM or SIGINT; the exit code.
+
+    Of several processes none migrates: that is done once, by `visitserver migrate`, before they start.
+    """
+    if settings.cluster.role == "media":
+        await MediaProcess(settings, load_media_keys(settings), utc_now).serve()
+        return 0
     keys = load_keys(KeyPaths.of(settings))
-    await migrate(settings.database.url.get_secret_value())
+    if settings.cluster.role == "all":
+        await migrate(settings.database.url.get_secret_value())
     async with House(settings, keys) as house:
         await serve_until_stopped(house)
     return 0
@@ -359,29 +369,20 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
     with the loop until it closes: one that comes while the house is taken down must not leave half of it behind.
     """
     settings = house.settings.server
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
+    stop, hurry = stop_signals()
     runner = web.AppRunner(house.web_app(), access_log=None, shutdown_timeout=settings.shutdown_seconds)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls_of(settings), reuse_address=True)
         await site.start()
         house.start_jobs()
-        log.info("serving", host=settings.host, port=settings.port)
+        log.info("serving", role=house.settings.cluster.role, host=settings.host, port=settings.port)
         if on_listening is not None:
             on_listening(urls_of(settings, runner))
         await stop.wait()
         log.info("stopping")
-        draining = asyncio.create_task(house.node.drain(house.settings.media.drain_seconds))
-        impatient = asyncio.create_task(hurry.wait())
-        await asyncio.wait({draining, impatient}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.gather(_cancel(draining), _cancel(impatient))
+        if house.node is not None:
+            await wait_or_hurry(house.node.drain(house.settings.media.drain_seconds), hurry)
     finally:
         await house.stop_jobs()
         await runner.cleanup()
@@ -389,8 +390,3 @@ async def serve_until_stopped(house: House, *, on_listening: Callable[[list[str]
 
 def _lifetime(idle_minutes: int, absolute_minutes: int) -> SessionLifetime:
     return SessionLifetime(timedelta(minutes=idle_minutes), timedelta(minutes=absolute_minutes))
-
-
-async def _cancel(task: asyncio.Task[Any]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -50,9 +50,9 @@ def _fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _settings(config: Path | None, secrets: Path | None) -> Settings:
+def _settings(config: Path | None, secrets: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:
     try:
-        settings = load_settings(config, secrets)
+        settings = load_settings(config, secrets, overrides)
     except FileNotFoundError as error:
         _fail(f"There is no settings file {error.filename or error}.", 2)
     except UnknownSetting as error:
@@ -84,12 +84,15 @@ def serve(
     make_keys: Annotated[
         bool, typer.Option("--make-keys", help="Make keys that are missing: for the first start of a container.")
     ] = False,
+    role: Annotated[
+        str | None, typer.Option(help="all, api, media or worker; by default what the settings say.")
+    ] = None,
 ) -> None:
-    """Run the server: pages, media, recorder and background jobs in one process."""
+    """Run the server: pages, media, recorder and background jobs in one process, or one role of several processes."""
     from visitserver.bootstrap import run_server
     from visitserver.keyring import KeyPaths, make_missing_keys
 
-    settings = _settings(config, secrets)
+    settings = _settings(config, secrets, {} if role is None else {"cluster": {"role": role}})
     if make_keys:
         make_missing_keys(KeyPaths.of(settings))
     _run(run_server(settings))

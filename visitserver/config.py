@@ -71,6 +71,27 @@ class DatabaseSettings(_Section):
     """A statement that takes longer is ended."""
 
 
+class ClusterSettings(_Section):
+    """Several processes (docs/operations.md). The default is one process that needs no Redis."""
+
+    role: Literal["all", "api", "media", "worker"] = "all"
+    """What this process does: everything; pages and API; media; or what is done by the clock."""
+    redis_url: SecretStr | None = None
+    """redis://… or rediss://…; every role but `all` needs it. With a password in it: put it into a secrets file."""
+    lease_seconds: float = Field(5.0, ge=1, le=60)
+    """A media process that is silent for so long is taken for dead, and its calls are opened elsewhere."""
+    media_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
+    """Role media: how browsers reach this very process, e.g. https://media1.example.org, without a path."""
+    page_origins: tuple[str, ...] = ()
+    """Role media: the origins whose pages may use it, e.g. https://visits.example.org. Empty: any (tickets decide)."""
+    media_origins: tuple[str, ...] = ()
+    """Role api: the origins of all media processes, which the pages may connect to (Content-Security-Policy)."""
+    capacity: int = Field(60, ge=1, le=10_000)
+    """Role media: how many calls this process takes."""
+    ticket_key: Path | None = None
+    """Role media: the public key of tickets (PEM). By default tickets.pub.pem in keys.directory."""
+
+
 class MediaSettings(_Section):
     """The media endpoint: one port, on UDP and TCP, IPv4 and IPv6."""
 
@@ -217,6 +238,7 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    cluster: ClusterSettings = ClusterSettings()
     media: MediaSettings = MediaSettings()
     turn: TurnSettings = TurnSettings()
     keys: KeysSettings = KeysSettings()

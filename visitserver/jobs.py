@@ -10,6 +10,8 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from visitserver.joblock import JobLock, NoLock
+
 log: Final = structlog.get_logger(__name__)
 
 
@@ -18,6 +20,7 @@ class Job:
     """`work` is done `every` seconds, counted from the end of one run to the start of the next.
 
     A run that takes longer than `limit` seconds is ended. `at_start`: the first run is at once, else after `every`.
+    Of several processes one at a time runs it, unless it is `shared`: made to be done by any number at once.
     """
 
     name: str
@@ -25,13 +28,15 @@ class Job:
     work: Callable[[], Awaitable[object]]
     limit: float = 300.0
     at_start: bool = True
+    shared: bool = False
 
 
 class JobRunner:
     """Runs jobs between `start` and `stop`. Its metrics say when each succeeded last, and how often it failed."""
 
-    def __init__(self, jobs: Sequence[Job], registry: CollectorRegistry) -> None:
+    def __init__(self, jobs: Sequence[Job], registry: CollectorRegistry, lock: JobLock | None = None) -> None:
         self._jobs = jobs
+        self._lock = lock or NoLock()
         self._tasks: list[asyncio.Task[None]] = []
         self._failures = Counter("visit_job_failures", "Runs of a job that failed", ["job"], registry=registry)
         self._succeeded = Gauge(
@@ -56,10 +61,19 @@ class JobRunner:
             await self._run_once(job)
             await asyncio.sleep(job.every)
 
+    async def _work(self, job: Job) -> None:
+        async with asyncio.timeout(job.limit):
+            await job.work()
+
     async def _run_once(self, job: Job) -> None:
         try:
-            async with asyncio.timeout(job.limit):
-                await job.work()
+            if job.shared:
+                await self._work(job)
+            else:
+                async with self._lock.held(job.name, job.limit) as ours:
+                    if not ours:
+                        return
+                    await self._work(job)
         except Exception:
             self._failures.labels(job.name).inc()
             log.exception("job failed", job=job.name)

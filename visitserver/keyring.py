@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 
 from recorder.keys import LocalKeyRing, new_key_line
@@ -65,6 +66,25 @@ class Keys:
     identity: bytes
     recorder_ring: LocalKeyRing
     recorder_signing: Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class MediaKeys:
+    """What a media process holds: it can check tickets and cannot make them, and it can write recordings."""
+
+    tickets: Ed25519PublicKey
+    recorder_ring: LocalKeyRing
+    recorder_signing: Ed25519PrivateKey
+
+
+def load_media_keys(settings: Settings) -> MediaKeys:
+    """Read the keys of a media process. KeysMissing names the file that is missing or malformed."""
+    paths = KeyPaths.of(settings)
+    return MediaKeys(
+        tickets=_public_pem(settings.cluster.ticket_key or paths.tickets_pem.with_suffix(".pub.pem")),
+        recorder_ring=_ring(paths.recorder_ring),
+        recorder_signing=_pem(paths.recorder_pem),
+    )
 
 
 def make_missing_keys(paths: KeyPaths) -> list[Path]:
@@ -155,6 +175,18 @@ def _pem(path: Path) -> Ed25519PrivateKey:
     except ValueError as error:
         raise KeysMissing(f"The key file {path} is no unencrypted PEM key.", code="key_file") from error
     if not isinstance(key, Ed25519PrivateKey):
+        raise KeysMissing(f"The key in {path} is not an Ed25519 key.", code="key_file")
+    return key
+
+
+def _public_pem(path: Path) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise KeysMissing(f"The public key {path} cannot be read.", code="key_file") from error
+    except ValueError as error:
+        raise KeysMissing(f"The file {path} is no PEM public key.", code="key_file") from error
+    if not isinstance(key, Ed25519PublicKey):
         raise KeysMissing(f"The key in {path} is not an Ed25519 key.", code="key_file")
     return key
 

@@ -15,7 +15,7 @@ from visitserver.domain.clock import Clock
 from visitserver.http.assets import scan_assets
 from visitserver.http.core import Core
 from visitserver.http.dispatch import Endpoint
-from visitserver.http.headers import secure_headers
+from visitserver.http.headers import secure_headers_for
 from visitserver.http.keys import CORE, ROUTES
 from visitserver.http.metrics import Metrics
 from visitserver.http.middleware.failures import failures
@@ -37,6 +37,7 @@ def create_app(
     *,
     clock: Clock,
     checks: Mapping[str, ReadinessCheck] | None = None,
+    notes: Mapping[str, ReadinessCheck] | None = None,
     metrics_registry: CollectorRegistry | None = None,
     limiter: RateLimiter | None = None,
     tables: Iterable[RouteTable] | None = None,
@@ -45,15 +46,16 @@ def create_app(
     """The application. Raises RouteError when a route lacks an action, or an action lacks a policy line.
 
     `media_routes` are those of the media node in this process (signaling.http.media_routes). `checks` are what /readyz
-    asks: each raises when its part does not work. `metrics_registry` may carry the metrics of other rooms already.
-    `tables` replaces the tables of routes in tests.
+    asks: each raises when its part does not work; `notes` are asked and told, too, but do not decide.
+    `metrics_registry` may carry the metrics of other rooms already. `tables` replaces the tables of routes in tests,
+    and in a process that serves no pages.
     """
     web_directory = settings.server.web_directory or default_web_directory()
     assets = scan_assets(web_directory / "static")
     metrics = Metrics(metrics_registry)
     own = [*all_tables()] if tables is None else [*tables]
     routes: list[Route] = [route for table in (*own, media_table(media_routes)) for route in table]
-    routes += system_table(assets, checks or {}, metrics, settings, lambda: tuple(routes), policy)
+    routes += system_table(assets, checks or {}, notes or {}, metrics, settings, lambda: tuple(routes), policy)
     check_routes(routes, policy)
 
     app = web.Application(middlewares=[observe, failures, gate], client_max_size=DEFAULT_MAX_BODY)
@@ -69,7 +71,7 @@ def create_app(
         policy=policy,
     )
     app[ROUTES] = tuple(routes)
-    app.on_response_prepare.append(secure_headers)
+    app.on_response_prepare.append(secure_headers_for(settings.cluster.media_origins))
     for route in routes:
         endpoint = Endpoint(route, app[CORE])
         app.router.add_route(route.method, route.path, endpoint.handle)

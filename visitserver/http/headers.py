@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -38,7 +40,31 @@ _ALWAYS: Final = {
         "display-capture=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=(), hid=()"
     ),
 }
+_ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _HSTS: Final = "max-age=31536000"
+
+
+Signal = Callable[[web.BaseRequest, web.StreamResponse], Awaitable[None]]
+
+
+def secure_headers_for(media_origins: Sequence[str]) -> Signal:
+    """`secure_headers` for pages that may connect to media nodes at these origins, too (https and wss, or http and ws).
+
+    ValueError for what is no origin: it would be a hole in the policy, or break it.
+    """
+    sources: list[str] = []
+    for origin in media_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin: scheme, host and port, nothing else")
+        sources += [origin, f"ws{origin.removeprefix('http')}"]
+    policy = _PAGE_POLICY.replace("connect-src 'self'", " ".join(["connect-src 'self'", *sources]))
+
+    async def signal(request: web.BaseRequest, response: web.StreamResponse) -> None:
+        if response.content_type == "text/html":
+            response.headers.setdefault("Content-Security-Policy", policy)
+        await secure_headers(request, response)
+
+    return signal
 
 
 async def secure_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

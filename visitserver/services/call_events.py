@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from signaling.bus import Bus
+from signaling.bus import Bus, Subscription
 from signaling.calls import FINAL, IN_PROGRESS, CallEvent, CallState, EventType, replay
 from signaling.commands import CALL_EVENT_TOPIC
 from signaling.control import RoomControl
-from signaling.errors import SignalingError, UnknownCall
+from signaling.errors import BusTimeout, SignalingError, Unavailable, UnknownCall
 from signaling.ids import new_id
 from signaling.recorder_leg import PASSING_FAILURES
 from visitserver.domain.actors import Actor, system_actor
@@ -31,6 +31,7 @@ from visitserver.services.standing_right import was_turned_away
 log = structlog.get_logger(__name__)
 
 ACTOR = system_actor("call_events")
+MOST_TOKENS = 10_000
 
 
 class RecordingLife(Protocol):
@@ -65,6 +66,8 @@ class CallEventConsumer:
         self._recordings = recordings
         self._bookings = bookings
         self._end: str | None = None
+        self._marks: dict[str, asyncio.Event] = {}
+        self._tokens: dict[str, int] = {}  # by call: the newest placement that an event came from
         self._running = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -92,15 +95,38 @@ class CallEventConsumer:
         except TimeoutError:
             log.warning("call events still to be stored at the end")
 
+    async def settle(self, timeout: float = 10.0) -> None:
+        """Wait until everything that has been published so far is stored. Unavailable after `timeout` seconds, or when
+        the bus is away; nothing happens while `run` does not.
+        """
+        if not self._running.is_set():
+            return
+        mark = new_id("mrk")
+        reached = self._marks[mark] = asyncio.Event()
+        try:
+            await self._bus.publish(CALL_EVENT_TOPIC, {"mark": mark})
+            async with asyncio.timeout(timeout):
+                await reached.wait()
+        except TimeoutError:
+            raise BusTimeout("call events are still to be stored") from None
+        finally:
+            del self._marks[mark]
+
     async def _follow(self) -> None:
-        async with await self._bus.subscribe(CALL_EVENT_TOPIC) as subscription:
+        async with await self._subscribe() as subscription:
             async for message in subscription:
                 if "end" in message.payload:
                     if message.payload["end"] == self._end:
                         return
                     continue
+                if "mark" in message.payload:
+                    if (reached := self._marks.get(str(message.payload["mark"]))) is not None:
+                        reached.set()
+                    continue
                 if message.lost:
                     log.warning("call events lost on the bus", count=message.lost)
+                if self._is_stale(message.payload):
+                    continue
                 try:
                     await self.take([CallEvent.from_json(message.payload)])
                 except (DomainError, SignalingError) as error:
@@ -108,6 +134,25 @@ class CallEventConsumer:
                     log.warning("call event not stored", code=error.code)
                 except Exception:
                     log.exception("call event not stored")
+
+    async def _subscribe(self) -> Subscription:
+        while True:
+            try:
+                return await self._bus.subscribe(CALL_EVENT_TOPIC)
+            except Unavailable:
+                log.warning("bus not reached", topic=CALL_EVENT_TOPIC)
+                await asyncio.sleep(1.0)
+
+    def _is_stale(self, payload: Mapping[str, Any]) -> bool:
+        """Whether an event comes from a node that had lost its call when another's event had been heard already."""
+        call_id, token = str(payload.get("call_id")), int(payload.get("token", 0))
+        newest = self._tokens.pop(call_id, 0)
+        self._tokens[call_id] = max(newest, token)
+        while len(self._tokens) > MOST_TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        if token < newest:
+            log.warning("event of a node that had lost the call", call_id=call_id, sequence=payload.get("sequence"))
+        return token < newest
 
     async def catch_up(self) -> None:
         """Ask for whatever the open calls' rows are missing."""

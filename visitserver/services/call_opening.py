@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -50,6 +50,8 @@ class Expecting(Protocol):
 
     async def started(self, recording_id: str) -> None: ...
 
+    async def seal_known(self, actor: Actor, recording_id: str, request_id: str | None = None) -> bool: ...
+
 
 class Closing(Protocol):
     """What it needs of services/booking.py."""
@@ -82,7 +84,10 @@ class CallOpener:
         recordings: Expecting,
         bookings: Closing,
         new_call_id: Callable[..., CallId],
+        *,
+        continues: bool = False,
     ) -> None:
+        """With `continues` a media node goes on with a recording that another has left open (docs/decisions/0132)."""
         self._uow = uow
         self._clock = clock
         self._issuer = issuer
@@ -90,6 +95,9 @@ class CallOpener:
         self._recordings = recordings
         self._bookings = bookings
         self._new_call_id = new_call_id
+        self._continues = continues
+        self.settle: Callable[[], Awaitable[None]] | None = None
+        """Waits until every event that was published so far is stored."""
 
     async def run_once(self) -> int:
         """Make the calls that are due; open or mend the rooms of those that are not over. How many there are."""
@@ -225,6 +233,9 @@ class CallOpener:
         )
         expires_at = max(call.ends_at, self._clock()) + CHARTER_OUTLASTS
         token = self._issuer.issue(charter, expires_at=expires_at)
+        if call.last_sequence and self.settle is not None:
+            # Its node is gone. What that published last belongs to the history with which the next one goes on.
+            await self.settle()
         async with self._uow(read_only=True) as u:
             history: Sequence[CallEvent] = [event_of(row) for row in await u.calls.events(call.id)]
         try:
@@ -240,13 +251,24 @@ class CallOpener:
         await self._control.attach_recorder(self._issuer.issue(warrant, expires_at=expires_at))
         await self._recordings.started(recording_id)
 
+    @property
+    def _going_on(self) -> frozenset[RecordingState]:
+        begun = {RecordingState.RECORDING, RecordingState.PAUSED} if self._continues else set()
+        return frozenset({RecordingState.PENDING, *begun})
+
     async def _recording_id(self, call: Call) -> str:
-        """The recording that is expected; a new one when that has begun: every part is a recording of its own."""
+        """The recording that is expected, or was begun where it can be gone on with; else a new one.
+
+        A part that is sealed is a recording of its own: nothing is ever added to it.
+        """
+        if self._continues and call.recording_id is not None:
+            # Its node may have sealed it in good order, and nobody has heard of it yet.
+            await self._recordings.seal_known(ACTOR, call.recording_id)
         async with self._uow() as u:
             current = await u.calls.get(call.id, for_update=True)
             if current.recording_id is not None:
                 recording = await u.recordings.get(current.recording_id)
-                if recording.state is RecordingState.PENDING:
+                if recording.state in self._going_on:
                     return recording.id
             current.recording_id = self._expect(u, current).id
             await u.commit()

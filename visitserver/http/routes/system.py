@@ -43,6 +43,7 @@ class Readiness(BaseModel):
 def system_table(
     assets: Assets,
     checks: Mapping[str, ReadinessCheck],
+    notes: Mapping[str, ReadinessCheck],
     metrics: Metrics,
     settings: Settings,
     routes: Callable[[], tuple[Route, ...]],
@@ -82,9 +83,10 @@ def system_table(
 
     @table.get("/readyz", action="system.ready", summary="Can it serve requests?", kind="json", response=Readiness)
     async def ready(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
-        results = await asyncio.gather(*(_run(name, check) for name, check in checks.items()))
-        found = dict(zip(checks, results, strict=True))
-        good = all(result == "ok" for result in results)
+        asked = {**notes, **checks}
+        results = await asyncio.gather(*(_run(name, check) for name, check in asked.items()))
+        found = dict(zip(asked, results, strict=True))
+        good = all(found[name] == "ok" for name in checks)
         answer = Readiness(status="ready" if good else "not ready", checks=found if is_ours(ctx) else {})
         return web.json_response(text=answer.model_dump_json(), status=200 if good else 503)
 
