@@ -129,7 +129,7 @@ class MediaClient:
         """
         self.host = host
         self.transport = transport
-        self._incoming = bytearray()
+        self._incoming: dict[socket.socket, bytearray] = {}
         self.certificate = RTCCertificate.generateCertificate()
         self.lines = lines
         self.ufrag = secrets.token_hex(4)
@@ -141,6 +141,9 @@ class MediaClient:
         self.dtls: RTCDtlsTransport | None = None
         self.server: tuple[str, int] = ("", 0)
         self.hung_up = False
+        self.candidates: list[tuple[str, str, int]] = []
+        self._old: list[socket.socket] = []
+        self._servers: dict[socket.socket, tuple[str, int]] = {}
         self.replayed = 0
         self.local_ufrag = self.local_pwd = ""
         self._parse = parse
@@ -157,14 +160,14 @@ class MediaClient:
         if self.transport == "udp":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.bind((self.host, 0))
-        self._incoming.clear()
+        self._incoming[self.socket] = bytearray()
         if self.transport == "tcp":
             if not self.server[0]:
                 return
             self.socket.settimeout(10)
             self.socket.connect(self.server)
         self.socket.setblocking(False)
-        asyncio.get_running_loop().add_reader(self.socket, self._readable)
+        asyncio.get_running_loop().add_reader(self.socket, self._readable, self.socket)
 
     def offer(self, **changes: Any) -> str:
         """This client's offer."""
@@ -176,11 +179,8 @@ class MediaClient:
         media = description.media[0]
         assert media.ice is not None and media.ice.usernameFragment and media.ice.password
         self.local_ufrag, self.local_pwd = media.ice.usernameFragment, media.ice.password
-        self.server = next(
-            (candidate.ip, candidate.port)
-            for candidate in media.ice_candidates
-            if candidate.protocol == self.transport and (":" in candidate.ip) == (":" in self.host)
-        )
+        self.candidates = [(item.protocol, item.ip, item.port) for item in media.ice_candidates]
+        self.server = self._server_for(self.host, self.transport)
         if self.transport == "tcp":
             self.socket.close()
             self._open_socket()
@@ -232,13 +232,33 @@ class MediaClient:
         request.add_message_integrity((key or self.local_pwd).encode())
         return bytes(request)
 
-    async def check(self, *, nominate: bool, timeout: float = 5) -> stun.Message:
+    async def check(self, *, nominate: bool, timeout: float = 5, over: socket.socket | None = None) -> stun.Message:
         """Send one check and wait for its response."""
         request = self.binding_request(nominate=nominate)
         future: asyncio.Future[stun.Message] = asyncio.get_running_loop().create_future()
         self._responses[request[8:20]] = future
-        self.transmit(request)
+        self.transmit(request, over)
         return await asyncio.wait_for(future, timeout)
+
+    def _server_for(self, host: str, transport: str) -> tuple[str, int]:
+        """The first of the server's addresses that can be reached from `host` by `transport`."""
+        return next(
+            (ip, port)
+            for protocol, ip, port in self.candidates
+            if protocol == transport and (":" in ip) == (":" in host)
+        )
+
+    async def migrate(self, host: str, transport: str = "udp", timeout: float = 30) -> None:
+        """Change to another path as browsers do: the old one is used, and listened to, until the new one is proved."""
+        old, server = self.socket, self.server
+        self.host, self.transport, self.server = host, transport, self._server_for(host, transport)
+        self._servers.setdefault(old, server)
+        self._old.append(old)
+        self._open_socket()
+        self.socket, new = old, self.socket
+        self._servers[new] = self.server
+        await self.check(nominate=True, timeout=timeout, over=new)
+        self.socket = new
 
     def move(self, host: str | None = None, server: tuple[str, int] | None = None) -> None:
         """Change the network: another local port, perhaps of another address, the old one closed.
@@ -250,12 +270,13 @@ class MediaClient:
         self.host, self.server = host or self.host, server or self.server
         self._open_socket()
 
-    def transmit(self, datagram: bytes) -> None:
-        """Send bytes as they are (over TCP: in a frame)."""
-        if self.transport == "tcp":
-            self.socket.sendall(len(datagram).to_bytes(2, "big") + datagram)
+    def transmit(self, datagram: bytes, over: socket.socket | None = None) -> None:
+        """Send bytes as they are (over TCP: in a frame), by another socket than the present one if that is given."""
+        way = over or self.socket
+        if way.type == socket.SOCK_STREAM:
+            way.sendall(len(datagram).to_bytes(2, "big") + datagram)
         else:
-            self.socket.sendto(datagram, self.server)
+            way.sendto(datagram, self._servers.get(way, self.server))
 
     def send_rtp(
         self,
@@ -301,28 +322,29 @@ class MediaClient:
         assert self.dtls is not None
         self.transmit(self.dtls._tx_srtp.protect_rtcp(b"".join(bytes(packet) for packet in packets)))
 
-    def _readable(self) -> None:
+    def _readable(self, way: socket.socket) -> None:
         for _ in range(512):
             try:
-                data = self.socket.recv(2048)
+                data = way.recv(2048)
             except (BlockingIOError, InterruptedError, ConnectionRefusedError):
                 return
             except ConnectionResetError:
                 data = b""
-            if self.transport == "udp":
+            if way.type == socket.SOCK_DGRAM:
                 self._on_datagram(data)
                 continue
             if not data:
                 self.hung_up = True
-                asyncio.get_running_loop().remove_reader(self.socket)
+                asyncio.get_running_loop().remove_reader(way)
                 return
-            self._incoming += data
-            while len(self._incoming) >= 2:
-                end = 2 + int.from_bytes(self._incoming[:2], "big")
-                if len(self._incoming) < end:
+            buffer = self._incoming[way]
+            buffer += data
+            while len(buffer) >= 2:
+                end = 2 + int.from_bytes(buffer[:2], "big")
+                if len(buffer) < end:
                     break
-                datagram = bytes(self._incoming[2:end])
-                del self._incoming[:end]
+                datagram = bytes(buffer[2:end])
+                del buffer[:end]
                 self._on_datagram(datagram)
 
     def _on_datagram(self, data: bytes) -> None:
@@ -370,7 +392,7 @@ class MediaClient:
 
     async def close(self) -> None:
         """Leave."""
-        tasks = []
+        tasks: list[asyncio.Future[None]] = []
         if self._keepalive is not None:
             self._keepalive.cancel()
             tasks.append(self._keepalive)
@@ -380,9 +402,10 @@ class MediaClient:
             if task is not None:
                 tasks.append(task)
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self.socket.fileno() >= 0:
-            asyncio.get_running_loop().remove_reader(self.socket)
-            self.socket.close()
+        for way in (*self._old, self.socket):
+            if way.fileno() >= 0:
+                asyncio.get_running_loop().remove_reader(way)
+                way.close()
 
 
 # VP8 payloads (RFC 7741): a descriptor with a 15-bit picture ID, then the frame's first byte.

@@ -74,7 +74,7 @@ async def test_a_slow_reader_loses_media_and_costs_no_memory(both_call: Call, bo
     connection = next(iter(both._sockets.tcp[0]._connections))
     assert len(connection._pending) <= 20_000
     before = len(slow.received.rtp)
-    asyncio.get_running_loop().add_reader(slow.socket, slow._readable)
+    asyncio.get_running_loop().add_reader(slow.socket, slow._readable, slow.socket)
     await eventually(lambda: len(slow.received.rtp) > before, "what the kernel held", 30)
     counters = call.room.counters()
     assert counters.dropped_send >= 50
