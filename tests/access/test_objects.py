@@ -95,6 +95,7 @@ SAMPLES: dict[str, Any] = {
     "participant_id": "par_none",
     "muted": True,
     "text": "hello",
+    "to": "all",
     "words": "hello",
     "note": "a note",
     "ground": "policy",

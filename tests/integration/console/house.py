@@ -244,7 +244,13 @@ JOIN = """async ({ticket, callId, whip, channel, version}) => {
   const {Channel} = await import(version + "protocol/channel.js");
   const video = {width: 320, height: 240, frameRate: 10};
   const stream = await navigator.mediaDevices.getUserMedia({audio: true, video});
-  const client = new WhipClient({url: whip, ticket: async () => ticket, stream});
+  const client = new WhipClient({url: whip, ticket: async () => ticket, stream, talk: true});
+  client.on("track", ({track, transceiver}) => {
+    const voice = new Audio();
+    if (transceiver === client.talkLine) voice.srcObject = new MediaStream([track]);
+    if (voice.srcObject) void voice.play();
+    if (voice.srcObject) window.voice = voice;
+  });
   const line = new Channel({url: channel, ticket: async () => ticket});
   window.heard = [];
   line.on("any", (message) => window.heard.push(message));

@@ -120,7 +120,9 @@ export class MonitorWatch extends Emitter {
         this._roster.setAllMuted(message.muted ?? []);
       });
       this.emit("state", message.state);
-    } else if (message.type === "participants") this._show(() => this._roster.setPeople(message.participants));
+    } else if (message.type === "muted") this._show(() => this._roster.setMuted(message.participant_id, message.kind, message.muted));
+    else if (message.type === "line" && message.direction === "up") this._show(() => this._roster.setVoiceOnly(message.participant_id, message.line === "voice_only"));
+    else if (message.type === "participants") this._show(() => this._roster.setPeople(message.participants));
     else if (message.type === "talking") this.emit("talking", { participant_id: message.participant_id, level: message.level });
     else if (message.type === "state") this.emit("state", message);
     else if (message.type === "event") this.emit("event", message.event);
