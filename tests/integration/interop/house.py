@@ -54,11 +54,11 @@ class Reply:
 class MediaHouse:
     """A signaling node, its HTTP server at `url`, and the application's key."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.clock = steady_clock(time.monotonic, lambda: datetime.now(UTC))
         key = Ed25519PrivateKey.generate()
         self.issuer = TicketIssuer(key, self.clock)
-        self.media = MediaNode("127.0.0.1", 0)
+        self.media = MediaNode(host, 0)
         bus, directory = InProcessBus(), InProcessDirectory(time.monotonic)
         self.control = BusRoomControl(bus, directory)
         self.node = SignalingNode(
@@ -162,9 +162,9 @@ class MediaHouse:
 
 
 @asynccontextmanager
-async def media_house() -> AsyncIterator[MediaHouse]:
-    """A running house; who is still in it leaves at the end."""
-    made = MediaHouse()
+async def media_house(host: str = "127.0.0.1") -> AsyncIterator[MediaHouse]:
+    """A running house whose media is at `host`; who is still in it leaves at the end."""
+    made = MediaHouse(host)
     application = web.Application()
     for route in media_routes(made.node):
         application.router.add_route(route.method, route.path, route.handler)

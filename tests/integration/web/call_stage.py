@@ -53,13 +53,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def call_stage() -> AsyncIterator[Stage]:
-    """A stage whose call starts now and takes half an hour."""
+async def call_stage(media_host: str = "127.0.0.1") -> AsyncIterator[Stage]:
+    """A stage whose call starts now and takes half an hour; its media is at `media_host`."""
     clock = steady_clock(time.monotonic, lambda: datetime.now(UTC))
     key = Ed25519PrivateKey.generate()
     issuer = TicketIssuer(key, clock)
     bus, directory = InProcessBus(), InProcessDirectory(time.monotonic)
-    media = MediaNode("127.0.0.1", 0)
+    media = MediaNode(media_host, 0)
     node = SignalingNode(
         NodeInfo("node_1", "", 10),
         media,
