@@ -1030,33 +1030,543 @@ static PyTypeObject StepType = {
     .tp_doc = "What forwarding does with each packet of a slot while nothing changes. See plain.Step.",
 };
 
-/* forward_all(steps, view): one packet to every slot of a source, in order. */
-static PyObject *forward_all(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    if (count != 2 || !PyTuple_CheckExact(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "forward_all(steps, view)");
+/* ---- Arrivals: extended sequence numbers and jitter (reception.PlainArrivals) ------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    long long base, highest, received;
+    double clock_rate, transit, jitter;
+    char has_transit;
+} Arrivals;
+
+static PyTypeObject ArrivalsType;
+
+static int Arrivals_init(Arrivals *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"clock_rate", NULL};
+    int clock_rate;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i:Arrivals", names, &clock_rate)) {
+        return -1;
+    }
+    self->clock_rate = clock_rate;
+    self->base = self->highest = -1;
+    self->received = 0;
+    self->transit = self->jitter = 0;
+    self->has_transit = 0;
+    return 0;
+}
+
+static long long arrivals_place(const Arrivals *self, uint16_t sequence) {
+    uint16_t delta = (uint16_t)(sequence - (uint16_t)self->highest);
+    return self->highest + delta - (delta < 0x8000 ? 0 : 0x10000);
+}
+
+static long long arrivals_add(Arrivals *self, uint16_t sequence, uint32_t timestamp, double arrival) {
+    double transit = arrival * self->clock_rate - (double)timestamp;
+    self->received++;
+    if (self->highest < 0) {
+        self->base = self->highest = (long long)sequence + 0x10000;
+        self->transit = transit;
+        self->has_transit = 1;
+        return self->highest;
+    }
+    long long index = arrivals_place(self, sequence);
+    if (index > self->highest) {
+        self->highest = index;
+    }
+    double difference = self->has_transit ? Py_MAX(transit - self->transit, self->transit - transit) : 0.0;
+    self->transit = transit;
+    self->has_transit = 1;
+    if (difference < self->clock_rate * 10) { /* a timestamp that jumped or wrapped says nothing about the network */
+        self->jitter += (difference - self->jitter) / 16;
+    }
+    return index;
+}
+
+static PyObject *Arrivals_add(Arrivals *self, PyObject *args) {
+    unsigned short sequence;
+    unsigned int timestamp;
+    double arrival;
+    if (!PyArg_ParseTuple(args, "HId:add", &sequence, &timestamp, &arrival)) {
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args[0]); i++) {
-        PyObject *step = PyTuple_GET_ITEM(args[0], i);
-        if (!PyObject_TypeCheck(step, &StepType)) {
-            PyErr_SetString(PyExc_TypeError, "not a Step");
-            return NULL;
+    return PyLong_FromLongLong(arrivals_add(self, sequence, timestamp, arrival));
+}
+
+static PyObject *Arrivals_place(Arrivals *self, PyObject *value) {
+    unsigned long sequence = PyLong_AsUnsignedLong(value);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyLong_FromLongLong(arrivals_place(self, (uint16_t)sequence));
+}
+
+static PyMethodDef Arrivals_methods[] = {
+    {"add", (PyCFunction)Arrivals_add, METH_VARARGS, "Take one packet in: add(sequence, timestamp, arrival) -> index."},
+    {"place", (PyCFunction)Arrivals_place, METH_O, "The index of a packet that came another way."},
+    {NULL},
+};
+
+static PyMemberDef Arrivals_members[] = {
+    {"highest", T_LONGLONG, offsetof(Arrivals, highest)},
+    {"received", T_LONGLONG, offsetof(Arrivals, received)},
+    {"_base", T_LONGLONG, offsetof(Arrivals, base)},
+    {"_jitter", T_DOUBLE, offsetof(Arrivals, jitter)},
+    {NULL},
+};
+
+static PyTypeObject ArrivalsType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Arrivals",
+    .tp_basicsize = sizeof(Arrivals),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_init = (initproc)Arrivals_init,
+    .tp_methods = Arrivals_methods,
+    .tp_members = Arrivals_members,
+    .tp_doc = "See reception.PlainArrivals.",
+};
+
+/* ---- Levels: loudness, and whether somebody speaks (talking.PlainLevels) ------------------------------------------ */
+
+#define SILENT 127
+#define LOUD_BELOW 60
+#define LOUD_HOLD 0.6
+#define LOUD_REPEAT 1.0
+#define LOUD_ENOUGH 4
+#define LOUD_SMOOTHING 0.04
+
+typedef struct {
+    PyObject_HEAD
+    long long loud;
+    double loudness, since, last_loud, last_report;
+    int peak;
+    char talking;
+} Levels;
+
+static PyTypeObject LevelsType;
+static PyObject *name_speaks, *name_stop;
+
+static PyObject *Levels_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Levels *self = (Levels *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->peak = SILENT;
+    }
+    return (PyObject *)self;
+}
+
+/* -1: an exception is set. */
+static int levels_add(Levels *self, int value, double now) {
+    int level = value & 0x7F;
+    PyObject *result = NULL;
+    self->loudness += (SILENT - level - self->loudness) * LOUD_SMOOTHING;
+    if (level < LOUD_BELOW) {
+        self->loud++;
+        self->last_loud = now;
+        if (level < self->peak) {
+            self->peak = level;
         }
-        PyObject *result = Step_forward((Step *)step, args[1]);
-        if (result == NULL) {
-            return NULL;
+        if (self->loud < LOUD_ENOUGH || (self->talking && now - self->last_report < LOUD_REPEAT)) {
+            return 0;
         }
-        Py_DECREF(result);
+        PyObject *seconds = PyFloat_FromDouble(now);
+        result = seconds == NULL ? NULL : PyObject_CallMethodOneArg((PyObject *)self, name_speaks, seconds);
+        Py_XDECREF(seconds);
+    } else if (now - self->last_loud >= LOUD_HOLD) {
+        self->loud = 0;
+        self->peak = SILENT;
+        if (!self->talking) {
+            return 0;
+        }
+        result = PyObject_CallMethodNoArgs((PyObject *)self, name_stop);
+    } else {
+        return 0;
+    }
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+static PyObject *Levels_level(Levels *self, PyObject *args) {
+    int value;
+    double now;
+    if (!PyArg_ParseTuple(args, "id:level", &value, &now) || levels_add(self, value, now) < 0) {
+        return NULL;
     }
     Py_RETURN_NONE;
 }
+
+static PyMethodDef Levels_methods[] = {
+    {"level", (PyCFunction)Levels_level, METH_VARARGS, "One packet's level byte: level(value, now)."},
+    {NULL},
+};
+
+static PyMemberDef Levels_members[] = {
+    {"talking", T_BOOL, offsetof(Levels, talking)},
+    {"loudness", T_DOUBLE, offsetof(Levels, loudness)},
+    {"_loud", T_LONGLONG, offsetof(Levels, loud)},
+    {"_peak", T_INT, offsetof(Levels, peak)},
+    {"_since", T_DOUBLE, offsetof(Levels, since)},
+    {"_last_loud", T_DOUBLE, offsetof(Levels, last_loud)},
+    {"_last_report", T_DOUBLE, offsetof(Levels, last_report)},
+    {NULL},
+};
+
+static PyTypeObject LevelsType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Levels",
+    .tp_basicsize = sizeof(Levels),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = Levels_new,
+    .tp_methods = Levels_methods,
+    .tp_members = Levels_members,
+    .tp_doc = "See talking.PlainLevels.",
+};
+
+/* ---- Stream: what a source's next packet leads to, while all is as it should be (stream.PlainStream) --------------- */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *gate;      /* .open */
+    PyObject *track;     /* .muted, .uplink, .outputs, .give */
+    PyObject *cache;     /* .packets, .size: a KeyframeCache; NULL for audio */
+    PyObject *ring;      /* ._ring: a PacketCache; NULL for audio */
+    PyObject *steps;     /* tuple of Step */
+    Arrivals *reception;
+    Levels *voice;
+    Tally *tally;
+    double last_arrival;
+    long long octets, uncounted; /* octets of video; those that the uplink's estimate has not been told of */
+    long long taken;             /* packets that went this way */
+    uint8_t payload_type;
+    char is_video;
+} Stream;
+
+static PyTypeObject StreamType;
+static PyObject *name_open, *name_muted, *name_uplink, *name_outputs, *name_give, *name_packets, *name_size, *name_ring,
+    *name_count, *name_add, *name_receive_view;
+
+#define CACHED_PACKETS 1000 /* keyframes.py: beyond these, Python decides */
+#define CACHED_BYTES (1 << 20)
+#define RING 512 /* retransmission.KEPT */
+
+static PyObject *Stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Stream *self = (Stream *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->last_arrival = -Py_HUGE_VAL;
+        self->steps = PyTuple_New(0);
+        if (self->steps == NULL) {
+            Py_CLEAR(self);
+        }
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *Stream_watch(Stream *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"track", "gate", "payload_type", "is_video", "tally", "reception", "voice", "cache", "packets", NULL};
+    PyObject *track, *gate, *tally, *reception, *voice, *cache, *packets;
+    int is_video;
+    unsigned char payload_type;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OObpO!O!O!OO:watch", names, &track, &gate, &payload_type, &is_video,
+                                     &TallyType, &tally, &ArrivalsType, &reception, &LevelsType, &voice, &cache,
+                                     &packets)) {
+        return NULL;
+    }
+    Py_XSETREF(self->track, Py_NewRef(track));
+    Py_XSETREF(self->gate, Py_NewRef(gate));
+    Py_XSETREF(self->tally, (Tally *)Py_NewRef(tally));
+    Py_XSETREF(self->reception, (Arrivals *)Py_NewRef(reception));
+    Py_XSETREF(self->voice, (Levels *)Py_NewRef(voice));
+    Py_XSETREF(self->cache, cache == Py_None ? NULL : Py_NewRef(cache));
+    Py_XSETREF(self->ring, packets == Py_None ? NULL : Py_NewRef(packets));
+    self->payload_type = payload_type;
+    self->is_video = (char)is_video;
+    Py_RETURN_NONE;
+}
+
+static int Stream_traverse(Stream *self, visitproc visit, void *arg) {
+    Py_VISIT(self->gate);
+    Py_VISIT(self->track);
+    Py_VISIT(self->cache);
+    Py_VISIT(self->ring);
+    Py_VISIT(self->steps);
+    Py_VISIT(self->reception);
+    Py_VISIT(self->voice);
+    return 0;
+}
+
+static int Stream_clear(Stream *self) {
+    Py_CLEAR(self->gate);
+    Py_CLEAR(self->track);
+    Py_CLEAR(self->cache);
+    Py_CLEAR(self->ring);
+    Py_CLEAR(self->reception);
+    Py_CLEAR(self->voice);
+    Py_XSETREF(self->steps, PyTuple_New(0));
+    return 0;
+}
+
+static void Stream_dealloc(Stream *self) {
+    PyObject_GC_UnTrack(self);
+    Stream_clear(self);
+    Py_CLEAR(self->steps);
+    Py_CLEAR(self->tally);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* Whether object.name is `wanted`. -1: an exception is set. */
+static int attribute_is(PyObject *object, PyObject *name, PyObject *wanted) {
+    PyObject *value = PyObject_GetAttr(object, name);
+    if (value == NULL) {
+        return -1;
+    }
+    int same = value == wanted;
+    Py_DECREF(value);
+    return same;
+}
+
+/* Whether nothing about this packet needs a decision. -1: an exception is set. */
+static int stream_is_steady(Stream *self, View *view) {
+    const Arrivals *reception = self->reception;
+    if (self->track == NULL || reception == NULL || view->header.payload_type != self->payload_type ||
+        reception->highest < 0 || view->header.sequence != (uint16_t)(reception->highest + 1)) {
+        return 0;
+    }
+    int open = attribute_is(self->gate, name_open, Py_True);
+    int unmuted = open == 1 ? attribute_is(self->track, name_muted, Py_False) : 0;
+    if (open < 0 || unmuted < 0) {
+        return -1;
+    }
+    if (!open || !unmuted) {
+        return 0;
+    }
+    if (!self->is_video) {
+        return 1;
+    }
+    return self->cache != NULL && self->ring != NULL &&
+           !vp8_starts_keyframe((const uint8_t *)PyBytes_AS_STRING(view->packet) + view->header.payload,
+                                (size_t)PyBytes_GET_SIZE(view->packet) - view->header.payload);
+}
+
+/* Keep a video packet for RTX and for later legs. 1: done; 0: the keyframe's cache is full; -1: an exception is set. */
+static int stream_keep(Stream *self, View *view) {
+    int done = -1;
+    Py_ssize_t kept = 0;
+    long long size = 0;
+    PyObject *packets = PyObject_GetAttr(self->cache, name_packets), *bytes = NULL, *ring = NULL;
+    if (packets == NULL || !PyList_CheckExact(packets)) {
+        goto out;
+    }
+    kept = PyList_GET_SIZE(packets);
+    if (kept > 0) {
+        bytes = PyObject_GetAttr(self->cache, name_size);
+        if (bytes == NULL) {
+            goto out;
+        }
+        size = PyLong_AsLongLong(bytes);
+        if (size == -1 && PyErr_Occurred()) {
+            goto out;
+        }
+        PyObject *last = PyList_GET_ITEM(packets, kept - 1);
+        if (kept >= CACHED_PACKETS || size >= CACHED_BYTES || !PyObject_TypeCheck(last, &ViewType) ||
+            ((View *)last)->index >= view->index) {
+            done = 0;
+            goto out;
+        }
+    }
+    ring = PyObject_GetAttr(self->ring, name_ring);
+    if (ring == NULL || !PyList_CheckExact(ring) || PyList_GET_SIZE(ring) != RING ||
+        PyList_SetItem(ring, (Py_ssize_t)(view->index % RING), Py_NewRef((PyObject *)view)) < 0) {
+        goto out;
+    }
+    if (kept > 0) {
+        PyObject *sum = PyLong_FromLongLong(size + PyBytes_GET_SIZE(view->packet));
+        if (sum == NULL || PyList_Append(packets, (PyObject *)view) < 0 ||
+            PyObject_SetAttr(self->cache, name_size, sum) < 0) {
+            Py_XDECREF(sum);
+            goto out;
+        }
+        Py_DECREF(sum);
+    }
+    done = 1;
+out:
+    if (done < 0 && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "the caches are not what they were");
+    }
+    Py_XDECREF(packets);
+    Py_XDECREF(bytes);
+    Py_XDECREF(ring);
+    return done;
+}
+
+/* The estimate of the publisher's line counts every octet and looks at each frame's end. */
+static int stream_estimate(Stream *self, View *view) {
+    PyObject *uplink = PyObject_GetAttr(self->track, name_uplink), *result = NULL;
+    if (uplink == NULL) {
+        return -1;
+    }
+    if (uplink == Py_None) {
+        Py_DECREF(uplink);
+        return 0;
+    }
+    if (!view->header.marker || view->header.send_time == RTP_NO_TIME) {
+        self->uncounted += PyBytes_GET_SIZE(view->packet);
+        Py_DECREF(uplink);
+        return 0;
+    }
+    if (self->uncounted) {
+        PyObject *octets = PyLong_FromLongLong(self->uncounted);
+        self->uncounted = 0;
+        result = octets == NULL ? NULL : PyObject_CallMethodOneArg(uplink, name_count, octets);
+        Py_XDECREF(octets);
+        if (result == NULL) {
+            Py_DECREF(uplink);
+            return -1;
+        }
+        Py_DECREF(result);
+    }
+    result = PyObject_CallMethodOneArg(uplink, name_add, (PyObject *)view);
+    Py_DECREF(uplink);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* forward_all without the call. -1: an exception is set. */
+static int forward_to(PyObject *steps, View *view) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps); i++) {
+        PyObject *step = PyTuple_GET_ITEM(steps, i);
+        if (!PyObject_TypeCheck(step, &StepType)) {
+            PyErr_SetString(PyExc_TypeError, "not a Step");
+            return -1;
+        }
+        PyObject *result = Step_forward((Step *)step, (PyObject *)view);
+        if (result == NULL) {
+            return -1;
+        }
+        Py_DECREF(result);
+    }
+    return 0;
+}
+
+/* forward_all(steps, view): one packet to every slot of a source, in order. */
+static PyObject *forward_all(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    if (count != 2 || !PyTuple_CheckExact(args[0]) || !PyObject_TypeCheck(args[1], &ViewType)) {
+        PyErr_SetString(PyExc_TypeError, "forward_all(steps, view)");
+        return NULL;
+    }
+    if (forward_to(args[0], (View *)args[1]) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* One packet of the source. -1: an exception is set. */
+static int stream_take(Stream *self, View *view) {
+    PyObject *result;
+    int steady = stream_is_steady(self, view);
+    if (steady == 1 && self->is_video) {
+        view->index = self->reception->highest + 1;
+        steady = stream_keep(self, view);
+    }
+    if (steady < 0) {
+        return -1;
+    }
+    if (!steady) {
+        result = PyObject_CallMethodOneArg((PyObject *)self, name_receive_view, (PyObject *)view);
+        Py_XDECREF(result);
+        return result == NULL ? -1 : 0;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(view->packet);
+    self->taken++;
+    self->tally->received++;
+    self->tally->received_bytes += size;
+    self->last_arrival = view->arrival;
+    view->index = arrivals_add(self->reception, view->header.sequence, view->header.timestamp, view->arrival);
+    view->keyframe = 0;
+    if (self->is_video) {
+        self->octets += size;
+        if (stream_estimate(self, view) < 0) {
+            return -1;
+        }
+    } else if (view->header.level >= 0 && levels_add(self->voice, view->header.level, view->arrival) < 0) {
+        return -1;
+    }
+    PyObject *steps = Py_NewRef(self->steps); /* a step that fails may change the list */
+    int failed = forward_to(steps, view);
+    Py_DECREF(steps);
+    if (failed < 0 || self->track == NULL) {
+        return failed;
+    }
+    PyObject *outputs = PyObject_GetAttr(self->track, name_outputs);
+    if (outputs == NULL) {
+        return -1;
+    }
+    int given = PyObject_Size(outputs) > 0;
+    Py_DECREF(outputs);
+    if (given) {
+        result = PyObject_CallMethodObjArgs(self->track, name_give, (PyObject *)self, (PyObject *)view, NULL);
+        Py_XDECREF(result);
+        return result == NULL ? -1 : 0;
+    }
+    return 0;
+}
+
+static PyObject *Stream_take(Stream *self, PyObject *view) {
+    if (!PyObject_TypeCheck(view, &ViewType)) {
+        PyErr_SetString(PyExc_TypeError, "a View is wanted");
+        return NULL;
+    }
+    if (stream_take(self, (View *)view) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Stream_get_steps(Stream *self, void *closure) { return Py_NewRef(self->steps); }
+
+static int Stream_set_steps(Stream *self, PyObject *value, void *closure) {
+    if (value == NULL || !PyTuple_CheckExact(value)) {
+        PyErr_SetString(PyExc_TypeError, "a tuple is wanted");
+        return -1;
+    }
+    Py_XSETREF(self->steps, Py_NewRef(value));
+    return 0;
+}
+
+static PyMethodDef Stream_methods[] = {
+    {"watch", (PyCFunction)(void (*)(void))Stream_watch, METH_VARARGS | METH_KEYWORDS, "What `take` looks at and keeps up."},
+    {"take", (PyCFunction)Stream_take, METH_O, "One packet, by this way or by self.receive_view(view)."},
+    {NULL},
+};
+
+static PyMemberDef Stream_members[] = {
+    {"last_arrival", T_DOUBLE, offsetof(Stream, last_arrival)},
+    {"octets", T_LONGLONG, offsetof(Stream, octets)},
+    {"taken", T_LONGLONG, offsetof(Stream, taken), READONLY},
+    {NULL},
+};
+
+static PyGetSetDef Stream_getset[] = {
+    {"steps", (getter)Stream_get_steps, (setter)Stream_set_steps},
+    {NULL},
+};
+
+static PyTypeObject StreamType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Stream",
+    .tp_basicsize = sizeof(Stream),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_new = Stream_new,
+    .tp_dealloc = (destructor)Stream_dealloc,
+    .tp_traverse = (traverseproc)Stream_traverse,
+    .tp_clear = (inquiry)Stream_clear,
+    .tp_methods = Stream_methods,
+    .tp_members = Stream_members,
+    .tp_getset = Stream_getset,
+    .tp_doc = "See stream.PlainStream.",
+};
 
 /* ---- Link: one session, as the socket's reader sees it ----------------------------------------------------------- */
 
 typedef struct {
     uint32_t ssrc;
     rtp_ids ids;
-    PyObject *receive; /* called with each view */
+    PyObject *receive; /* a Stream, or what is called with each view */
 } source;
 
 typedef struct {
@@ -1220,11 +1730,17 @@ static int link_packet(Link *self, const uint8_t *bytes, int size, double now) {
         view->departure = (uint32_t)((uint64_t)(int64_t)seconds & 0xFFFFFF);
         PyObject *receive = Py_NewRef(self->sources[i].receive);
         Py_DECREF(packet);
-        result = PyObject_CallOneArg(receive, (PyObject *)view);
+        int failed;
+        if (PyObject_TypeCheck(receive, &StreamType)) {
+            failed = stream_take((Stream *)receive, view);
+        } else {
+            result = PyObject_CallOneArg(receive, (PyObject *)view);
+            failed = result == NULL ? -1 : 0;
+            Py_XDECREF(result);
+        }
         Py_DECREF(receive);
         Py_DECREF((PyObject *)view);
-        Py_XDECREF(result);
-        return result == NULL ? -1 : 0;
+        return failed;
     }
     result = PyObject_CallMethod(self->owner, "on_packet", "Od", packet, now);
     Py_DECREF(packet);
@@ -1586,7 +2102,41 @@ static PyObject *parse(PyObject *module, PyObject *args) {
     return (PyObject *)view;
 }
 
+/* slope(points): least squares over (x, y) pairs of floats, as remb.DelayTrend does it. */
+static PyObject *slope(PyObject *module, PyObject *points) {
+    PyObject *iterator = PyObject_GetIter(points), *point;
+    double origin = 0, sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0;
+    long count = 0;
+    if (iterator == NULL) {
+        return NULL;
+    }
+    while ((point = PyIter_Next(iterator)) != NULL) {
+        double x, y;
+        int read = PyTuple_Check(point) && PyArg_ParseTuple(point, "dd", &x, &y);
+        Py_DECREF(point);
+        if (!read) {
+            Py_DECREF(iterator);
+            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "pairs are wanted");
+        }
+        if (count++ == 0) {
+            origin = x;
+        }
+        x -= origin;
+        sum_x += x;
+        sum_y += y;
+        sum_xx += x * x;
+        sum_xy += x * y;
+    }
+    Py_DECREF(iterator);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    double below = (double)count * sum_xx - sum_x * sum_x;
+    return PyFloat_FromDouble(below > 0 ? ((double)count * sum_xy - sum_x * sum_y) / below : 0.0);
+}
+
 static PyMethodDef functions[] = {
+    {"slope", slope, METH_O, "Least squares over pairs of floats."},
     {"configure", configure, METH_VARARGS, "Take libsrtp's functions."},
     {"parse", parse, METH_VARARGS, "Read one packet's header."},
     {"forward_all", (PyCFunction)(void (*)(void))forward_all, METH_FASTCALL, "One packet to every slot of a track."},
@@ -1602,9 +2152,24 @@ static struct PyModuleDef module = {
 };
 
 PyMODINIT_FUNC PyInit__native(void) {
+    PyTypeObject *types[] = {&CipherType, &ViewType,     &TallyType,  &OutboxType, &OutletType, &StepType,
+                             &LinkType,   &ArrivalsType, &LevelsType, &StreamType, &LinksType,  &IngressType};
+    struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {
+        {&name_speaks, "_speaks"},   {&name_stop, "stop"},   {&name_open, "open"},   {&name_muted, "muted"},
+        {&name_uplink, "uplink"},    {&name_outputs, "outputs"}, {&name_give, "give"}, {&name_packets, "packets"},
+        {&name_size, "size"},        {&name_ring, "_ring"},  {&name_count, "count"}, {&name_add, "add"},
+        {&name_receive_view, "receive_view"},
+    };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        *names[i].name = PyUnicode_InternFromString(names[i].text);
+        if (*names[i].name == NULL) {
+            return NULL;
+        }
+    }
     PyObject *made = PyModule_Create(&module);
-    PyTypeObject *types[] = {&CipherType, &ViewType, &TallyType, &OutboxType, &OutletType,
-                             &StepType,   &LinkType, &LinksType,  &IngressType};
     for (unsigned i = 0; made != NULL && i < sizeof types / sizeof *types; i++) {
         if (PyModule_AddType(made, types[i]) < 0) {
             Py_CLEAR(made);

@@ -10,7 +10,8 @@ from signaling.media.nack import NackTracker
 from signaling.media.reception import Reception
 from signaling.media.retransmission import KEPT, PacketCache, unwrap
 from signaling.media.rtp import MalformedPacket, RtpView, abs_send_time, parse
-from signaling.media.step import Step, forward_all
+from signaling.media.step import forward_all
+from signaling.media.stream import Stream
 from signaling.media.vp8 import keyframe_size
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class SenderClock(NamedTuple):
     timestamp: int
 
 
-class Layer:
+class Layer(Stream):
     """One SSRC of a track, from its first authenticated packet until its session or the source ends.
 
     `rid` is its name (RFC 8851), empty without simulcast. `height` are the pixels that its last keyframe states (0: not
@@ -37,6 +38,7 @@ class Layer:
 
     def __init__(self, track: Track, ssrc: int, rid: str, *, nack: bool) -> None:
         """`nack`: the publisher answers NACKs for it."""
+        super().__init__()
         self.track = track
         self.ssrc = ssrc
         self.rid = rid
@@ -48,13 +50,22 @@ class Layer:
         self.clock: SenderClock | None = None
         self.height = 0
         self.bitrate = 0.0
-        self.since = self.last_arrival = float("-inf")
+        self.since = float("-inf")
         self._nack = NackTracker() if nack else None
         self._slots: tuple[Forwarder, ...] = ()
-        self._steps: tuple[Step, ...] = ()
         self._waiting: tuple[Forwarder, ...] = ()
-        self._octets = 0
         self._measured = float("-inf")
+        self.watch(
+            track=track,
+            gate=track.gate,
+            payload_type=track.info.payload_type,
+            is_video=self.is_video,
+            tally=track.counters.tally,
+            reception=self.reception,
+            voice=track.voice,
+            cache=self.cache,
+            packets=self.packets,
+        )
 
     # Who listens
 
@@ -77,12 +88,12 @@ class Layer:
         """Pass packets on to a session's slot."""
         slot.rewriter.count_in(self.track.counters.tally)
         self._slots = (*self._slots, slot)
-        self._steps = tuple(other.rewriter for other in self._slots)
+        self.steps = tuple(other.rewriter for other in self._slots)
 
     def remove_slot(self, slot: Forwarder) -> None:
         """Pass nothing more on to a slot."""
         self._slots = tuple(other for other in self._slots if other is not slot)
-        self._steps = tuple(other.rewriter for other in self._slots)
+        self.steps = tuple(other.rewriter for other in self._slots)
 
     def add_waiting(self, slot: Forwarder) -> None:
         """Tell a slot of the next keyframe."""
@@ -105,10 +116,10 @@ class Layer:
         except MalformedPacket:
             self.track.counters.dropped_malformed += 1
             return
-        self.receive_view(view)
+        self.take(view)
 
     def receive_view(self, view: RtpView) -> None:
-        """The same, once it is read."""
+        """The same, once it is read, and if the quick way does not know what to do (stream.py)."""
         track = self.track
         counters = track.counters
         arrival = view.arrival
@@ -126,7 +137,7 @@ class Layer:
             counters.duplicates += 1
             return
         if self.is_video:
-            self._octets += size
+            self.octets += size
             view.keyframe = view.starts_keyframe()
             if view.keyframe:
                 self._keyframe_came(view)
@@ -187,7 +198,7 @@ class Layer:
                     slot.keyframe(self, view)
         elif view.level >= 0:
             track.voice.level(view.level, arrival)
-        forward_all(self._steps, view)
+        forward_all(self.steps, view)
         if track.outputs:
             track.give(self, view)
 
@@ -252,7 +263,7 @@ class Layer:
         for slot in self._waiting:
             slot.give_up_waiting()
         self.requests.cancel()
-        self._slots = self._waiting = self._steps = ()
+        self._slots = self._waiting = self.steps = ()
 
     def tick(self, now: float) -> None:
         """What time brings: repeated requests, missing packets, fresh keyframes."""
@@ -285,8 +296,8 @@ class Layer:
     def _measure(self, now: float) -> None:
         elapsed = now - self._measured
         self._measured = now
-        rate = self._octets * 8 / elapsed
-        self._octets = 0
+        rate = self.octets * 8 / elapsed
+        self.octets = 0
         self.bitrate = rate if not self.bitrate else 0.5 * (self.bitrate + rate)
 
     def _send_pli(self) -> None:

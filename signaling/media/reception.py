@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiortc.rtp import RtcpReceiverInfo, clamp_packets_lost
+
+from signaling.media import native
 
 _HALF = 0x8000
 
 
-class Reception:
-    """One source's reception statistics. `clock_rate` in Hz."""
+class PlainArrivals:
+    """Extended sequence numbers and jitter: what is done per packet. `clock_rate` in Hz."""
 
-    __slots__ = (
-        "_base",
-        "_clock_rate",
-        "_expected_prior",
-        "_jitter",
-        "_lsr",
-        "_lsr_arrival",
-        "_received_prior",
-        "_transit",
-        "highest",
-        "received",
-    )
+    __slots__ = ("_base", "_clock_rate", "_jitter", "_transit", "highest", "received")
 
     def __init__(self, clock_rate: int) -> None:
         self._clock_rate = clock_rate
@@ -30,10 +23,6 @@ class Reception:
         self.received = 0
         self._transit: float | None = None
         self._jitter = 0.0
-        self._expected_prior = 0
-        self._received_prior = 0
-        self._lsr = 0
-        self._lsr_arrival = 0.0
 
     def add(self, sequence: int, timestamp: int, arrival: float) -> int:
         """Take one packet in; returns its index, the extended sequence number.
@@ -64,6 +53,25 @@ class Reception:
         """
         delta = (sequence - self.highest) & 0xFFFF
         return self.highest + delta if delta < _HALF else self.highest + delta - 0x10000
+
+
+if TYPE_CHECKING:
+    Arrivals = PlainArrivals
+else:
+    Arrivals = native.module.Arrivals if native.module is not None else PlainArrivals
+
+
+class Reception(Arrivals):
+    """One source's reception statistics. `clock_rate` in Hz."""
+
+    __slots__ = ("_expected_prior", "_lsr", "_lsr_arrival", "_received_prior")
+
+    def __init__(self, clock_rate: int) -> None:
+        super().__init__(clock_rate)
+        self._expected_prior = 0
+        self._received_prior = 0
+        self._lsr = 0
+        self._lsr_arrival = 0.0
 
     def sender_report(self, ntp: int, arrival: float) -> None:
         """Remember the publisher's last sender report (64-bit NTP time) for LSR and DLSR (section 6.4.1)."""

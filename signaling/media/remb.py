@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from signaling.media import native
 from signaling.media.rtp import RtpView
 
 FLOOR = 60_000
@@ -61,6 +62,8 @@ class DelayTrend:
 
     def _slope(self) -> float:
         """Least squares: milliseconds of delay per millisecond."""
+        if native.module is not None:
+            return native.module.slope(self._points)  # type: ignore[no-any-return]
         origin = self._points[0][0]
         sum_x = sum_y = sum_xx = sum_xy = 0.0
         for at, y in self._points:

@@ -55,7 +55,7 @@ class Sources:
             self.receivers[ssrc] = receive
             if layer is not None and receive == layer.receive and self._link is not None:
                 ids = layer.track.extensions
-                self._link.add(ssrc, layer.receive_view, audio_level=ids.audio_level, abs_send_time=ids.abs_send_time)
+                self._link.add(ssrc, layer, audio_level=ids.audio_level, abs_send_time=ids.abs_send_time)
         return receive
 
     def _layer(self, publication: Publication, packet: bytes, ssrc: int, now: float) -> Layer | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from signaling.media import native
 
 SILENT = 127
 _THRESHOLD = 60  # -dBov: quieter than this is background
@@ -12,17 +15,10 @@ _ENOUGH = 4  # loud packets in a row (80 ms at 20 ms each) before it counts as s
 _SMOOTHING = 0.04  # of each packet in the mean loudness: about half a second
 
 
-class TalkingDetector:
-    """Turns audio levels into "talks" and "has stopped".
+class PlainLevels:
+    """What is done with each packet's audio level. Whoever derives from it has `_speaks` and `stop`."""
 
-    `report(level)` is called with the loudest level (in -dBov, 0 to 126) when speech starts and every second while
-    it goes on, and with SILENT when it is over. Times are seconds of one monotonic clock.
-
-    `talking` says whether speech goes on, `loudness` how loud it has been of late, in dB above silence (0 to 127).
-    """
-
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self._report = report
+    def __init__(self) -> None:
         self._loud = 0
         self._peak = SILENT
         self.talking = False
@@ -30,11 +26,6 @@ class TalkingDetector:
         self._since = 0.0
         self._last_loud = 0.0
         self._last_report = 0.0
-
-    @property
-    def spoken(self) -> float:
-        """Seconds from the beginning of the present speech to its last loud packet."""
-        return self._last_loud - self._since if self.talking else 0.0
 
     def level(self, value: int, now: float) -> None:
         """One packet's level byte: its voice bit is not trusted, browsers set it unevenly (RFC 6464 section 3)."""
@@ -46,17 +37,53 @@ class TalkingDetector:
             if level < self._peak:
                 self._peak = level
             if self._loud >= _ENOUGH and (not self.talking or now - self._last_report >= _REPEAT):
-                if not self.talking:
-                    self.talking = True
-                    self._since = now
-                self._last_report = now
-                peak, self._peak = self._peak, SILENT
-                self._report(peak)
+                self._speaks(now)
             return
         if now - self._last_loud >= _HOLD:
             self._loud = 0
             self._peak = SILENT
-        self.tick(now)
+            if self.talking:
+                self.stop()
+
+    def _speaks(self, now: float) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Speech is over."""
+        raise NotImplementedError
+
+
+if TYPE_CHECKING:
+    Levels = PlainLevels
+else:
+    Levels = native.module.Levels if native.module is not None else PlainLevels
+
+
+class TalkingDetector(Levels):
+    """Turns audio levels into "talks" and "has stopped".
+
+    `report(level)` is called with the loudest level (in -dBov, 0 to 126) when speech starts and every second while
+    it goes on, and with SILENT when it is over. Times are seconds of one monotonic clock.
+
+    `talking` says whether speech goes on, `loudness` how loud it has been of late, in dB above silence (0 to 127).
+    """
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        super().__init__()
+        self._report = report
+
+    @property
+    def spoken(self) -> float:
+        """Seconds from the beginning of the present speech to its last loud packet."""
+        return self._last_loud - self._since if self.talking else 0.0
+
+    def _speaks(self, now: float) -> None:
+        if not self.talking:
+            self.talking = True
+            self._since = now
+        self._last_report = now
+        peak, self._peak = self._peak, SILENT
+        self._report(peak)
 
     def tick(self, now: float) -> None:
         """Notice silence when no packet comes any more (Opus DTX sends few or none)."""
