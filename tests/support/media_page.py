@@ -24,7 +24,7 @@ from tests.support.lossy_link import LossyLink
 PAGE = """<!doctype html><meta charset="utf-8"><title>media</title><link rel="icon" href="data:,">
 <script type="module">
 import { WhipClient } from "/js/protocol/whip.js";
-import { WhepClient } from "/js/protocol/whep.js";
+import { WallClient } from "/js/protocol/wall.js";
 
 const slots = [];
 let peer;
@@ -62,13 +62,14 @@ globalThis.publish = async (name, side) => {
   await peer.start();
 };
 globalThis.watch = async (url, videoSlots) => {
-  listen(new WhepClient({ url, ticket: async () => "-", videoSlots, audioSlots: 2 }));
+  listen(new WallClient({ url, ticket: async () => "-", videoSlots, audioSlots: 2 }));
   globalThis.began = performance.now();
   await peer.start();
 };
 globalThis.slots = slots;
 globalThis.nudge = () => { peer.nudge(); };
 globalThis.peerState = () => peer.state;
+globalThis.peerStats = () => peer.connection.getStats();
 globalThis.firstFrame = () => Math.min(...slots.filter((s) => s.first !== null).map((s) => s.first), Infinity);
 globalThis.pair = async () => {
   const reports = [...(await peer.connection.getStats()).values()];

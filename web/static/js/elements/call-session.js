@@ -89,9 +89,9 @@ export class CallSession {
     for (const name of /** @type {const} */ (["microphone", "camera", "sound"])) this._view.setSwitch(name, this._on[name]);
     this._view.overlay("connecting_title", ["connecting_text"]);
     try {
-      const ticket = await this._getTicket();
+      await this._getTicket();
       this._startChannel();
-      await this._startMedia(ticket);
+      await this._startMedia();
     } catch (error) {
       this._failed(error);
     }
@@ -157,8 +157,7 @@ export class CallSession {
     void channel.run();
   }
 
-  /** @param {Ticket} ticket */
-  async _startMedia(ticket) {
+  async _startMedia() {
     if (this._stream === null) return;
     const whip = new WhipClient({
       url: async () => new URL((await this._getTicket()).whip, location.href).href,
@@ -166,7 +165,7 @@ export class CallSession {
       stream: this._stream,
       moreSlots: MORE_SLOTS,
       talk: true,
-      iceServers: ticket.ice_servers ?? [],
+      iceServers: async () => (await this._getTicket()).ice_servers ?? [],
     });
     this._whip = whip;
     whip.on("track", ({ track, mid, transceiver }) => {

@@ -42,7 +42,8 @@ export class MonitorLine extends Emitter {
     this._greeted = ""; // the session that the channel is for
     this._closed = false;
     const ticket = async () => (await this._first().grant()).warrant;
-    this.wall = new WallClient({ url: grant.wall, ticket, iceServers: grant.ice_servers, videoSlots, audioSlots: AUDIO_SLOTS });
+    const iceServers = async () => (await this._first().grant()).ice_servers;
+    this.wall = new WallClient({ url: grant.wall, ticket, iceServers, videoSlots, audioSlots: AUDIO_SLOTS });
     this._channel = new Channel({ url: channelUrl(grant.channel, location.href), ticket, session: () => this._session() });
     this._listen();
     this._starting = this.wall.start();

@@ -21,7 +21,7 @@ import { restartFragment, restartedAnswer } from "./sdp.js";
  * @property {() => Promise<string>} ticket
  * @property {typeof RTCPeerConnection} [peerConnection] for tests
  * @property {typeof fetch} [fetch]
- * @property {RTCIceServer[]} [iceServers]
+ * @property {RTCIceServer[] | (() => Promise<RTCIceServer[]>)} [iceServers] as a function: asked before every try, for credentials that expire
  * @property {number} [patience] milliseconds of "disconnected" before the first ICE restart
  * @property {Backoff} [backoff]
  */
@@ -107,9 +107,11 @@ export class MediaPeer extends Emitter {
   }
 
   async _connect() {
+    const iceServers = await this._iceServers();
+    if (this._closing.signal.aborted) throw new VisitError("closed");
     this._drop();
     const connection = new this._Connection({
-      iceServers: this._options.iceServers ?? [],
+      iceServers,
       bundlePolicy: "max-bundle",
       rtcpMuxPolicy: "require",
     });
@@ -153,10 +155,15 @@ export class MediaPeer extends Emitter {
     if (this._mending || this.state === "closed") return;
     this._mending = true;
     try {
-      this._set("interrupted");
+      // A restart for a new network, while the old one still works, is nobody's interruption.
+      if (this.connection?.connectionState !== "connected") this._set("interrupted");
       while (!this._closing.signal.aborted) {
         const error = await this._mendOnce();
-        if (error === null) return;
+        if (error === null) {
+          // Where the connection has been up all the while, no event will say that it is.
+          if (this.connection !== null) this._watch(this.connection);
+          return;
+        }
         this.emit("error", error);
         const wait = error.passing ? this._backoff.next() : null;
         if (wait === null) return this._giveUp(error);
@@ -187,6 +194,7 @@ export class MediaPeer extends Emitter {
     const connection = this.connection;
     const before = connection?.currentRemoteDescription?.sdp;
     if (!connection || !before || connection.signalingState !== "stable") return false;
+    await this._renewServers(connection);
     await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
     try {
       const fragment = await this._resource.restart(restartFragment(connection.localDescription?.sdp ?? ""));
@@ -198,6 +206,22 @@ export class MediaPeer extends Emitter {
       if (visitError.passing) throw visitError;
       await this._forget();
       return false;
+    }
+  }
+
+  /** @returns {Promise<RTCIceServer[]>} */
+  async _iceServers() {
+    const servers = this._options.iceServers ?? [];
+    return typeof servers === "function" ? servers() : servers;
+  }
+
+  /** @param {RTCPeerConnection} connection */
+  async _renewServers(connection) {
+    if (typeof this._options.iceServers !== "function") return;
+    try {
+      connection.setConfiguration({ ...connection.getConfiguration(), iceServers: await this._iceServers() });
+    } catch {
+      // The ones from before may still be good, and most restarts need none.
     }
   }
 
