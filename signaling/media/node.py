@@ -185,6 +185,11 @@ class MediaNode:
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         now = self._clock()
         self._sockets.sweep(now)
+        # What was a call's must not stay in memory until the next one ends: there are packets in the clear in it.
+        if self._closing:
+            self._closing = [room for room in self._closing if not room.ended]
+        if self._walls:
+            self._walls = [wall for wall in self._walls if not wall.ended]
         for room in list(self._rooms.values()):
             try:
                 room.tick(now)
