@@ -9,17 +9,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from playwright.async_api import Page
 
 from recorder.blobs import FolderStore
 from recorder.keys import LocalKeyRing, new_key_line
 from recorder.service import RecordingService
+from recorder.tap import RecorderLeg
 from signaling.capabilities import RecordingWarrant
 from signaling.ids import OrdinaryCallId, new_id
 from signaling.media.leg import Kind, Side
+from signaling.media.node import MediaNode
+from signaling.media.rooms import OrdinaryMediaRoom
+from tests.e2e.support.browser import chromium, visitor
 from tests.fakes.media_client import MediaClient, vp8
 from tests.fixtures.waiting import eventually
 from tests.integration.media.conftest import Call
+from tests.support.media_page import served
 
 FRAGMENT = "a=ice-ufrag:{}\r\na=ice-pwd:{}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n"
 
@@ -75,44 +82,53 @@ def whole(client: MediaClient, kind: str, count: int) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + count))
 
 
-async def test_no_packet_is_lost_on_the_way_to_another_network(both_call: Call, tmp_path: Path) -> None:
-    call = both_call
+@asynccontextmanager
+async def recorded(room: OrdinaryMediaRoom, folder: Path) -> AsyncIterator[RecorderLeg]:
+    """The room's real recorder."""
     keys = LocalKeyRing.from_text(new_key_line("kek-1"))
-    recorder = RecordingService(FolderStore(tmp_path), keys, Ed25519PrivateKey.generate(), lambda: datetime.now(UTC))
-    call_id = call.room.call_id
+    recorder = RecordingService(FolderStore(folder), keys, Ed25519PrivateKey.generate(), lambda: datetime.now(UTC))
+    call_id = room.call_id
     assert isinstance(call_id, OrdinaryCallId)
     leg = await recorder.start(RecordingWarrant(call_id, new_id("rec"), (Kind.AUDIO, Kind.VIDEO), "1"))
-    call.ordinary.add_leg(leg)
-    family = await call.join("family", Side.FAMILY)
-    prisoner = await call.join("prisoner", Side.PRISONER)
-    call.room.set_gate(True)
-    async with pumping(family) as out, pumping(prisoner) as back:
-        await out.more()
-        await family.migrate("127.0.0.2")  # another address, without a word of signalling
-        await out.more()
-        for number, (host, transport) in enumerate(
-            [("127.0.0.3", "udp"), ("::1", "udp"), ("127.0.0.1", "tcp"), ("::1", "tcp"), ("127.0.0.1", "udp")]
-        ):
-            await restart_ice(call, family, number)
-            await out.more(3)  # over the old path, with the new credentials known
-            await family.migrate(host, transport)
+    room.add_leg(leg)
+    try:
+        yield leg
+    finally:
+        await recorder.close()
+
+
+async def test_no_packet_is_lost_on_the_way_to_another_network(both_call: Call, tmp_path: Path) -> None:
+    call = both_call
+    async with recorded(call.ordinary, tmp_path) as leg:
+        family = await call.join("family", Side.FAMILY)
+        prisoner = await call.join("prisoner", Side.PRISONER)
+        call.room.set_gate(True)
+        async with pumping(family) as out, pumping(prisoner) as back:
             await out.more()
-            await back.more()
-    for client, pump in ((prisoner, out), (family, back)):
-        await eventually(
-            lambda client=client, pump=pump: len(client.received.rtp) >= 2 * pump.sent,  # type: ignore[misc]
-            "the last packet",
-            60,
-        )
-        for kind in ("audio", "video"):
-            whole(client, kind, pump.sent)
-    assert call.room.counters().ice_restarts == 5
-    assert call.heard.lost == []
-    assert len(call.heard.started) == 4
-    call.ordinary.remove_leg(leg.leg_id)
-    summary = await leg.seal("test")
-    assert (summary.gaps, summary.tracks) == (0, 4)
-    await recorder.close()
+            await family.migrate("127.0.0.2")  # another address, without a word of signalling
+            await out.more()
+            for number, (host, transport) in enumerate(
+                [("127.0.0.3", "udp"), ("::1", "udp"), ("127.0.0.1", "tcp"), ("::1", "tcp"), ("127.0.0.1", "udp")]
+            ):
+                await restart_ice(call, family, number)
+                await out.more(3)  # over the old path, with the new credentials known
+                await family.migrate(host, transport)
+                await out.more()
+                await back.more()
+        for client, pump in ((prisoner, out), (family, back)):
+            await eventually(
+                lambda client=client, pump=pump: len(client.received.rtp) >= 2 * pump.sent,  # type: ignore[misc]
+                "the last packet",
+                60,
+            )
+            for kind in ("audio", "video"):
+                whole(client, kind, pump.sent)
+        assert call.room.counters().ice_restarts == 5
+        assert call.heard.lost == []
+        assert len(call.heard.started) == 4
+        call.ordinary.remove_leg(leg.leg_id)
+        summary = await leg.seal("test")
+        assert (summary.gaps, summary.tracks) == (0, 4)
 
 
 async def test_a_network_that_dies_first_costs_what_was_in_flight_and_nothing_else(both_call: Call) -> None:
@@ -137,3 +153,59 @@ async def test_a_network_that_dies_first_costs_what_was_in_flight_and_nothing_el
     assert len({packet.ssrc for packet in family.received.rtp}) == 2
     assert call.heard.lost == []
     assert [info.participant_id for info in call.heard.started] == ["prisoner", "prisoner"]
+
+
+@pytest.mark.timeout(180)
+async def test_chromium_restarts_ice_and_everybody_goes_on_with_the_same_tracks(
+    both: MediaNode, tmp_path: Path
+) -> None:
+    room = both.open_room(OrdinaryCallId(new_id("call")))
+    room.set_gate(True)
+    async with (
+        recorded(room, tmp_path) as leg,
+        served(both, {"one": room}) as page,
+        chromium() as browser,
+        visitor(browser, page.base) as family,
+        visitor(browser, page.base) as prisoner,
+    ):
+        for person, side in ((family, "family"), (prisoner, "prisoner")):
+            await person.page.goto("/")
+            await person.page.wait_for_function("globalThis.ready")
+            await person.page.evaluate("camera(640, 480)")
+            await person.page.evaluate("side => publish(`one.${side}`, side)", side)
+        for person in (family, prisoner):
+            await person.page.wait_for_function("firstFrame() < Infinity", timeout=60_000)
+        before = await family.page.evaluate("pair()")
+        tracks = {track.track_id for track in room.tracks()}
+        sources = await _sources(prisoner.page)
+
+        await family.page.evaluate("nudge()")
+        await family.page.wait_for_function(
+            "async old => { const now = await pair(); return now.ufrag !== old && now.received > 0; }",
+            arg=before["ufrag"],
+            timeout=60_000,
+        )
+        await family.page.wait_for_function("peerState() === 'connected'", timeout=60_000)
+        for person in (family, prisoner):
+            seen = await person.page.evaluate("slots.find(s => s.kind === 'video').frames")
+            await person.page.wait_for_function(
+                "seen => slots.find(s => s.kind === 'video').frames > seen + 20", arg=seen, timeout=60_000
+            )
+        assert room.counters().ice_restarts == 1
+        assert {track.track_id for track in room.tracks()} == tracks
+        assert await _sources(prisoner.page) == sources
+        room.remove_leg(leg.leg_id)
+        summary = await leg.seal("test")
+        assert (summary.gaps, summary.tracks) == (0, 4)
+
+
+async def _sources(page: Page) -> list[int]:
+    """The SSRCs from which something has come."""
+    found: list[int] = await page.evaluate(
+        """async () => {
+          const reports = [...(await peerStats()).values()];
+          const incoming = reports.filter((one) => one.type === "inbound-rtp" && one.packetsReceived);
+          return incoming.map((one) => one.ssrc).sort();
+        }"""
+    )
+    return found
