@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, assert_never
 
 from signaling.calls import CallEvent
@@ -15,6 +17,7 @@ from signaling.commands import (
     Open,
     Remove,
     Resume,
+    Revoke,
     Say,
     Snapshot,
     Snapshots,
@@ -30,12 +33,13 @@ from signaling.rooms import Rooms
 class CommandServer:
     """Carries out commands on the rooms of one node."""
 
-    def __init__(self, rooms: Rooms, node_id: str) -> None:
+    def __init__(self, rooms: Rooms, node_id: str, revoke: Callable[[str, datetime], None]) -> None:
         self._rooms = rooms
         self._node_id = node_id
+        self._revoke = revoke
 
     async def handle(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one command: `snapshot`, `snapshots` or `events`. SignalingError otherwise."""
+        """The answer to one command: `snapshot`, `snapshots`, `events` or nothing. SignalingError otherwise."""
         command = parse_command(payload)
         match command:
             case Open():
@@ -47,6 +51,9 @@ class CommandServer:
             case Events():
                 events = self._rooms.events(_call_id(command.call_id))
                 return {"events": [event.to_json() for event in events if event.sequence > command.after]}
+            case Revoke():
+                self._revoke(command.subject, command.at)
+                return {}
             case Snapshot() | Hold() | Resume() | Remove() | Mute() | Terminate() | Cancel() | Bookmark() | Say():
                 room = self._rooms.get(_call_id(command.call_id))
                 _intervene(room, command)

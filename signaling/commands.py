@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from signaling.calls import Actor
 from signaling.errors import InvalidRequest
@@ -117,6 +117,14 @@ class Say(_Command):
     text: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
+class Revoke(_Command):
+    """What was issued to somebody up to `at` is good no more; an officer's sessions end. For every node."""
+
+    command: Literal["revoke"] = "revoke"
+    subject: Annotated[str, Field(min_length=1, max_length=64)]
+    at: AwareDatetime
+
+
 class Snapshot(_Command):
     """One room at this moment."""
 
@@ -149,6 +157,7 @@ Command = (
     | Cancel
     | Bookmark
     | Say
+    | Revoke
     | Snapshot
     | Snapshots
     | Events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -20,6 +21,7 @@ from signaling.commands import (
     Open,
     Remove,
     Resume,
+    Revoke,
     Say,
     Snapshot,
     Snapshots,
@@ -27,7 +29,7 @@ from signaling.commands import (
     control_topic,
 )
 from signaling.directory import Directory
-from signaling.errors import InvalidRequest, SignalingError, UnknownCall
+from signaling.errors import InvalidRequest, SignalingError, Unavailable, UnknownCall
 from signaling.ids import CallId
 from signaling.media.leg import Kind
 from signaling.recorder_leg import RecorderFactory, RecorderLeg, SealSummary
@@ -98,6 +100,12 @@ class RoomControl(Protocol):
 
     async def snapshot(self, call_id: CallId) -> RoomSnapshot:
         """The room now."""
+        ...
+
+    async def revoke(self, subject: str, at: datetime) -> None:
+        """What was issued to an officer (or a participant) up to `at` is good no more, on every node; an officer's
+        sessions end. Unavailable when a node could not be told: to be said again, which does no harm.
+        """
         ...
 
     async def snapshots(self) -> list[RoomSnapshot]:
@@ -186,6 +194,19 @@ class BusRoomControl:
     async def snapshot(self, call_id: CallId) -> RoomSnapshot:
         """See `RoomControl.snapshot`."""
         return await self._to_room(call_id, Snapshot(call_id=call_id))
+
+    async def revoke(self, subject: str, at: datetime) -> None:
+        """See `RoomControl.revoke`."""
+        command = _checked(Revoke, subject=subject, at=at)
+        failed = 0
+        for node in await self._directory.nodes():
+            try:
+                await self._send(node.node_id, command)
+            except SignalingError as error:
+                log.warning("node not told of a revocation", node_id=node.node_id, code=error.code)
+                failed += 1
+        if failed:
+            raise Unavailable(f"{failed} nodes could not be told")
 
     async def snapshots(self) -> list[RoomSnapshot]:
         """See `RoomControl.snapshots`. A node that does not answer is logged and left out."""

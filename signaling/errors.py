@@ -28,7 +28,7 @@ class SignalingError(Exception):
 class TicketError(SignalingError):
     """A ticket, warrant or charter is not good for what it was shown for.
 
-    Codes: `expired`, `not_yet`, `bad_signature`, `wrong_type`, `wrong_call`, `malformed`, `privileged_call`.
+    Codes: `expired`, `not_yet`, `bad_signature`, `wrong_type`, `wrong_call`, `malformed`, `privileged_call`, `revoked`.
     """
 
     code = "bad_ticket"
@@ -173,4 +173,4 @@ def error_from_payload(payload: dict[str, Any]) -> SignalingError:
     return error
 
 
-TICKET_CODES = frozenset({"expired", "not_yet", "bad_signature", "wrong_type", "wrong_call", "malformed"})
+TICKET_CODES = frozenset({"expired", "not_yet", "bad_signature", "wrong_type", "wrong_call", "malformed", "revoked"})

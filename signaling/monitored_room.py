@@ -235,6 +235,17 @@ class OrdinaryRoom(Room):
             if observer.officer_id == watch.officer_id:
                 channel.send(message)
 
+    def revoke(self, officer_id: str) -> None:
+        """The officer's warrants have expired as of now: his watches and channels end."""
+        now = self._clock()
+        for session_id, watch in tuple(self._watches.items()):
+            if watch.officer_id == officer_id:
+                self._watches[session_id] = replace(watch, expires_at=now)
+        for channel, watch in tuple(self._observers.items()):
+            if watch.officer_id == officer_id:
+                self._observers[channel] = replace(watch, expires_at=now)
+        self.tick()
+
     def tick(self) -> None:
         """See what time has brought about; a watch whose warrant has expired is over."""
         now = self._clock()

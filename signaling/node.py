@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -97,7 +97,7 @@ class SignalingNode:
         """Bind the media port, take commands, register. OSError when the port is taken."""
         await self._media.start()
         self._service = await self._bus.serve(
-            control_topic(self.info.node_id), CommandServer(self.rooms, self.info.node_id).handle
+            control_topic(self.info.node_id), CommandServer(self.rooms, self.info.node_id, self.revoke).handle
         )
         await self._register()
         self._beat = self._monotonic()
@@ -105,12 +105,21 @@ class SignalingNode:
         self._tasks = [asyncio.create_task(part) for part in work]
 
     async def drain(self, timeout: float) -> bool:
-        """Take no new calls and wait up to `timeout` seconds for the last one to end; whether it did."""
+        """Take no new calls, say so in those there are, and wait up to `timeout` seconds for those under way to end.
+
+        Whether they did. A call that has not begun is not waited for: nobody is interrupted where it is opened again.
+        """
         self.rooms.accepting = False
-        await self._register()
+        for room in self.rooms:
+            room.drain(timeout)
+        try:
+            await self._register()
+        except Unavailable:
+            log.warning("directory not told of the end", node_id=self.info.node_id)
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.gather(*(room.over.wait() for room in self.rooms))
+                while any(room.under_way for room in self.rooms):  # noqa: ASYNC110 - a phase has no event of its own
+                    await asyncio.sleep(TICK)
         except TimeoutError:
             return False
         return True
@@ -151,6 +160,14 @@ class SignalingNode:
                     await room.over.wait()
         except TimeoutError:
             log.error("room did not let go in time", call_id=str(room.charter.call_id))
+
+    def revoke(self, subject: str, at: datetime) -> None:
+        """Refuse what was issued to `subject` up to `at`, and end an officer's watches, channels and walls."""
+        if self._verifier.revocations.revoke(subject, at):
+            log.info("tickets revoked", subject=subject)
+            for room in self.rooms:
+                room.revoke(subject)
+            self.walls.revoke(subject)
 
     # --- what clients ask (MediaHost) --------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from signaling.call_machine import CallMachine
-from signaling.calls import Actor, CallEvent, EventType, Phase
+from signaling.calls import IN_PROGRESS, Actor, CallEvent, EventType, Phase
 from signaling.capabilities import CallCharter, JoinTicket
 from signaling.errors import (
     LobbyClosed,
@@ -31,6 +31,7 @@ from signaling.media.rooms import PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.session import Answer, PatchAnswer, SlotInfo
 from signaling.messages import (
+    Draining,
     Held,
     Line,
     Quality,
@@ -231,6 +232,9 @@ class Room:
                 self._start(self._close_quietly(session_id))
         self._commit(events)
 
+    def revoke(self, officer_id: str) -> None:
+        """An officer's right is withdrawn; here is none."""
+
     def terminate(self, actor: Actor, reason: str, words: str) -> None:
         """A person ends the call; see `CallMachine.terminate`."""
         self._commit(self.machine.terminate(self._clock(), actor, reason, words))
@@ -246,6 +250,15 @@ class Room:
     def say(self, actor: Actor, text: str) -> None:
         """Write to the participants; see `CallMachine.say`."""
         self._commit(self.machine.say(self._clock(), actor, text))
+
+    def drain(self, seconds: float) -> None:
+        """Tell everybody that the node stops in so many seconds at the latest."""
+        self._tell_everybody(Draining(seconds=seconds))
+
+    @property
+    def under_way(self) -> bool:
+        """Whether people would be interrupted if the room were suspended now."""
+        return self.phase in IN_PROGRESS or self.phase is Phase.ENDING
 
     async def suspend(self) -> None:
         """Let go of the call without ending it: its node stops, another will open it again with its history."""

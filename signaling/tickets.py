@@ -30,6 +30,7 @@ from signaling.capabilities import (
 )
 from signaling.errors import PrivilegedCallError, TicketError
 from signaling.ids import CallId, OrdinaryCallId, new_id, parse_call_id
+from signaling.revocations import Revocations
 from signaling.ticket_codec import charter_from, claims_of, join_from, monitor_from, recording_from, talk_from
 
 __all__ = [
@@ -116,6 +117,8 @@ class TicketVerifier:
         keys = [OKPKey.import_key(key) for key in public_keys]
         self._keys = {key.thumbprint(): key for key in keys}
         self._clock = clock
+        self.revocations = Revocations()
+        """Whose join tickets and monitor warrants are refused (TicketError `revoked`)."""
 
     def charter(self, token: str) -> Verified[CallCharter]:
         """The charter in `token`. TicketError otherwise."""
@@ -124,6 +127,7 @@ class TicketVerifier:
     def join(self, token: str, call_id: CallId | None = None) -> Verified[JoinTicket]:
         """The join ticket in `token`; with `call_id`, TicketError `wrong_call` unless it is for that call."""
         verified = self._verify(token, JoinTicket, join_from)
+        self.revocations.check(verified.body.participant_id, verified.issued_at)
         if call_id is not None and verified.body.call_id != call_id:
             raise TicketError("the ticket is for another call", code="wrong_call")
         return verified
@@ -133,6 +137,7 @@ class TicketVerifier:
         if call_id is not None:
             _require_ordinary(call_id)
         verified = self._verify(token, MonitorWarrant, monitor_from)
+        self.revocations.check(verified.body.officer_id, verified.issued_at)
         if call_id is not None and call_id not in verified.body.call_ids:
             raise TicketError("the warrant is for other calls", code="wrong_call")
         return verified

@@ -63,6 +63,12 @@ class Walls:
         wall.attach_channel(channel)
         return WallAttachment(wall, channel)
 
+    def revoke(self, officer_id: str) -> None:
+        """End the officer's walls."""
+        for wall in tuple(self._walls.values()):
+            if wall.officer_id == officer_id:
+                wall.media.end()
+
     def tick(self) -> None:
         """Forget walls whose session is over; end those that have watched nothing for `IDLE`."""
         now = self._clock()

@@ -70,6 +70,7 @@ from visitserver.services.recording_rescue import RecordingRescue
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.relationships import RelationshipService
 from visitserver.services.restrictions import RestrictionService
+from visitserver.services.revoking import RevokingService
 from visitserver.services.sealing import AesGcmSealer
 from visitserver.services.sessions import SessionService
 from visitserver.services.signin import SignInService
@@ -134,6 +135,7 @@ class House:
             public = keys.tickets.public_key()
             self.node = make_media_node(settings, self.links, public, self.recorder.start, clock, self.registry)
         self._issuer = TicketIssuer(keys.tickets, clock)
+        self._revoking = RevokingService(self.uow, self.control, clock)
         self.services = self._services()
         self._opener = CallOpener(
             self.uow,
@@ -253,6 +255,7 @@ class House:
                 passwords,
                 new_id,
                 AccountRules(settings.confirms_email, policy.minimum_age, settings.server.public_url),
+                self._revoking,
             ),
             signin=SignInService(uow, clock, passwords, sessions, sealer, policy.pin_attempts),
             sessions=sessions,
@@ -301,6 +304,7 @@ class House:
             Job("open-calls", 2.0 if self.links.alone else 1.0, self._opener.run_once, limit=60.0, shared=True),
             Job("call-events", 15.0, self._events.catch_up, limit=60.0, shared=True),
             Job("recording-rescue", MINUTE, rescue.run_once, limit=600.0, at_start=False),
+            Job("revocations", 15.0, self._revoking.run_once),
             Job("outbox", 2.0, outbox.run_once),
             Job("expire-holds", 30.0, services.booking.expire_holds),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),

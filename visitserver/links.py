@@ -13,7 +13,7 @@ from signaling.directory import Directory, InProcessDirectory
 from signaling.errors import Unavailable
 from signaling.node import LEASE
 from signaling.redis_bus import RedisBus
-from signaling.redis_connection import connect
+from signaling.redis_connection import COMMAND_SECONDS, connect
 from signaling.redis_directory import RedisDirectory
 from visitserver.config import Settings
 from visitserver.domain.errors import Invalid
@@ -50,7 +50,8 @@ class Links:
         url = cluster.redis_url.get_secret_value()
         self.lease = cluster.lease_seconds
         self._redis_bus = self.bus = RedisBus(url)
-        self._redis = connect(url)
+        # A step that hangs must be over long before the lease is: then the node's next one is still in time.
+        self._redis = connect(url, seconds=min(COMMAND_SECONDS, self.lease / 4))
         self.directory = RedisDirectory(self._redis, lease=self.lease)
         self.jobs = RedisJobLock(self._redis)
         self.limiter = RedisRateLimiter(self._redis, local) if settings.server.rate_limits else local

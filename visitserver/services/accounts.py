@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from visitserver.domain.access import STAFF_ROLES, Role
 from visitserver.domain.accounts import Account, AccountKind, AccountStatus, CodePurpose, OneTimeCode, StaffAccount
@@ -48,6 +48,12 @@ class AccountRules:
     public_url: str | None
 
 
+class Revoking(Protocol):
+    """What it needs of services/revoking.py."""
+
+    async def revoke(self, person_id: str) -> None: ...
+
+
 class AccountService:
     """Family and staff accounts. `new_id(prefix)` makes identifiers."""
 
@@ -58,12 +64,14 @@ class AccountService:
         passwords: Passwords,
         new_id: Callable[[str], str],
         rules: AccountRules,
+        revoking: Revoking | None = None,
     ) -> None:
         self._uow = uow
         self._clock = clock
         self._passwords = passwords
         self._new_id = new_id
         self.rules = rules
+        self._revoking = revoking
 
     async def sign_up(self, actor: Actor, wish: SignUp, request_id: str | None = None) -> None:
         """Make a contact and their account. Raises Invalid for what the person can correct.
@@ -206,7 +214,10 @@ class AccountService:
     async def set_suspended(
         self, actor: Actor, account_id: str, suspended: bool, request_id: str | None = None
     ) -> None:
-        """Suspend a staff account (its sessions end at once) or let it in again. Raises NotFound, Conflict."""
+        """Suspend a staff account or let it in again. Raises NotFound, Conflict.
+
+        Its sessions end at once, and so do its watches of calls: a warrant is good for an hour otherwise.
+        """
         async with self._uow() as u:
             account = await self._staff_account(u, actor, account_id)
             account.status = AccountStatus.SUSPENDED if suspended else AccountStatus.ACTIVE
@@ -215,6 +226,14 @@ class AccountService:
             action = "account.suspended" if suspended else "account.resumed"
             u.audit.append(action, actor, account.id, {}, request_id)
             await u.commit()
+            person_id = account.person_id
+        if suspended:
+            await self._revoke(person_id)
+
+    async def _revoke(self, person_id: str) -> None:
+        """End what the person's warrants allow. What cannot be said now, services/revoking.py says again."""
+        if self._revoking is not None:
+            await self._revoking.revoke(person_id)
 
     async def set_roles(
         self, actor: Actor, account_id: str, roles: frozenset[Role], request_id: str | None = None
@@ -229,6 +248,9 @@ class AccountService:
             data = {"before": before, "after": sorted(roles)}
             u.audit.append("account.roles_changed", actor, account.id, data, request_id)
             await u.commit()
+            person_id = account.person_id
+        if set(before) - set(roles):
+            await self._revoke(person_id)
 
     async def _staff_account(self, u: UnitOfWork, actor: Actor, account_id: str) -> Account:
         account = await u.accounts.account(account_id, lock=True)
