@@ -57,7 +57,9 @@ NETWORKS = {
 _GOOD = _loss(0)
 
 
-async def one(name: str, conditions: Conditions, seconds: float, seed: int = 1) -> dict[str, Any]:
+async def one(
+    name: str, conditions: Conditions, seconds: float, *, settle: float = SETTLE, seed: int = 1
+) -> dict[str, Any]:
     """A call through one network."""
     node = MediaNode("127.0.0.1", 0, transports=("udp",))
     await node.start()
@@ -87,7 +89,7 @@ async def one(name: str, conditions: Conditions, seconds: float, seed: int = 1) 
                 for person in (family, prisoner):
                     await person.page.wait_for_function("firstFrame() < Infinity")
                 link.change(conditions, conditions)
-                await asyncio.sleep(SETTLE)
+                await asyncio.sleep(settle)
                 before = await _look(family.page, prisoner.page)
                 await asyncio.sleep(seconds)
                 after = await _look(family.page, prisoner.page)
@@ -181,9 +183,9 @@ def _line(result: dict[str, Any]) -> str:
     return f"{text}recorded {kept}  {result['family_sends']['video_kbit_s']} kbit/s up"
 
 
-async def bench(names: list[str], seconds: float) -> dict[str, Any]:
+async def bench(names: list[str], seconds: float, settle: float = SETTLE) -> dict[str, Any]:
     """One run; see the module's text."""
-    results = [await one(name, NETWORKS[name], seconds) for name in names]
+    results = [await one(name, NETWORKS[name], seconds, settle=settle) for name in names]
     return {
         "bench": "loss",
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -202,8 +204,10 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a smoke run: 10 % loss for 2 s")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    names, seconds = (["10 %"], 2.0) if options.short else (options.only.split(","), options.seconds)
-    report = asyncio.run(bench(names, seconds))
+    if options.short:
+        report = asyncio.run(bench(["10 %"], 2.0, 1.0))
+    else:
+        report = asyncio.run(bench(options.only.split(","), options.seconds))
     if options.plot is not None:
         options.plot.parent.mkdir(parents=True, exist_ok=True)
         options.plot.write_text(plot(report), encoding="utf-8")

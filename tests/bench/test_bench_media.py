@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench import bench_join, bench_loss
 from tests.bench.bench_relay import bench, ratios
+from tests.bench.loss_plot import plot
 from tests.support.load.network import LOOPBACK
 from tests.support.load.run import COPIES
 
@@ -34,3 +36,26 @@ def test_the_ratio_is_the_worst_and_by_the_cheaper_janus() -> None:
     assert found["ratio_to_janus_by_calls"] == {"10": 0.5, "40": 0.6}
     assert found["ratio_to_janus"] == 0.6
     assert found["aiortc_to_relay"] == 100
+
+
+async def test_joins_tiles_and_restarts_are_measured() -> None:
+    result = await bench_join.bench(1)
+    for name in ("party", "officer", "tile", "restart"):
+        assert 0 < result[f"{name}_ms"]["p50"] <= result[f"{name}_ms"]["max"]
+    assert result["ice_restarts"] == 1
+    assert result["dropped_srtp"] == 0
+
+
+async def test_a_bad_network_is_measured_and_drawn() -> None:
+    report = await bench_loss.bench(["10 %"], 1.0, 1.0)
+    (result,) = report["results"]
+    assert result["link"]["up"]["lost"] > 0
+    assert result["link"]["down"]["lost"] > 0
+    for side in ("family_sees", "prisoner_sees"):
+        assert result[side]["audio_packets"] > 0
+        assert result[side]["height"] > 0
+    assert 0 < result["recorded"]["audio"]["part"] <= 1
+    assert result["recorded"]["video"]["packets"] > 0
+    picture = plot(report)
+    assert picture.startswith("<svg")
+    assert "10 %" in picture
