@@ -1479,6 +1479,7 @@ static int stream_take(Stream *self, View *view) {
     self->last_arrival = view->arrival;
     view->index = arrivals_add(self->reception, view->header.sequence, view->header.timestamp, view->arrival);
     view->keyframe = 0;
+    view->departure = (uint32_t)((uint64_t)(int64_t)(view->arrival * 262144.0) & 0xFFFFFF); /* rtp.abs_send_time */
     if (self->is_video) {
         self->octets += size;
         if (stream_estimate(self, view) < 0) {
@@ -1726,8 +1727,6 @@ static int link_packet(Link *self, const uint8_t *bytes, int size, double now) {
             }
             break; /* malformed: the owner counts it */
         }
-        double seconds = now * 262144.0;
-        view->departure = (uint32_t)((uint64_t)(int64_t)seconds & 0xFFFFFF);
         PyObject *receive = Py_NewRef(self->sources[i].receive);
         Py_DECREF(packet);
         int failed;

@@ -114,7 +114,7 @@ def packets(draw: st.DrawFn) -> bytes:
 
 
 @needs_native
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(packets(), some_ids)
 def test_reads_headers_as_python_does(packet: bytes, ids: ExtensionIds) -> None:
     same(packet, ids)
@@ -247,7 +247,7 @@ sources = st.builds(
 
 
 @needs_native
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(
     st.lists(st.tuples(sources, st.integers(65_000, 66_200)), min_size=1, max_size=12),
     st.tuples(st.booleans(), st.booleans(), st.sampled_from(("", "0", "video1"))),
