@@ -17,6 +17,7 @@ from aiohttp import web
 from signaling.channel import ChannelHost, ChannelLimits, serve_channel
 from signaling.cors import preflight, with_cors
 from signaling.errors import InvalidRequest, SignalingError, TicketError
+from signaling.ice_links import IceServerSource, ice_links
 from signaling.ids import CallId, parse_call_id
 from signaling.media.session import Answer, PatchAnswer
 from signaling.problems import Handler, with_problems
@@ -85,10 +86,17 @@ class TooLarge(SignalingError):
 
 
 def media_routes(
-    host: MediaHost, *, limits: ChannelLimits | None = None, monotonic: Callable[[], float] = time.monotonic
+    host: MediaHost,
+    *,
+    limits: ChannelLimits | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    ice_servers: IceServerSource = tuple,
 ) -> list[MediaRoute]:
-    """The endpoints of `host`. Handlers answer every SignalingError as a problem document themselves."""
-    endpoints = _Endpoints(host, limits or ChannelLimits(), monotonic)
+    """The endpoints of `host`. Handlers answer every SignalingError as a problem document themselves.
+
+    `ice_servers` is asked for each new session: what it gives is in the answer's Link header fields.
+    """
+    endpoints = _Endpoints(host, limits or ChannelLimits(), monotonic, ice_servers)
     routes = [
         MediaRoute(
             "POST",
@@ -166,22 +174,38 @@ def _preflights(routes: list[MediaRoute]) -> list[MediaRoute]:
 
 
 class _Endpoints:
-    def __init__(self, host: MediaHost, limits: ChannelLimits, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, host: MediaHost, limits: ChannelLimits, monotonic: Callable[[], float], ice_servers: IceServerSource
+    ) -> None:
         self._host = host
         self._limits = limits
         self._monotonic = monotonic
+        self._ice_servers = ice_servers
 
     async def whip(self, request: web.Request) -> web.Response:
         token, call_id = _bearer(request), _call_id(request)
-        return _created(await self._host.publish(token, call_id, await _body(request, SDP)))
+        return self._created(await self._host.publish(token, call_id, await _body(request, SDP)))
 
     async def whep(self, request: web.Request) -> web.Response:
         token, call_id = _bearer(request), _call_id(request)
-        return _created(await self._host.watch(token, call_id, await _body(request, SDP)))
+        return self._created(await self._host.watch(token, call_id, await _body(request, SDP)))
 
     async def wall(self, request: web.Request) -> web.Response:
         token = _bearer(request)
-        return _created(await self._host.watch_wall(token, await _body(request, SDP)))
+        return self._created(await self._host.watch_wall(token, await _body(request, SDP)))
+
+    def _created(self, answer: Answer) -> web.Response:
+        headers = {
+            "Content-Type": SDP,
+            "Location": f"/media/sessions/{answer.session_id}",
+            "ETag": f'"{answer.etag}"',
+            "Accept-Patch": SDP_FRAGMENT,
+            "Cache-Control": "no-store",
+        }
+        response = web.Response(status=201, body=answer.sdp.encode(), headers=headers)
+        for link in ice_links(self._ice_servers()):
+            response.headers.add("Link", link)
+        return response
 
     async def patch(self, request: web.Request) -> web.Response:
         token, session_id = _bearer(request), request.match_info["session_id"]
@@ -201,17 +225,6 @@ class _Endpoints:
 
     async def channel(self, request: web.Request) -> web.StreamResponse:
         return await serve_channel(request, self._host, self._limits, self._monotonic)
-
-
-def _created(answer: Answer) -> web.Response:
-    headers = {
-        "Content-Type": SDP,
-        "Location": f"/media/sessions/{answer.session_id}",
-        "ETag": f'"{answer.etag}"',
-        "Accept-Patch": SDP_FRAGMENT,
-        "Cache-Control": "no-store",
-    }
-    return web.Response(status=201, body=answer.sdp.encode(), headers=headers)
 
 
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)

@@ -17,6 +17,7 @@ from signaling.clock import steady_clock
 from signaling.control import BusRoomControl
 from signaling.directory import InProcessDirectory, NodeInfo
 from signaling.http import media_routes
+from signaling.ice_links import IceServerSource
 from signaling.ids import CallId, new_call_id
 from signaling.media.leg import Side
 from signaling.media.node import MediaNode
@@ -162,11 +163,11 @@ class MediaHouse:
 
 
 @asynccontextmanager
-async def media_house(host: str = "127.0.0.1") -> AsyncIterator[MediaHouse]:
+async def media_house(host: str = "127.0.0.1", ice_servers: IceServerSource = tuple) -> AsyncIterator[MediaHouse]:
     """A running house whose media is at `host`; who is still in it leaves at the end."""
     made = MediaHouse(host)
     application = web.Application()
-    for route in media_routes(made.node):
+    for route in media_routes(made.node, ice_servers=ice_servers):
         application.router.add_route(route.method, route.path, route.handler)
     runner = web.AppRunner(application)
     await runner.setup()

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urljoin
 
@@ -19,7 +20,7 @@ from signaling.media.leg import Side
 from signaling.tickets import JoinTicket, MonitorWarrant
 from tests.fakes.media_client import OFFICER, PARTY, MediaClient, vp8
 from tests.fixtures.waiting import eventually
-from tests.integration.interop.house import FRAGMENT, PATIENCE, SDP, MediaHouse, Reply
+from tests.integration.interop.house import FRAGMENT, PATIENCE, SDP, MediaHouse, Reply, media_house
 
 
 def client_of(house: MediaHouse, lines: tuple[tuple[str, str], ...] = PARTY) -> MediaClient:
@@ -109,6 +110,45 @@ async def test_a_session_from_offer_to_end(house: MediaHouse) -> None:
         )
         assert (again.status, code_of(again)) == (404, "unknown_session")
     assert house.room(call_id).session_ids == ()
+
+
+async def test_ice_servers_are_told_to_who_has_a_session(turn_house: MediaHouse) -> None:
+    """Section 4.6: one Link field for each address, with the credentials for this session; none without a session."""
+    house = turn_house
+    call_id = await house.open()
+    client = client_of(house)
+    async with house.http.post(
+        f"{house.url}/media/whip/{call_id}",
+        data=client.offer(),
+        headers={"Content-Type": SDP, "Authorization": f"Bearer {house.join_ticket(call_id)}"},
+    ) as response:
+        links = response.headers.getall("Link")
+    assert links == [
+        '<stun:turn.example:3478>; rel="ice-server"',
+        '<turn:turn.example:3478?transport=udp>; rel="ice-server"; username="1767225600:a"; credential="c3=";'
+        ' credential-type="password"',
+        '<turns:turn.example:443?transport=tcp>; rel="ice-server"; username="1767225600:a"; credential="c3=";'
+        ' credential-type="password"',
+    ]
+    for method, token in (("POST", None), ("OPTIONS", None)):
+        refused = await house.request(method, f"/media/whip/{call_id}", token, "", {"Content-Type": SDP})
+        assert "Link" not in refused.headers
+
+
+@dataclass(frozen=True)
+class Server:
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = None
+
+
+@pytest.fixture
+async def turn_house() -> AsyncIterator[MediaHouse]:
+    """A house with a STUN and a TURN server."""
+    urls = ("turn:turn.example:3478?transport=udp", "turns:turn.example:443?transport=tcp")
+    servers = (Server(("stun:turn.example:3478",)), Server(urls, "1767225600:a", "c3="))
+    async with media_house(ice_servers=lambda: servers) as made:
+        yield made
 
 
 async def test_a_malformed_restart_leaves_the_session_as_it_was(house: MediaHouse) -> None:
