@@ -215,6 +215,13 @@ class Notice(_Message):
     minutes: int
 
 
+class Draining(_Message):
+    """The media node is about to stop. A call that goes on after `seconds` pauses then and comes back by itself."""
+
+    type: Literal["draining"] = "draining"
+    seconds: float
+
+
 class OfficerMessage(_Message):
     """An officer's text to the participants."""
 
@@ -402,6 +409,7 @@ ServerMessage = (
     | Slots
     | Participants
     | Notice
+    | Draining
     | OfficerMessage
     | Muted
     | Talking

@@ -22,8 +22,10 @@ from signaling.errors import (
 )
 from signaling.ids import new_call_id
 from signaling.media.leg import Kind
+from signaling.messages import Hello
 from signaling.rooms import LINGER
 from signaling.tickets import CallCharter, RecordingPolicy, RecordingWarrant
+from tests.fakes.channel import FakeChannel
 from tests.fixtures.waiting import eventually
 from tests.unit.signaling.charters import charter
 from tests.unit.signaling.stage import OFFICER, Stage, stage
@@ -169,13 +171,19 @@ async def test_what_is_over_can_be_asked_for_some_minutes_longer(on: Stage) -> N
 
 
 async def test_a_draining_node_takes_no_new_calls_and_waits_for_the_last(on: Stage) -> None:
-    given = charter()
+    given, later = charter(), charter()
     await on.open(given)
+    await on.open(later)
+    channel = FakeChannel()
+    on.node.attach(Hello(ticket=on.ticket(given.call_id, "family")), channel)
+    await go_live(on, given)
     assert not await on.node.drain(0.05)
+    assert channel.last("draining") == {"type": "draining", "seconds": 0.05}
     with pytest.raises(Unavailable):
         await on.open(charter())
     await on.control.terminate(given.call_id, OFFICER, "why", "")
-    assert await on.node.drain(5)
+    assert await on.node.drain(30)  # the one that has not begun keeps nobody waiting
+    assert on.node.rooms.get(later.call_id).phase is Phase.LOBBY_OPEN
 
 
 async def test_a_call_survives_its_node(on: Stage) -> None:

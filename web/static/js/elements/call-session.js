@@ -144,6 +144,7 @@ export class CallSession {
     channel.on("line", (message) => this._lineChanged(message));
     channel.on("officer", (message) => this._officerSpeaks(message));
     channel.on("notice", (message) => this._view.note(this._words.count("notice", message.minutes)));
+    channel.on("draining", () => this._view.note(this._words.say("draining"), { keep: true }));
     channel.on("message", (message) => this._view.note(this._words.say("officer_says", { text: message.text }), { keep: true }));
     channel.on("muted", (message) => this._mutedByOfficer(message));
     channel.on("watching", (message) => this._view.setWatching(message.watching));
