@@ -40,7 +40,7 @@ from visitserver.keyring import KeyPaths, Keys, load_keys, load_media_keys
 from visitserver.links import Links
 from visitserver.listening import tls_of, urls_of
 from visitserver.media_process import MediaProcess
-from visitserver.media_wiring import make_media_node
+from visitserver.media_wiring import ice_servers_of, make_media_node
 from visitserver.notify.folder import FolderMailer
 from visitserver.notify.letters import Letters, Sender
 from visitserver.notify.mail import Mailer
@@ -58,7 +58,6 @@ from visitserver.services.desk import DeskService
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
-from visitserver.services.ice_servers import IceServerSource, TurnCredentials
 from visitserver.services.identity_standing import identity_standings
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
@@ -136,6 +135,7 @@ class House:
             self.node = make_media_node(settings, self.links, public, self.recorder.start, clock, self.registry)
         self._issuer = TicketIssuer(keys.tickets, clock)
         self._revoking = RevokingService(self.uow, self.control, clock)
+        self._ice_servers = ice_servers_of(settings, clock)
         self.services = self._services()
         self._opener = CallOpener(
             self.uow,
@@ -213,7 +213,7 @@ class House:
         return create_app(
             self.services,
             self.settings,
-            () if self.node is None else media_routes(self.node),
+            () if self.node is None else media_routes(self.node, ice_servers=self._ice_servers),
             clock=self.clock,
             checks=checks,
             # Pages and bookings go on without these: who balances load must not take the whole house away for them.
@@ -283,16 +283,11 @@ class House:
             desk=DeskService(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
-            calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers()),
+            calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
             ),
         )
-
-    def _ice_servers(self) -> IceServerSource:
-        turn = self.settings.turn
-        secret = "" if turn.secret is None else turn.secret.get_secret_value()
-        return TurnCredentials(turn.urls, secret, timedelta(minutes=turn.minutes), self.clock)
 
     def _job_list(self) -> list[Job]:
         services = self.services

@@ -25,7 +25,7 @@ from visitserver.http.headers import secure_headers
 from visitserver.keyring import MediaKeys
 from visitserver.links import Links
 from visitserver.listening import tls_of, urls_of
-from visitserver.media_wiring import make_media_node
+from visitserver.media_wiring import ice_servers_of, make_media_node
 from visitserver.serving import stop_signals, wait_or_hurry
 
 log: Final = structlog.get_logger(__name__)
@@ -43,6 +43,7 @@ class MediaProcess:
         self.links = Links(settings)
         store = FolderStore(settings.recorder.directory)
         self.recorder = RecordingService(store, keys.recorder_ring, keys.recorder_signing, clock, continues=True)
+        self._ice_servers = ice_servers_of(settings, clock)
         self.node = make_media_node(settings, self.links, keys.tickets, self.recorder.start, clock, self.registry)
 
     async def serve(self) -> None:
@@ -72,7 +73,7 @@ class MediaProcess:
     def web_app(self) -> web.Application:
         """The media endpoints, health, readiness and figures."""
         app = web.Application(middlewares=[_logged, self._origins], client_max_size=1 << 20)
-        for route in media_routes(self.node):
+        for route in media_routes(self.node, ice_servers=self._ice_servers):
             app.router.add_route(route.method, route.path, route.handler)
         app.router.add_get("/healthz", _health)
         app.router.add_get("/readyz", self._ready)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from visitserver.config import Settings
 from visitserver.domain.clock import Clock
 from visitserver.links import Links
 from visitserver.media_metrics import MediaCollector
+from visitserver.services.ice_servers import IceServerSource, TurnCredentials
 
 
 def make_media_node(
@@ -49,3 +51,10 @@ def make_media_node(
         recorder_factory=recorder_factory,
         lease=links.lease,
     )
+
+
+def ice_servers_of(settings: Settings, clock: Clock) -> IceServerSource:
+    """The STUN and TURN servers that clients are told of, with new credentials at each asking."""
+    turn = settings.turn
+    secret = "" if turn.secret is None else turn.secret.get_secret_value()
+    return TurnCredentials(turn.urls, secret, timedelta(minutes=turn.minutes), clock)
