@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,19 +12,31 @@ from aiortc.rtp import RtpPacket
 from signaling.media import rtcp
 from signaling.media.feedback import Feedback
 from signaling.media.retransmission import unwrap
-from signaling.media.rtp import HEADER_LENGTH, NO_LEVEL, ExtensionIds, MalformedPacket, element, parse
+from signaling.media.rtp import HEADER_LENGTH, NO_LEVEL, ExtensionIds, MalformedPacket, element, parse, parse_plain
 from signaling.media.stats import RoomCounters
+from signaling.media.step import PlainStep, Step
 from signaling.media.vp8 import keyframe_size, picture_numbers, shift_numbers, starts_keyframe
 
 IDS = ExtensionIds(mid=4, audio_level=1, abs_send_time=2)
 
 
 def rtp(data: bytes) -> None:
-    """A packet is read or refused as a whole, and read as aiortc's own parser reads it."""
+    """A packet is read or refused as a whole, in C as in Python, and read as aiortc's own parser reads it."""
     try:
         view = parse(data, IDS, 1.0)
-    except MalformedPacket:
-        view = None
+    except MalformedPacket as error:
+        view, problem = None, str(error)
+    try:
+        plain = parse_plain(data, IDS, 1.0)
+    except MalformedPacket as error:
+        assert view is None
+        assert problem == str(error)
+    else:
+        assert view is not None
+        for name in ("payload", "padding", "marker", "payload_type", "sequence", "timestamp", "ssrc", "level"):
+            assert getattr(view, name) == getattr(plain, name), name
+        assert (view.send_time, view.size) == (plain.send_time, plain.size)
+        assert view.starts_keyframe() == plain.starts_keyframe()
     for identifier in (1, 2, 4, 15):
         value = element(data, identifier)
         assert value is None or (1 <= len(value) <= 16 and value in data)
@@ -84,8 +97,19 @@ def vp8(data: bytes) -> None:
     if numbers.tl0 >= 0 and after.tl0 >= 0:
         assert after.tl0 == (numbers.tl0 + tl0_offset) & 0xFF
     assert starts_keyframe(moved) == starts_keyframe(payload)
+    assert {step.packet(view)[HEADER_LENGTH:] for step, view in _steps(payload, picture_offset, tl0_offset)} == {moved}
     size = keyframe_size(payload)
     assert size is None or (starts_keyframe(payload) and 0 <= size[0] < 1 << 14 and 0 <= size[1] < 1 << 14)
+
+
+def _steps(payload: bytes, picture_offset: int, tl0_offset: int) -> Iterator[tuple[Any, Any]]:
+    """The stable step of forwarding, in Python and (where it was built) in C, with the packet that it is given."""
+    packet = b"\x80\x60" + bytes(10) + payload
+    for made, read in ((PlainStep, parse_plain), (Step, parse)):
+        step, view = made(), read(packet, IDS, 1.0)
+        view.index, view.departure = 7, b"\0\0\0"
+        step.picture_offset, step.tl0_offset = picture_offset, tl0_offset
+        yield step, view
 
 
 def compound(data: bytes) -> None:

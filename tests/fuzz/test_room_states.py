@@ -322,7 +322,7 @@ class PrivilegedRoomLife(RoomLife):
     privileged = True
 
 
-RoomLife.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-PrivilegedRoomLife.TestCase.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+RoomLife.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+PrivilegedRoomLife.TestCase.settings = settings(max_examples=10, stateful_step_count=30, deadline=None)
 TestRoomLife = RoomLife.TestCase
 TestPrivilegedRoomLife = PrivilegedRoomLife.TestCase
