@@ -81,6 +81,7 @@ PAGE_WITH_A_TOKEN = {
 
 # What a form of ours can be filled in with, by field: enough to get past the form to the question whose thing it is.
 SAMPLES: dict[str, Any] = {
+    "email": "friend@example.org",
     "slot": slot_key(DAY, time(16, 20)),
     "reason": "a reason of the test",
     "answer": "accept",

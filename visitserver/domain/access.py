@@ -83,6 +83,8 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "booking.hold": _FAMILY,
         "booking.confirm": _FAMILY,
         "booking.cancel": _FAMILY,
+        "booking.guest": _FAMILY,
+        "booking.decline": _FAMILY,
         "visit.list": _FAMILY,
         "visit.read": _FAMILY,
         "visit.prepare": _FAMILY,

@@ -110,12 +110,14 @@ _STATUS: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (Unavailable, 503),
 )
 
+N_ = str  # marks a sentence for the catalogues
+
 _HTTP_CODES: Final = {
     400: ("bad_request", "This request cannot be read."),
     404: ("not_found", "There is no such page."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("timeout", "The request took too long to arrive."),
-    413: ("body_too_large", "This is larger than the server takes here."),
+    413: ("body_too_large", N_("This is larger than the server takes here.")),
     415: ("unsupported_media_type", "The server does not take this type of content here."),
 }
 

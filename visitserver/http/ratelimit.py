@@ -26,6 +26,7 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
         "signup": Limit(10, 1 / 60),
         "enrol": Limit(6, 1 / 30),
         "upload": Limit(20, 1 / 4),
+        "guest": Limit(10, 1 / 120),  # per account: nobody tries out who else may visit
         "call_action": Limit(60, 4.0),
     }
 )

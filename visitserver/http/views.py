@@ -50,6 +50,8 @@ class VisitView:
     late: bool
     review: bool
     acknowledged: bool = False
+    others: tuple[str, ...] = ()
+    can_decline: bool = False
 
 
 def visit_view(
@@ -61,11 +63,17 @@ def visit_view(
     *,
     recorded: bool,
     for_terminal: bool = False,
+    guest: bool = False,
+    others: tuple[str, ...] = (),
 ) -> VisitView:
-    """The view of `booking` at `now`. `recorded`: see services/visits.py. `for_terminal`: in words to the prisoner."""
+    """The view of `booking` at `now`. `recorded`: see services/visits.py. `for_terminal`: in words to the prisoner.
+
+    `guest`: for a caller who has not booked it; `others` are the names of the other callers.
+    """
     chip, words = _booking_state(booking.state, _, for_terminal=for_terminal)
     coming = now < booking.ends_at
     booked = booking.state is BookingState.BOOKED and coming
+    ahead = booking.state in (BookingState.BOOKED, BookingState.REQUESTED) and now < booking.starts_at
     return VisitView(
         id=booking.id,
         person=person,
@@ -81,7 +89,9 @@ def visit_view(
         booked=booked,
         coming=coming and booking.open,
         lobby_open=booked and booking.starts_at - LOBBY <= now,
-        can_cancel=booking.state in (BookingState.BOOKED, BookingState.REQUESTED) and now < booking.starts_at,
+        can_cancel=ahead and not guest,
+        can_decline=ahead and guest,
+        others=others,
         late=booking.starts_at - now < FREE_CANCELLATION,
         review=booking.state is BookingState.REQUESTED,
         acknowledged=booking.acknowledged_at is not None,

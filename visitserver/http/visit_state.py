@@ -26,7 +26,7 @@ _DOOR: Final = {
 
 
 class Awaited(BaseModel):
-    """Somebody the visit needs: you, prisoner, family, officer or door; and whether they are there."""
+    """Somebody the visit expects: you, prisoner, family, officer, door, or a name; and whether they are there."""
 
     who: str
     here: bool
@@ -75,8 +75,8 @@ def ticket_for(given: JoinPass) -> Ticket:
     )
 
 
-def visit_state(lobby: Lobby, now: datetime, _: Translate, *, side: Side) -> VisitState:
-    """The state of `lobby` for somebody of `side`; a prisoner's check is having signed in at the terminal."""
+def visit_state(lobby: Lobby, now: datetime, _: Translate, *, side: Side, you: str = "") -> VisitState:
+    """The state of `lobby` for `you`, somebody of `side`; a prisoner's check is having signed in at the terminal."""
     booking = lobby.visit.booking
     opens = lobby.call.lobby_opens_at if lobby.call is not None else booking.starts_at - LOBBY
     door = "passed" if side is Side.PRISONER else _DOOR[lobby.check.state] if lobby.check is not None else "needed"
@@ -92,7 +92,7 @@ def visit_state(lobby: Lobby, now: datetime, _: Translate, *, side: Side) -> Vis
         phase=phase,
         door=door,
         may_enter=lobby.may_enter and door == "passed" and phase in ("lobby", "live"),
-        awaiting=_awaiting(lobby, door, side),
+        awaiting=_awaiting(lobby, door, side, you),
         starts_at=booking.starts_at,
         ends_at=booking.ends_at,
         lobby_opens_at=opens,
@@ -116,9 +116,16 @@ def _phase(lobby: Lobby, now: datetime) -> str:
     return "live" if now >= booking.starts_at else "lobby"
 
 
-def _awaiting(lobby: Lobby, door: str, side: Side) -> list[Awaited]:
-    other, word = (Side.FAMILY, "family") if side is Side.PRISONER else (Side.PRISONER, "prisoner")
-    awaiting = [Awaited(who="you", here=True), Awaited(who=word, here=other in lobby.here)]
+def _awaiting(lobby: Lobby, door: str, side: Side, you: str) -> list[Awaited]:
+    awaiting = [Awaited(who="you", here=True)]
+    callers = [contact for contact in lobby.visit.contacts if contact.id != you]
+    if side is not Side.PRISONER:
+        awaiting.append(Awaited(who="prisoner", here=Side.PRISONER in lobby.here))
+    elif len(callers) == 1:
+        awaiting.append(Awaited(who="family", here=Side.FAMILY in lobby.here))
+        callers = []
+    # Each comes with a device of their own; the visit begins when one of them is there.
+    awaiting += [Awaited(who=contact.name, here=contact.id in lobby.people) for contact in callers]
     if lobby.officer_awaited is not None:
         awaiting.append(Awaited(who="officer", here=not lobby.officer_awaited))
     if door == "review":

@@ -28,6 +28,8 @@ Writer = Callable[[UnitOfWork, OutboxMessage], Awaitable[list[Mail]]]
 # Message ids, marked for the catalogues.
 N_ = str  # gettext leaves these to be translated when they are said
 
+_SEE_VISIT = N_("See your visit:")
+
 BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
     "booking.confirmed": (N_("Your video visit is booked"), N_("Your video visit is booked for {when}.")),
     "booking.requested": (
@@ -37,6 +39,10 @@ BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
     "booking.rejected": (
         N_("Your video visit cannot take place"),
         N_("The video visit you asked for on {when} cannot take place. Your credit was given back."),
+    ),
+    "booking.guest_declined": (
+        N_("About your video visit"),
+        N_("Somebody who was to take part in the video visit on {when} does not come. It takes place all the same."),
     ),
     "booking.cancelled": (
         N_("Your video visit is cancelled"),
@@ -220,7 +226,7 @@ class Letters:
 
     def _with_link(self, language: str, body: str, booking: Booking) -> str:
         link = self._link(booking)
-        return body + "\n" if link is None else f"{body}\n\n{self._say(language, N_('See your visit:'))} {link}\n"
+        return body + "\n" if link is None else f"{body}\n\n{self._say(language, _SEE_VISIT)} {link}\n"
 
     def _say(self, language: str, message: str, **values: Any) -> str:
         return self._translate(language, message).format(**values)

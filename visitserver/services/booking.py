@@ -15,6 +15,7 @@ from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import Booking, BookingState, Hold, SupervisionLevel
 from visitserver.services.access_checks import need_reason, own_booking, own_prison
 from visitserver.services.allowance import AllowanceService
+from visitserver.services.guests import Declining
 from visitserver.services.places import take_seat
 from visitserver.services.placing import HOLDS_AT_ONCE, OVERRIDABLE, Considered, Placing, clear_lapsed_holds, place_gone
 from visitserver.services.ports.scheduling import BookingFilter
@@ -28,12 +29,11 @@ _CANCELLED_BY = {
 }
 
 
-class BookingService:
-    """A booking's life until its call, and how it ends."""
+class BookingService(Declining):
+    """A booking's life until its call, and how it ends. A guest's declining is inherited."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, placing: Placing, allowance: AllowanceService) -> None:
-        self._uow = uow
-        self._clock = clock
+        super().__init__(uow, clock)
         self._placing = placing
         self._allowance = allowance
 

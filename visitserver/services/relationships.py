@@ -13,6 +13,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
 from visitserver.services.access_checks import need_reason, own_prison, own_relationship
+from visitserver.services.guests import GuestLookup
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 
@@ -25,12 +26,11 @@ class RelationshipView:
     contact: Contact
 
 
-class RelationshipService:
-    """The use cases of a relationship."""
+class RelationshipService(GuestLookup):
+    """The use cases of a relationship. Finding further callers of a visit is inherited."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
-        self._uow = uow
-        self._clock = clock
+        super().__init__(uow, clock)
 
     async def request(
         self,

@@ -20,9 +20,9 @@ from visitserver.services.visits import Visit, VisitService
 class Lobby:
     """A moment of the waiting room.
 
-    `call` is None before it opens. `here` are the sides of which somebody is there. `officer_awaited` is None where
-    policy does not say who watches; `check` is the actor's own newest check (families). `removed`: an officer has taken
-    the actor out of the call.
+    `call` is None before it opens. `here` are the sides of which somebody is there, `people` those who are.
+    `officer_awaited` is None where policy does not say who watches; `check` is the actor's own newest check (families).
+    `removed`: an officer has taken the actor out of the call.
     """
 
     visit: Visit
@@ -31,6 +31,7 @@ class Lobby:
     officer_awaited: bool | None
     check: IdentityCheck | None
     removed: bool = False
+    people: frozenset[str] = frozenset()
 
     @property
     def may_enter(self) -> bool:
@@ -51,12 +52,12 @@ class WaitingRoomService:
         async with self._uow(read_only=True) as u:
             call = await u.calls.find_of_booking(booking_id)
             rows = [] if call is None else await u.calls.events(call.id)
-            here, officers = _present(rows)
+            here, people, officers = _present(rows)
             check = await _own_check(u, actor, booking_id) if actor.is_family else None
         awaited = None
         if call is not None and call.watch_banner and call.supervision == SupervisionLevel.LIVE.value:
             awaited = not officers
-        return Lobby(visit, call, here, awaited, check, removed=actor.id in removed_from(rows))
+        return Lobby(visit, call, here, awaited, check, removed=actor.id in removed_from(rows), people=people)
 
 
 async def _own_check(u: UnitOfWork, actor: Actor, booking_id: str) -> IdentityCheck | None:
@@ -64,11 +65,12 @@ async def _own_check(u: UnitOfWork, actor: Actor, booking_id: str) -> IdentityCh
     return own[-1] if own else None
 
 
-def _present(rows: Iterable[StoredCallEvent]) -> tuple[frozenset[Side], bool]:
-    """The sides with somebody present, and whether an officer watches, by the events stored so far."""
+def _present(rows: Iterable[StoredCallEvent]) -> tuple[frozenset[Side], frozenset[str], bool]:
+    """The sides with somebody present, who that is, and whether an officer watches, by the events stored so far."""
     try:
         state = replay(event_of(row) for row in rows)
     except BrokenHistory:
         # Events are stored as they come in; a moment's hole in them must not keep anybody from waiting.
-        return frozenset(), False
-    return frozenset(person.side for person in state.people.values() if person.present), bool(state.monitors)
+        return frozenset(), frozenset(), False
+    present = {name: person.side for name, person in state.people.items() if person.present}
+    return frozenset(present.values()), frozenset(present), bool(state.monitors)

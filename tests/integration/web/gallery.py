@@ -128,6 +128,10 @@ def book_page(**changes: Any) -> dict[str, Any]:
         "closed_count": 2,
         "earlier": "",
         "later": "/book/rel_1?from=2026-03-11",
+        "also": "",
+        "guests": [],
+        "may_add": True,
+        "form": EMPTY,
     } | changes
 
 

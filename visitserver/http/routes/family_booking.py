@@ -14,14 +14,15 @@ from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.decisions import Decision, Outcome
-from visitserver.domain.errors import Conflict, DecisionRefused, Invalid
+from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import BookingState, SupervisionLevel
 from visitserver.http.ctx import Ctx
-from visitserver.http.forms import Body
+from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
 from visitserver.http.views import visit_view
 from visitserver.http.wording import shown_in
+from visitserver.services.guests import MOST_GUESTS
 from visitserver.services.slots import SlotOffer
 
 routes = RouteTable("family")
@@ -31,16 +32,25 @@ FREE_DAYS_AT_ONCE = 7
 
 
 class Days(Body):
-    """From which point of the list on."""
+    """From which point of the list on, and for whom besides oneself: relationships, separated by commas."""
 
     cursor: str | None = Field(None, max_length=200)
+    also: str = Field("", max_length=200)
     lang: str = Field("", max_length=16)
 
 
 class Choice(Body):
-    """The chosen time, by its key."""
+    """The chosen time, by its key, and who takes part besides oneself."""
 
     slot: str = Field(min_length=1, max_length=100)
+    also: str = Field("", max_length=200)
+
+
+class Further(Body):
+    """Somebody who is to take part, by the address with which they sign in."""
+
+    email: str = Field(min_length=3, max_length=254)
+    also: str = Field("", max_length=200)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +78,27 @@ class DayView:
 
 @routes.get("/book/{relationship_id}", action="slot.list", summary="Free times, and why the others are not", query=Days)
 async def times(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    return await _times(ctx, ctx.param("relationship_id"), ctx.query(Days).cursor, [])
+    query = ctx.query(Days)
+    return await _times(ctx, ctx.param("relationship_id"), query.cursor, [], also=_ids(query.also))
+
+
+@routes.post("/book/{relationship_id}/also", action="booking.guest", summary="Somebody else takes part", body=Further)
+async def also(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    relationship_id = ctx.param("relationship_id")
+    form = await ctx.form(Further)
+    if form.model is None:
+        return await _times(
+            ctx, relationship_id, None, [], also=_ids(form.values.get("also", "")), form=form, status=422
+        )
+    chosen = _ids(form.model.also)
+    await ctx.limit("guest", ctx.actor.id)
+    try:
+        guest = await ctx.services.relationships.guest(ctx.actor, relationship_id, form.model.email)
+    except Invalid as error:
+        form = form.error("email", ctx._(error.detail))
+        return await _times(ctx, relationship_id, None, [], also=chosen, form=form, status=422)
+    together = chosen if guest.relationship_id in chosen else (*chosen, guest.relationship_id)
+    return ctx.redirect(_book(relationship_id, together))
 
 
 @routes.post("/book/{relationship_id}/hold", action="booking.hold", summary="Keep a time for some minutes", body=Choice)
@@ -77,13 +107,16 @@ async def hold(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     form = await ctx.form(Choice)
     if form.model is None:
         return ctx.redirect(f"/book/{relationship_id}")
+    guests = _ids(form.model.also)
     try:
-        held = await ctx.services.booking.hold(ctx.actor, relationship_id, form.model.slot, request_id=ctx.request_id)
+        held = await ctx.services.booking.hold(
+            ctx.actor, relationship_id, form.model.slot, guests=guests, request_id=ctx.request_id
+        )
     except DecisionRefused as error:
         said = _said(ctx, error.decision)
-        return await _times(ctx, relationship_id, None, said or [ctx._(error.detail)], status=409)
+        return await _times(ctx, relationship_id, None, said or [ctx._(error.detail)], also=guests, status=409)
     except (Conflict, Invalid) as error:
-        return await _times(ctx, relationship_id, None, [ctx._(error.detail)], status=409)
+        return await _times(ctx, relationship_id, None, [ctx._(error.detail)], also=guests, status=409)
     return ctx.redirect(f"/book/confirm/{held.id}")
 
 
@@ -93,7 +126,17 @@ async def confirm_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     booking = visit.booking
     if booking.state is not BookingState.HELD:
         return ctx.redirect(f"/visits/{booking.id}")
-    shown = visit_view(booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._, recorded=visit.recorded)
+    if booking.lead.contact_id != ctx.actor.id:
+        raise NotFound("There is no such booking.")
+    shown = visit_view(
+        booking,
+        visit.prison,
+        visit.prisoner.name,
+        ctx.clock(),
+        ctx._,
+        recorded=visit.recorded,
+        others=tuple(contact.name for contact in visit.contacts if contact.id != ctx.actor.id),
+    )
     cost = ctx._("This visit uses one of the visits that the person may have.") if booking.credit_type else ""
     return ctx.render(
         "family/confirm.html",
@@ -133,14 +176,22 @@ async def release(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 
 async def _times(
-    ctx: Ctx, relationship_id: str, cursor: str | None, notices: list[str], status: int = 200
+    ctx: Ctx,
+    relationship_id: str,
+    cursor: str | None,
+    notices: list[str],
+    *,
+    also: Sequence[str] = (),
+    form: Form[Further] = EMPTY,
+    status: int = 200,
 ) -> web.StreamResponse:
     view = await ctx.services.relationships.get(ctx.actor, relationship_id)
     prison = (await ctx.services.visits.prisons([view.prisoner.prison_id])).get(view.prisoner.prison_id or "")
     if prison is None:
         raise Conflict("This person is at no prison now.", code="prisoner_moved")
     uncounted = view.relationship.call_kind.privileged
-    page = await ctx.services.slots.offers(ctx.actor, relationship_id, PageRequest(TIMES_AT_ONCE, cursor))
+    guests = await ctx.services.relationships.guests(ctx.actor, relationship_id, also)
+    page = await ctx.services.slots.offers(ctx.actor, relationship_id, PageRequest(TIMES_AT_ONCE, cursor), guests=also)
     offers = _whole_days(page.items, prison.zone, cut=page.next_cursor is not None)
     more = offers[-1].cursor if offers and (len(offers) < len(page.items) or page.next_cursor) else None
     days = _days(offers, prison.zone, ctx)
@@ -159,9 +210,31 @@ async def _times(
         days=days,
         free_count=sum(len(day.free) for day in days),
         closed_count=sum(len(day.closed) for day in days),
-        earlier=f"/book/{relationship_id}" if cursor else "",
-        later=f"/book/{relationship_id}?{urlencode({'cursor': more})}" if more else "",
+        earlier=_book(relationship_id, also) if cursor else "",
+        later=_book(relationship_id, also, more) if more else "",
+        also=",".join(also),
+        guests=[
+            {
+                "name": guest.name,
+                "without": _book(relationship_id, [each for each in also if each != guest.relationship_id]),
+            }
+            for guest in guests
+        ],
+        may_add=len(guests) < MOST_GUESTS,
+        form=form,
     )
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for each in text.split(",") if each))
+
+
+def _book(relationship_id: str, also: Sequence[str], cursor: str | None = None) -> str:
+    """The address of the times for this party."""
+    wanted = {"also": ",".join(also)} if also else {}
+    if cursor is not None:
+        wanted["cursor"] = cursor
+    return f"/book/{relationship_id}" + (f"?{urlencode(wanted)}" if wanted else "")
 
 
 def _said(ctx: Ctx, decision: Decision) -> list[str]:

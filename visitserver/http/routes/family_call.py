@@ -49,7 +49,7 @@ async def waiting(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def state(_request: web.Request, ctx: Ctx) -> VisitState:
     lobby = await ctx.services.waiting_room.look(ctx.actor, ctx.param("booking_id"))
-    return visit_state(lobby, ctx.clock(), ctx._, side=Side.FAMILY)
+    return visit_state(lobby, ctx.clock(), ctx._, side=Side.FAMILY, you=ctx.actor.id)
 
 
 @routes.post(
@@ -67,7 +67,7 @@ async def ticket(_request: web.Request, ctx: Ctx) -> Ticket:
 @routes.get("/visits/{booking_id}/call", action="visit.join", summary="The call")
 async def call(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     lobby = await ctx.services.waiting_room.look(ctx.actor, ctx.param("booking_id"))
-    now = visit_state(lobby, ctx.clock(), ctx._, side=Side.FAMILY)
+    now = visit_state(lobby, ctx.clock(), ctx._, side=Side.FAMILY, you=ctx.actor.id)
     if now.phase in ("over", "cancelled"):
         return ctx.redirect(f"/visits/{lobby.visit.booking.id}/after")
     if not now.may_enter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import Field
 
-from visitserver.domain.errors import Conflict, Invalid
+from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import BookingState
 from visitserver.http.calendar import visit_calendar
@@ -35,7 +35,16 @@ class Cancellation(Body):
 
 def shown(ctx: Ctx, visit: Visit) -> VisitView:
     """The view of a visit for the family that is signed in."""
-    return visit_view(visit.booking, visit.prison, visit.prisoner.name, ctx.clock(), ctx._, recorded=visit.recorded)
+    return visit_view(
+        visit.booking,
+        visit.prison,
+        visit.prisoner.name,
+        ctx.clock(),
+        ctx._,
+        recorded=visit.recorded,
+        guest=visit.booking.lead.contact_id != ctx.actor.id,
+        others=tuple(contact.name for contact in visit.contacts if contact.id != ctx.actor.id),
+    )
 
 
 @routes.get("/visits", action="visit.list", summary="One's own visits", query=Paged)
@@ -70,6 +79,12 @@ async def cancel(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     return ctx.redirect(f"/visits/{ctx.param('booking_id')}")
 
 
+@routes.post("/visits/{booking_id}/decline", action="booking.decline", summary="A guest does not take part")
+async def decline(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    await ctx.services.booking.decline(ctx.actor, ctx.param("booking_id"), request_id=ctx.request_id)
+    return ctx.redirect("/visits")
+
+
 @routes.get(
     "/visits/{booking_id}/calendar.ics", action="visit.read", summary="The visit as a calendar file", kind="json"
 )
@@ -94,8 +109,15 @@ async def ready(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     )
 
 
+def _lead_only(ctx: Ctx, visit: Visit) -> None:
+    """What is not booked yet is the booker's alone."""
+    if visit.booking.lead.contact_id != ctx.actor.id:
+        raise NotFound("There is no such booking.")
+
+
 async def _visit(ctx: Ctx, form: Form[Cancellation], status: int = 200) -> web.StreamResponse:
     visit = await ctx.services.visits.get(ctx.actor, ctx.param("booking_id"))
     if visit.booking.state is BookingState.HELD:
+        _lead_only(ctx, visit)
         return ctx.redirect(f"/book/confirm/{visit.booking.id}")
     return ctx.render("family/visit.html", status=status, visit=shown(ctx, visit), form=form)

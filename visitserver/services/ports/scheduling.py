@@ -84,6 +84,10 @@ class Scheduling(Protocol):
         """
         ...
 
+    async def release_contact(self, booking_id: str, contact_id: str) -> None:
+        """Give back the time of one caller of the booking. Doing it twice changes nothing."""
+        ...
+
     async def release(self, booking_id: str) -> None:
         """Give back everything the booking occupies. Doing it twice changes nothing."""
         ...

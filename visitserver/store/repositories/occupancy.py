@@ -82,7 +82,10 @@ async def occupy(session: AsyncSession, booking_id: str, resources: Sequence[Res
     return True
 
 
-async def release(session: AsyncSession, booking_id: str) -> None:
-    """Give back everything the booking occupies."""
-    await session.execute(delete(occupancy).where(occupancy.c.booking_id == booking_id))
-    await session.execute(delete(occupancy_spans).where(occupancy_spans.c.booking_id == booking_id))
+async def release(session: AsyncSession, booking_id: str, only: Resource | None = None) -> None:
+    """Give back everything the booking occupies, or `only` one resource of it."""
+    for table in (occupancy, occupancy_spans):
+        statement = delete(table).where(table.c.booking_id == booking_id)
+        if only is not None:
+            statement = statement.where(table.c.kind == only.kind.value, table.c.resource == only.id)
+        await session.execute(statement)

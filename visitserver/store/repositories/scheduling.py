@@ -10,7 +10,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.errors import NotFound
-from visitserver.domain.occupancy import Resource, Span
+from visitserver.domain.occupancy import Resource, ResourceKind, Span
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import OPEN_STATES, Booking, BookingState, SessionTemplate, Station
 from visitserver.services.ports.scheduling import BookingFilter
@@ -155,6 +155,9 @@ class SqlScheduling:
 
     async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
         return await occupancy_rows.occupy(self._session, booking_id, resources, span)
+
+    async def release_contact(self, booking_id: str, contact_id: str) -> None:
+        await occupancy_rows.release(self._session, booking_id, Resource(ResourceKind.CONTACT, contact_id))
 
     async def release(self, booking_id: str) -> None:
         await occupancy_rows.release(self._session, booking_id)

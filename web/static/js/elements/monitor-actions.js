@@ -75,12 +75,21 @@ export class CallActions {
     const data = await ask(dialog, () => {
       name(dialog, call);
       const list = dialog.querySelector("[data-people]");
-      const choices = people.flatMap((person) => /** @type {const} */ (["audio", "video"]).map((kind) => this._muteChoice(person, kind)));
+      const choices = people.flatMap((person) => [
+        ...(/** @type {const} */ (["audio", "video"]).map((kind) => this._muteChoice(person, kind))),
+        this._choice(person, person.held ? "resume" : "hold"),
+        this._choice(person, "remove"),
+      ]);
       choices[0]?.querySelector("input")?.setAttribute("checked", "");
       list?.replaceChildren(...choices);
     });
     if (data === null) return;
     const [participant, kind, muted] = String(data.get("what")).split(" ");
+    if (kind === "hold" || kind === "resume" || kind === "remove") {
+      const words = kind === "resume" ? {} : { words: String(data.get("words") ?? "") };
+      await this._send(call, kind, { participant_id: participant, reason: reasonOf(data), ...words }, `done_${kind}_one`);
+      return;
+    }
     const body = { participant_id: participant, kind, muted: muted === "on", reason: reasonOf(data) };
     await this._send(call, "mute", body, muted === "on" ? "done_mute" : "done_unmute");
   }
@@ -91,8 +100,18 @@ export class CallActions {
    */
   _muteChoice(person, kind) {
     const isMuted = person.muted.includes(kind);
-    const text = this._words.say(`${isMuted ? "unmute" : "mute"}_${kind}`, { name: person.name });
-    const value = `${person.participant_id} ${kind} ${isMuted ? "off" : "on"}`;
+    return this._choice(person, kind, isMuted ? "off" : "on", `${isMuted ? "unmute" : "mute"}_${kind}`);
+  }
+
+  /**
+   * @param {import("./monitor-api.js").Person} person
+   * @param {string} what
+   * @param {"on" | "off"} way
+   * @param {string} key of the sentence
+   */
+  _choice(person, what, way = "on", key = `${what}_one`) {
+    const text = this._words.say(key, { name: person.name });
+    const value = `${person.participant_id} ${what} ${way}`;
     return make("label", { class: "choice" }, [make("input", { type: "radio", name: "what", value, required: true }), make("span", { text })]);
   }
 
@@ -129,7 +148,7 @@ export class CallActions {
 
   /**
    * @param {import("./monitor-api.js").Call} call
-   * @param {"hold" | "resume" | "mute" | "terminate" | "bookmark" | "say"} what
+   * @param {"hold" | "resume" | "mute" | "remove" | "terminate" | "bookmark" | "say"} what
    * @param {Record<string, unknown>} body
    * @param {string} done key of what to say then
    * @returns {Promise<boolean>}

@@ -11,6 +11,7 @@ import { csrfToken } from "./words.js";
  * @property {boolean} present
  * @property {boolean} connected
  * @property {("audio" | "video")[]} muted
+ * @property {boolean} [held] paused alone
  * @property {string | null} microphone
  * @property {string | null} camera
  * @property {Health | null} quality
@@ -101,7 +102,7 @@ export class MonitorApi {
 
   /**
    * @param {string} callId
-   * @param {"hold" | "resume" | "mute" | "terminate" | "bookmark" | "say"} what
+   * @param {"hold" | "resume" | "mute" | "remove" | "terminate" | "bookmark" | "say"} what
    * @param {Record<string, unknown>} body
    * @returns {Promise<any>}
    */
