@@ -34,6 +34,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from tests.support.load.janus import Janus, JanusMissing
@@ -54,7 +55,9 @@ SERVERS: dict[str, Callable[[Network, int | None], Server]] = {
 _ONLY = {"unrecorded": (20,), "aiortc": ()}
 
 
-async def bench(network: Network, calls: tuple[int, ...], seconds: float, servers: tuple[str, ...]) -> dict[str, Any]:
+async def bench(
+    network: Network, calls: tuple[int, ...], seconds: float, servers: tuple[str, ...], profile: Path | None = None
+) -> dict[str, Any]:
     """One run; see the module's text."""
     server_core, own_core = cores()
     results: list[dict[str, Any]] = []
@@ -66,7 +69,7 @@ async def bench(network: Network, calls: tuple[int, ...], seconds: float, server
                 missing.setdefault(name, "libnice leaves loopback out; there is no network namespace")
                 continue
             try:
-                result = await measure(SERVERS[name](network, server_core), count, seconds)
+                result = await measure(SERVERS[name](network, server_core), count, seconds, profile)
             except JanusMissing as error:
                 missing[name] = str(error)
                 continue
@@ -144,6 +147,7 @@ def main() -> None:
     parser.add_argument("--calls", default=",".join(map(str, CALLS)))
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--servers", default=",".join(SERVERS), help=f"some of {', '.join(SERVERS)}")
+    parser.add_argument("--profile", type=Path, help="a folder for py-spy's samples of each server")
     parser.add_argument("--short", action="store_true", help="a smoke run: relay and floor, 2 calls, 1 s, loopback")
     options = parser.parse_args()
     if options.short:
@@ -156,7 +160,7 @@ def main() -> None:
         except OSError as error:
             print(f"{error}; going on over loopback, without Janus", file=sys.stderr)
             network = LOOPBACK
-        report = asyncio.run(bench(network, calls, options.seconds, tuple(options.servers.split(","))))
+        report = asyncio.run(bench(network, calls, options.seconds, tuple(options.servers.split(",")), options.profile))
     print(json.dumps(report))
 
 

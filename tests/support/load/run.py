@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.support.load.client import LoadClient
@@ -69,8 +70,11 @@ class Load:
             await asyncio.sleep(0)
 
 
-async def measure(server: Server, calls: int, seconds: float) -> dict[str, Any]:
-    """Start the server, bring the calls in, measure, stop it."""
+async def measure(server: Server, calls: int, seconds: float, profile: Path | None = None) -> dict[str, Any]:
+    """Start the server, bring the calls in, measure, stop it.
+
+    `profile` is a folder for what py-spy, which must be on the PATH, says of a further run of the same length.
+    """
     engine = Engine()
     load = Load(server, engine)
     try:
@@ -89,6 +93,8 @@ async def measure(server: Server, calls: int, seconds: float) -> dict[str, Any]:
         await load.run(_DRAIN, silent=True)
         totals, after = engine.totals(), await server.counters()
         p50, p95, p99 = engine.delays(0.5, 0.95, 0.99) or (None, None, None)
+        if profile is not None:
+            await asyncio.gather(_profile(server, calls, seconds, profile), load.run(seconds + 2))
     finally:
         await server.stop()
         engine.close()
@@ -120,3 +126,14 @@ async def measure(server: Server, calls: int, seconds: float) -> dict[str, Any]:
         },
         "counters": {name: value - before.get(name, 0) for name, value in after.items()},
     }
+
+
+async def _profile(server: Server, calls: int, seconds: float, folder: Path) -> None:
+    """Samples of all threads, Python and native, as collapsed stacks."""
+    assert server.process is not None
+    output = folder / f"{server.name.replace(', ', '-').replace(' ', '-')}-{calls}.txt"
+    options = ("--native", "--rate", "250", "--format", "raw", "--duration", str(round(seconds)))
+    command = ("py-spy", "record", *options, "--output", str(output), "--pid", str(server.process.pid))
+    quiet = asyncio.subprocess.DEVNULL
+    profiler = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
+    await profiler.wait()
