@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 LISTEN_SECONDS = 5.0  # then the connection is asked whether it still is one
 SILENT_ROUNDS = 3
 AGAIN_SECONDS = 0.3
+CLOSE_SECONDS = 2.0
 
 
 class Inbox:
@@ -26,15 +27,18 @@ class Inbox:
         self._redis = redis
         self._channel = channel
         self._take = take
+        self._closing = False
         self._task = asyncio.create_task(self._run())
 
     async def aclose(self) -> None:
         """Listen no more."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._closing = True
+        while not self._task.done():  # a cancellation that meets a time limit of the client's can get lost in it
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=1.0)
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             pubsub = self._redis.pubsub()
             try:
                 await pubsub.subscribe(self._channel)
@@ -48,7 +52,7 @@ class Inbox:
 
     async def _listen(self, pubsub: Any) -> None:
         silent = 0
-        while True:
+        while not self._closing:
             message = await pubsub.get_message(timeout=LISTEN_SECONDS)
             if message is None:
                 silent += 1
@@ -68,6 +72,7 @@ class Inbox:
 
 async def _let_go(pubsub: Any) -> None:
     try:
-        await pubsub.aclose()
-    except REDIS_ERRORS:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pubsub.aclose()
+    except (*REDIS_ERRORS, TimeoutError):
         pass  # it was broken

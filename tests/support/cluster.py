@@ -120,7 +120,13 @@ class Cluster:
             if process.popen is not None and process.popen.poll() is None:
                 process.popen.kill()
                 process.popen.wait(PATIENCE)
-        await self.house.close()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.house.close()
+        except TimeoutError:
+            for task in asyncio.all_tasks():
+                task.print_stack()
+            raise
 
     def process(self, role: str, **environment: str) -> Process:
         """A further process, started."""
