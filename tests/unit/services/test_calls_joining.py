@@ -200,3 +200,27 @@ async def test_nobody_else_intervenes(calls: Calls) -> None:
     assert error.value.code == "wrong_state"
     assert (await calls.service.snapshot(OFFICER, call.id)).phase is Phase.LIVE
     assert await audit_of(calls, "call.terminate") == []
+
+
+async def test_one_participant_is_held_let_go_on_and_removed(calls: Calls) -> None:
+    call = await calls.opened()
+    booking = await calls.booking(call)
+    media = await calls.go_live(call)
+    held = await calls.service.hold(OFFICER, call.id, "why", words="One moment", participant_id=MOTHER)
+    assert (held.phase, media.held) == (Phase.HELD, {MOTHER}), "she is all there is of her side"
+    assert (await calls.service.resume(OFFICER, call.id, "ok", participant_id=MOTHER)).phase is Phase.LIVE
+    with pytest.raises(NotFound):
+        await calls.service.hold(OFFICER, call.id, "why", participant_id=FRIEND)
+    with pytest.raises(NotFound):
+        await calls.service.remove(STRANGER, call.id, MOTHER, "why")
+    with pytest.raises(Invalid):
+        await calls.service.remove(OFFICER, call.id, MOTHER, " ")
+    removed = await calls.service.remove(OFFICER, call.id, MOTHER, "another person", "Please call us.")
+    assert [each.participant_id for each in removed.participants] == [PRISONER_ACTOR.id]
+    for action in ("call.resume", "call.remove"):
+        ((object_id, data),) = await audit_of(calls, action)
+        assert (object_id, data) == (call.id, {"participant": MOTHER})
+    await calls.consumer.catch_up()
+    events = await calls.service.events(OFFICER, call.id)
+    assert next(event for event in events if event.type == "participant_removed").data["reason"] == "another person"
+    assert await refused(calls, family(MOTHER), booking.id) == "removed", "no new ticket for whom was taken out"
