@@ -129,10 +129,10 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
 
 
 async def _profile(server: Server, calls: int, seconds: float, folder: Path) -> None:
-    """Samples of all threads, Python and native, as collapsed stacks."""
+    """Samples of all threads as collapsed stacks, taken without stopping the server: a stop would lose packets."""
     assert server.process is not None
     output = folder / f"{server.name.replace(', ', '-').replace(' ', '-')}-{calls}.txt"
-    options = ("--native", "--rate", "250", "--format", "raw", "--duration", str(round(seconds)))
+    options = ("--nonblocking", "--rate", "250", "--format", "raw", "--duration", str(round(seconds)))
     command = ("py-spy", "record", *options, "--output", str(output), "--pid", str(server.process.pid))
     quiet = asyncio.subprocess.DEVNULL
     profiler = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
