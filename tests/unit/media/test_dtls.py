@@ -88,6 +88,25 @@ async def test_two_associations_share_their_keys() -> None:
     await pair.close()
 
 
+async def test_a_client_without_gcm_gets_the_older_profile() -> None:
+    """RFC 5764 section 4.1.2: AES128_CM_HMAC_SHA1_80 is what everybody has."""
+    pair = Pair()
+    pair.client._transport._srtp_profiles = [rtcdtlstransport.SRTP_AES128_CM_SHA1_80]
+    server, client = await asyncio.gather(pair.server.handshake(), pair.client.handshake())
+    assert server.profile == client.profile == "SRTP_AES128_CM_SHA1_80"
+    assert client.unprotect(server.protect(packet(b"down"))) == packet(b"down")
+    await pair.close()
+
+
+async def test_a_client_without_any_profile_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dtls, "HANDSHAKE_TIMEOUT", 1.0)
+    pair = Pair()
+    pair.client._transport._srtp_profiles = []
+    results = await asyncio.gather(pair.server.handshake(), pair.client.handshake(), return_exceptions=True)
+    assert isinstance(results[0], DtlsFailed)
+    await pair.close()
+
+
 async def test_ending_one_side_is_told_to_the_other() -> None:
     pair = Pair()
     await asyncio.gather(pair.server.handshake(), pair.client.handshake())
