@@ -318,6 +318,7 @@ static PyTypeObject ViewType = {
 typedef struct {
     PyObject_HEAD
     long long received, received_bytes, forwarded, forwarded_bytes, forwarded_participants, forwarded_officers;
+    long long forwarded_legs;
     long long dropped_srtp, dropped_oversize, dropped_send;
     long long datagrams, media, empty, oversized, unknown_source, receive_failed;
 } Tally;
@@ -329,6 +330,7 @@ static PyMemberDef Tally_members[] = {
     {"forwarded_bytes", T_LONGLONG, offsetof(Tally, forwarded_bytes)},
     {"forwarded_participants", T_LONGLONG, offsetof(Tally, forwarded_participants)},
     {"forwarded_officers", T_LONGLONG, offsetof(Tally, forwarded_officers)},
+    {"forwarded_legs", T_LONGLONG, offsetof(Tally, forwarded_legs)},
     {"dropped_srtp", T_LONGLONG, offsetof(Tally, dropped_srtp)},
     {"dropped_oversize", T_LONGLONG, offsetof(Tally, dropped_oversize)},
     {"dropped_send", T_LONGLONG, offsetof(Tally, dropped_send)},
@@ -1240,7 +1242,7 @@ typedef struct {
 
 static PyTypeObject StreamType;
 static PyObject *name_open, *name_muted, *name_uplink, *name_outputs, *name_give, *name_packets, *name_size, *name_ring,
-    *name_count, *name_add, *name_receive_view;
+    *name_count, *name_add, *name_receive_view, *name_on_rtp, *name_leg_raised, *name_merge, *name_info;
 
 #define CACHED_PACKETS 1000 /* keyframes.py: beyond these, Python decides */
 #define CACHED_BYTES (1 << 20)
@@ -1456,6 +1458,71 @@ static PyObject *forward_all(PyObject *module, PyObject *const *args, Py_ssize_t
     Py_RETURN_NONE;
 }
 
+/* Hand a packet to one leg that is no session; what it raises is told to the track. -1: an exception is set. */
+static int stream_give_one(Stream *self, PyObject *track, PyObject *output, PyObject *info, View *view,
+                           PyObject *arrival) {
+    PyObject *on_rtp = PyObject_GetAttr(output, name_on_rtp), *type, *error, *traceback;
+    if (on_rtp == NULL || on_rtp == Py_None) { /* None: it failed too often */
+        Py_XDECREF(on_rtp);
+        return on_rtp == NULL ? -1 : 0;
+    }
+    PyObject *result = PyObject_CallFunctionObjArgs(on_rtp, info, view->packet, arrival, NULL);
+    Py_DECREF(on_rtp);
+    if (result != NULL) {
+        Py_DECREF(result);
+        self->tally->forwarded++;
+        self->tally->forwarded_legs++;
+        self->tally->forwarded_bytes += PyBytes_GET_SIZE(view->packet);
+        return 0;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        return -1;
+    }
+    PyErr_Fetch(&type, &error, &traceback);
+    PyErr_NormalizeException(&type, &error, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(error, traceback);
+    }
+    result = PyObject_CallMethodObjArgs(track, name_leg_raised, output, error, arrival, NULL);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(traceback);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* Track.give, for a track that has one layer. -1: an exception is set. */
+static int stream_give(Stream *self, View *view) {
+    PyObject *track = Py_NewRef(self->track);
+    PyObject *outputs = PyObject_GetAttr(track, name_outputs), *info = NULL, *arrival = NULL;
+    int failed = outputs == NULL || !PyTuple_Check(outputs) ? -1 : 0;
+    if (!failed && PyTuple_GET_SIZE(outputs) > 0) {
+        int single = attribute_is(track, name_merge, Py_None);
+        if (single == 1) {
+            info = PyObject_GetAttr(track, name_info);
+            arrival = PyFloat_FromDouble(view->arrival);
+            failed = info == NULL || arrival == NULL ? -1 : 0;
+            for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(outputs); i++) {
+                failed = stream_give_one(self, track, PyTuple_GET_ITEM(outputs, i), info, view, arrival);
+            }
+        } else {
+            PyObject *result = single < 0 ? NULL
+                                          : PyObject_CallMethodObjArgs(track, name_give, (PyObject *)self,
+                                                                       (PyObject *)view, NULL);
+            failed = result == NULL ? -1 : 0;
+            Py_XDECREF(result);
+        }
+    }
+    if (failed && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "outputs is a tuple");
+    }
+    Py_XDECREF(info);
+    Py_XDECREF(arrival);
+    Py_XDECREF(outputs);
+    Py_DECREF(track);
+    return failed;
+}
+
 /* One packet of the source. -1: an exception is set. */
 static int stream_take(Stream *self, View *view) {
     PyObject *result;
@@ -1494,18 +1561,7 @@ static int stream_take(Stream *self, View *view) {
     if (failed < 0 || self->track == NULL) {
         return failed;
     }
-    PyObject *outputs = PyObject_GetAttr(self->track, name_outputs);
-    if (outputs == NULL) {
-        return -1;
-    }
-    int given = PyObject_Size(outputs) > 0;
-    Py_DECREF(outputs);
-    if (given) {
-        result = PyObject_CallMethodObjArgs(self->track, name_give, (PyObject *)self, (PyObject *)view, NULL);
-        Py_XDECREF(result);
-        return result == NULL ? -1 : 0;
-    }
-    return 0;
+    return stream_give(self, view);
 }
 
 static PyObject *Stream_take(Stream *self, PyObject *view) {
@@ -2160,7 +2216,8 @@ PyMODINIT_FUNC PyInit__native(void) {
         {&name_speaks, "_speaks"},   {&name_stop, "stop"},   {&name_open, "open"},   {&name_muted, "muted"},
         {&name_uplink, "uplink"},    {&name_outputs, "outputs"}, {&name_give, "give"}, {&name_packets, "packets"},
         {&name_size, "size"},        {&name_ring, "_ring"},  {&name_count, "count"}, {&name_add, "add"},
-        {&name_receive_view, "receive_view"},
+        {&name_receive_view, "receive_view"}, {&name_on_rtp, "on_rtp"}, {&name_leg_raised, "leg_raised"},
+        {&name_merge, "_merge"},     {&name_info, "info"},
     };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         *names[i].name = PyUnicode_InternFromString(names[i].text);

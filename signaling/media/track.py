@@ -43,10 +43,12 @@ class Publisher(Protocol):
 class LegOutput:
     """A leg in a room, and how often it has failed of late. One is shared by all tracks the leg listens to."""
 
-    __slots__ = ("_since", "failures", "leg")
+    __slots__ = ("_since", "failures", "leg", "on_rtp")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
+        self.on_rtp: Callable[[TrackInfo, bytes, float], None] | None = leg.on_rtp
+        """What takes each packet; None once it is broken."""
         self.failures = 0
         self._since = float("-inf")
 
@@ -56,6 +58,8 @@ class LegOutput:
             self._since = now
             self.failures = 0
         self.failures += 1
+        if self.broken:
+            self.on_rtp = None
 
     @property
     def broken(self) -> bool:
@@ -193,18 +197,21 @@ class Track:
 
     def _give(self, output: LegOutput, packet: bytes, arrival: float) -> None:
         """Hand a packet to a leg; whatever it does, the publisher and the other legs do not feel it."""
-        if output.broken:
+        on_rtp = output.on_rtp
+        if on_rtp is None:
             return
         try:
-            output.leg.on_rtp(self.info, packet, arrival)
+            on_rtp(self.info, packet, arrival)
         except Exception as error:
-            self._failed(output, error, arrival)
+            self.leg_raised(output, error, arrival)
             return
-        self.counters.forwarded += 1
-        self.counters.forwarded_legs += 1
-        self.counters.forwarded_bytes += len(packet)
+        tally = self.counters.tally
+        tally.forwarded += 1
+        tally.forwarded_legs += 1
+        tally.forwarded_bytes += len(packet)
 
-    def _failed(self, output: LegOutput, error: Exception, now: float) -> None:
+    def leg_raised(self, output: LegOutput, error: Exception, now: float) -> None:
+        """A leg has raised `error`; seconds of a monotonic clock."""
         output.failed(now)
         self.counters.leg_errors += 1
         if output.failures == 1 or output.broken:
@@ -234,7 +241,7 @@ class Track:
             try:
                 output.leg.on_rtcp(self.info, report, now)
             except Exception as error:
-                self._failed(output, error, now)
+                self.leg_raised(output, error, now)
 
     def request_keyframe(self, now: float) -> None:
         """A participant's leg, or the relay itself, needs a keyframe of every layer."""
