@@ -65,11 +65,11 @@ class Process:
         assert self.popen is not None
         self.popen.send_signal(number)
 
-    def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = PATIENCE) -> int:
-        """Send a signal and wait for the end; the exit code."""
+    def end(self, number: signal.Signals | None = None, timeout: float = PATIENCE) -> int:
+        """Send a signal, if one is given, and wait for the end; the exit code."""
         assert self.popen is not None
-        self.popen.send_signal(signal.SIGCONT)
-        self.popen.send_signal(number)
+        if number is not None:
+            self.popen.send_signal(number)
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -127,6 +127,13 @@ class Cluster:
             for task in asyncio.all_tasks():
                 task.print_stack()
             raise
+
+    @staticmethod
+    def end(*processes: Process) -> list[int]:
+        """Ask them all to end; their exit codes."""
+        for process in processes:
+            process.send(signal.SIGTERM)
+        return [process.end() for process in processes]
 
     def process(self, role: str, **environment: str) -> Process:
         """A further process, started."""

@@ -21,7 +21,7 @@ from signaling.calls import Actor, ActorKind, EventType, Phase, replay
 from signaling.errors import Unavailable
 from signaling.ids import CallId
 from tests.fixtures.redis import RedisServer
-from tests.support.cluster import Cluster, Party, Process, Visit, http_ticket
+from tests.support.cluster import PATIENCE, Cluster, Party, Process, Visit, http_ticket
 from visitserver.domain.recordings import RecordingState
 from visitserver.keyring import KeyPaths, load_keys
 from visitserver.services.call_history import event_of
@@ -189,11 +189,16 @@ async def test_calls_survive_their_nodes_and_redis(cluster: Cluster, redis_serve
     # Redis is away: whoever talks does not notice, and afterwards everything is where it was.
     placed = {one: await cluster.house.links.directory.find(one) for one in calls}
     before = {party: party.heard() for party in (*parties, *others)}
+    shown = (await anna.ticket(anna.family)).ticket
+    assert EventType.LEFT not in await check_history(cluster, call_id)
     redis_server.send(signal.SIGSTOP)
     try:
         with pytest.raises(Unavailable):
             await cluster.house.control.snapshot(call_id)
-        # Somebody's line breaks and comes back meanwhile: it happens to the call, and nobody can be told of it yet.
+        # Somebody comes and goes on the control channel: it happens to the call, and nobody can be told of it yet.
+        async with cluster.http.ws_connect(f"{parties[0].where}/media/channel", origin=cluster.page_origin) as channel:
+            await channel.send_json({"type": "hello", "ticket": shown})
+            assert (await channel.receive_json(timeout=PATIENCE))["type"] == "welcome"
         await asyncio.gather(asyncio.sleep(OUTAGE), *(party.hears(int(OUTAGE * 20)) for party in (*parties, *others)))
     finally:
         redis_server.send(signal.SIGCONT)
@@ -204,6 +209,11 @@ async def test_calls_survive_their_nodes_and_redis(cluster: Cluster, redis_serve
 
     await cluster.until(answers, "the nodes have told of themselves")
     assert {one: await cluster.house.links.directory.find(one) for one in calls} == placed
+
+    async def told() -> bool:
+        return EventType.LEFT in await check_history(cluster, call_id)
+
+    await cluster.until(told, "what happened meanwhile is stored")
     # And once more, this time with the loss of all its data.
     redis_server.stop()
     redis_server.start()
@@ -228,7 +238,7 @@ async def test_calls_survive_their_nodes_and_redis(cluster: Cluster, redis_serve
         assert len(voices) > 100
     for party in (*parties, *others):
         await party.leave()
-    assert {process.end() for process in (api, stopped, third, worker)} == {0}
+    assert await asyncio.to_thread(cluster.end, api, stopped, third, worker) == [0, 0, 0, 0]
     for process in cluster.processes:
         assert "Traceback" not in process.log.read_text(), process.log.read_text()
     print(json.dumps({"live_again_seconds": round(back, 2), "lease": LEASE, "outage_seconds": OUTAGE}))
