@@ -265,14 +265,18 @@ class Layer(Stream):
         self.requests.cancel()
         self._slots = self._waiting = self.steps = ()
 
-    def tick(self, now: float) -> None:
-        """What time brings: repeated requests, missing packets, fresh keyframes."""
+    def ask_again(self, now: float) -> None:
+        """Ask for missing packets whose time has come."""
         if self._nack is not None and len(self._nack):
             self._nack.patient = self.track.is_recorded(self)
             missing = self._nack.due(now, self.reception.highest, self.track.publisher.round_trip)
             if missing:
                 self.track.counters.nack_sent += 1
                 self.track.publisher.send_nack(self.ssrc, missing)
+
+    def tick(self, now: float) -> None:
+        """What time brings: repeated requests, missing packets, fresh keyframes."""
+        self.ask_again(now)
         if not self.is_video:
             return
         if now - self._measured >= _MEASURED:

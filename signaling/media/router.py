@@ -288,6 +288,11 @@ class MediaRoom:
 
     # Time and end, for the node
 
+    def ask_again(self, now: float) -> None:
+        """Ask for missing packets whose time has come; `tick` does this, too. Never raises."""
+        for track in self._tracks.values():
+            track.ask_again(now)
+
     def tick(self, now: float) -> None:
         """What time brings, for every session."""
         for peer in list(self._peers.values()):

@@ -248,6 +248,11 @@ class Track:
         for layer in self.layers:
             layer.request_keyframe(now)
 
+    def ask_again(self, now: float) -> None:
+        """See `Layer.ask_again`."""
+        for layer in self.layers:
+            layer.ask_again(now)
+
     def tick(self, now: float) -> None:
         """What time brings: see `Layer.tick`; silence; another layer for the legs that are no sessions."""
         for layer in self.layers:
