@@ -11,12 +11,14 @@ import hashlib
 import re
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pylibsrtp
 from aioice import stun
 
-from tests.fakes.media_client import PARTY, MediaClient
+from tests.fakes.media_client import PARTY, VIDEO_PT, MediaClient
+from tests.integration.media.layered import RID_ID, extended, with_repair
 
 STEP = 0.02  # seconds of the relay's clock
 _SR, _SDES, _PSFB = 200, 202, 206
@@ -32,11 +34,28 @@ class SteppedClock:
         return self.now
 
 
+@dataclass
+class VideoLayer:
+    """One layer of a picture that is sent in several sizes."""
+
+    rid: str
+    ssrc: int
+    sequence: int
+
+    def packet(self, payload: bytes, timestamp: int, marker: int) -> bytes:
+        """The next packet, bare. Each layer's pictures are a little larger than those of the one before."""
+        self.sequence = self.sequence + 1 & 0xFFFF
+        head = bytes([0x80, marker << 7 | VIDEO_PT]) + self.sequence.to_bytes(2, "big")
+        return head + (timestamp & 0xFFFFFFFF).to_bytes(4, "big") + self.ssrc.to_bytes(4, "big") + payload
+
+
 class Observer(MediaClient):
     """A participant that writes down everything its socket is given, with the step in which it came."""
 
-    def __init__(self, number: int, lines: Sequence[tuple[str, str]] = PARTY) -> None:
+    def __init__(self, number: int, lines: Sequence[tuple[str, str]] = PARTY, rids: tuple[str, ...] = ()) -> None:
         super().__init__(lines)
+        self.rids = rids
+        self._layers = [VideoLayer(rid, 3000 + 10 * number + place, 7000 * place) for place, rid in enumerate(rids)]
         # The publisher is the same in every run, to the bit.
         self.ssrc = {"audio": 1000 + number, "video": 2000 + number}
         self.sequence = {"audio": 100 * number, "video": 5000 * number}
@@ -54,13 +73,42 @@ class Observer(MediaClient):
         else:
             self.seen.append((self.step, "rtp", session.unprotect(data)))
 
+    def offer(self, **changes: Any) -> str:
+        """With RTX and with layers, if it sends any."""
+        offer = super().offer(**changes)
+        if not self.rids:
+            return offer
+        # Line by line of media: what repairs and layers a picture stands in its own m-line.
+        first, *media = offer.split("\r\nm=")
+        pictures = [number for number, text in enumerate(media) if text.startswith("video")]
+        for number in pictures:
+            rids = self.rids if number == pictures[0] else ()
+            media[number] = with_repair("m=" + media[number] + "\r\n", rids).removeprefix("m=").removesuffix("\r\n")
+        return "\r\nm=".join([first, *media]) + ("" if media[-1].endswith("\r\n") else "\r\n")
+
+    @property
+    def video_ssrcs(self) -> list[int]:
+        """Of each layer."""
+        return [layer.ssrc for layer in self._layers] or [self.ssrc["video"]]
+
+    def send_video(self, payload: bytes, timestamp: int, *, marker: int, skip: bool) -> int:
+        """Send one packet of every layer, or lose them; how many were sent."""
+        if not self._layers:
+            self.send_rtp("video", payload, timestamp, marker=marker, skip=skip)
+        for layer in self._layers:
+            packet = layer.packet(payload, timestamp, marker)
+            if not skip:
+                self.send_protected(extended(packet, (RID_ID, layer.rid.encode())))
+        return 0 if skip else len(self._layers) or 1
+
     async def barrier(self) -> None:
         """Everything that the relay has sent so far has come: the answer to a check goes the same way behind it."""
         await self.check(nominate=True, timeout=60)
 
     def observed(self) -> list[str]:
         """The observation, line by line."""
-        names = _Names(self.ssrc, [data for _, kind, data in self.seen if kind == "rtp"])
+        own = {**self.ssrc, **{f"video-{layer.rid}": layer.ssrc for layer in self._layers}}
+        names = _Names(own, [data for _, kind, data in self.seen if kind == "rtp"])
         lines = [f"answer {line}" for line in names.description(self.answer)]
         lines += [f"{step} {kind} {getattr(names, kind)(data)}" for step, kind, data in self.seen]
         return [*lines, f"dtls {self.pipe.datagrams.qsize()} records after the handshake"]

@@ -45,12 +45,12 @@ Officers = Callable[["Played", int], Awaitable[None]]
 class Played:
     """One playing of the call."""
 
-    def __init__(self, node: MediaNode, clock: SteppedClock) -> None:
+    def __init__(self, node: MediaNode, clock: SteppedClock, rids: tuple[str, ...]) -> None:
         self.node, self.clock = node, clock
         self.room: OrdinaryMediaRoom = node.open_room(OrdinaryCallId("call_" + "a" * 26))
         self.heard = Heard()
         self.room.listener = self.heard
-        self.people = {name: Observer(number + 1, LINES) for number, name in enumerate(PEOPLE)}
+        self.people = {name: Observer(number + 1, LINES, rids) for number, name in enumerate(PEOPLE)}
         self.sessions: dict[str, str] = {}
         self.hidden: dict[str, MediaClient] = {}
         self.hidden_sessions: dict[str, str] = {}
@@ -70,12 +70,20 @@ class Played:
             await eventually(lambda name=name: name in dict(self.heard.connected), "the session connects")  # type: ignore[misc]
         for person in self.people.values():
             await person.barrier()
+            # One shows the others large, one small, one has never said.
+            if person is not self.people["prisoner"]:
+                height = 720 if person is self.people["family"] else 120
+                slots = [slot.mid for slot in self.room.slots(self.sessions[self._name(person)])]
+                self.room.set_view(self.sessions[self._name(person)], dict.fromkeys(slots, height))
             person.seen.clear()  # the handshake's checks are as many as the machine is slow
         self.room.set_gate(True)
         for step in range(STEPS):
             await self._step(step)
             if officers is not None:
                 await officers(self, step)
+
+    def _name(self, person: Observer) -> str:
+        return next(name for name, one in self.people.items() if one is person)
 
     async def _step(self, step: int) -> None:
         self.clock.now += STEP
@@ -100,15 +108,12 @@ class Played:
             for part in range(3):
                 gone = part == 1 and (step + 5 * number) % 26 == 0
                 payload = vp8(step // 2, key=key, start=part == 0, size=300)
-                person.send_rtp("video", payload, step * 1800, marker=int(part == 2), skip=gone)
-                self._rtp += not gone
+                self._rtp += person.send_video(payload, step * 1800, marker=int(part == 2), skip=gone)
         if step % 50 == 5 * number:
             ntp = (3_900_000_000 << 32) + (step << 26)
-            for kind, rate in (("audio", 960), ("video", 1800)):
-                sender = RtcpSenderInfo(
-                    ntp_timestamp=ntp, rtp_timestamp=step * rate, packet_count=step, octet_count=step
-                )
-                person.send_rtcp(RtcpSrPacket(person.ssrc[kind], sender))
+            for ssrc, rate in ((person.ssrc["audio"], 960), *((ssrc, 1800) for ssrc in person.video_ssrcs)):
+                info = RtcpSenderInfo(ntp_timestamp=ntp, rtp_timestamp=step * rate, packet_count=step, octet_count=step)
+                person.send_rtcp(RtcpSrPacket(ssrc, info))
                 self._rtcp += 1
 
     def _complain(self, name: str, person: Observer, step: int) -> None:
@@ -197,13 +202,15 @@ async def curious_officers(call: Played, step: int) -> None:
             await call.complain(name)
 
 
-async def played(monkeypatch: pytest.MonkeyPatch, officers: Officers | None) -> tuple[list[str], Heard]:
+async def played(
+    monkeypatch: pytest.MonkeyPatch, officers: Officers | None, rids: tuple[str, ...] = ()
+) -> tuple[list[str], Heard]:
     """What the participants observe of one playing, one after the other."""
     monkeypatch.setattr("signaling.media.node._TICK", 3600.0)  # the test's steps are the clockwork
     clock = SteppedClock()
     node = MediaNode("127.0.0.1", 0, transports=("udp",), clock=clock)
     await node.start()
-    call = Played(node, clock)
+    call = Played(node, clock, rids)
     try:
         await call.play(officers)
         lines = []
@@ -234,14 +241,18 @@ def difference(first: list[str], second: list[str]) -> str:
     )
 
 
-async def test_nothing_that_participants_receive_tells_of_officers(monkeypatch: pytest.MonkeyPatch) -> None:
-    without, _ = await played(monkeypatch, None)
-    with_officers, heard = await played(monkeypatch, curious_officers)
+@pytest.mark.parametrize("rids", [(), ("q", "h", "f")])
+async def test_nothing_that_participants_receive_tells_of_officers(
+    monkeypatch: pytest.MonkeyPatch, rids: tuple[str, ...]
+) -> None:
+    without, _ = await played(monkeypatch, None, rids)
+    with_officers, heard = await played(monkeypatch, curious_officers, rids)
     assert {"early", "officer"} <= {name for name, _ in heard.connected}, "the officers were there"
     assert difference(without, with_officers) == ""
     text = "\n".join(without)
     for kind in ("answer", "stun RESPONSE", "206/1:", "205/1:", "206/15:", "201/", "200/", "sequence +", "speaker"):
         assert kind in text, f"the comparison has nothing of {kind!r} to compare"
+    assert ("answer a=simulcast:recv" in text) == bool(rids)
 
 
 async def test_two_playings_without_officers_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
