@@ -339,6 +339,9 @@ class OrdinaryRoom(Room):
             leg.abandon()
             self._ordinary_media.remove_leg(leg.leg_id)
         super().abandon()
+        for watch in tuple(self._watches.values()):
+            if watch.wall is not None:
+                self.detach_wall(watch.wall, PeerLost.CLOSED, "node_stops")
 
     async def _seal(self) -> None:
         if self._recorder is not None:

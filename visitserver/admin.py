@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from signaling.errors import Unavailable
 from signaling.ids import new_id
 from visitserver.bootstrap import House
 from visitserver.config import MediaSettings, Settings
@@ -16,7 +17,8 @@ from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.audit_check import AuditReport
 from visitserver.domain.errors import DomainError, Invalid
 from visitserver.domain.people import Prison
-from visitserver.keyring import KeyPaths, load_keys
+from visitserver.keyring import KeyPaths, load_keys, load_media_keys
+from visitserver.links import Links
 from visitserver.media_doctor import buffer_advice, open_media_ports
 from visitserver.store.migrate import current_revision, newest_revision
 
@@ -70,17 +72,26 @@ async def examine(settings: Settings) -> list[Finding]:
         findings.append(Finding(part, True))
         return True
 
-    findings += _examine_media(settings.media)
+    role = settings.cluster.role
+    if role in ("all", "media"):
+        findings += _examine_media(settings.media)
     note("page port (TCP)", lambda: _bind(socket.SOCK_STREAM, settings.server.host, settings.server.port))
     note("recordings folder", lambda: settings.recorder.directory.mkdir(parents=True, exist_ok=True))
+    if role == "media":
+        # It has no database, and of the keys only those it needs.
+        note("keys", lambda: load_media_keys(settings))
+        return findings + await _examine_links(settings)
     if not note("keys", lambda: load_keys(KeyPaths.of(settings))):
         return findings
+    findings += await _examine_links(settings)
     async with _wired(settings) as house:
         try:
             current = await current_revision(settings.database.url.get_secret_value()) == newest_revision()
             findings.append(Finding("database", current, "" if current else "run: visitserver migrate"))
         except (DomainError, OSError, ValueError) as error:
             findings.append(Finding("database", False, getattr(error, "detail", None) or str(error)))
+        if role == "worker":
+            return findings
         try:
             async with asyncio.timeout(90):
                 await house.identity.start()
@@ -90,6 +101,26 @@ async def examine(settings: Settings) -> list[Finding]:
         finally:
             await house.identity.stop()
     return findings
+
+
+async def _examine_links(settings: Settings) -> list[Finding]:
+    """Redis, and who is there; nothing for a process that is alone."""
+    if settings.cluster.role == "all":
+        return []
+    try:
+        links = Links(settings)
+    except (DomainError, ValueError) as error:
+        return [Finding("Redis", False, getattr(error, "detail", None) or str(error))]
+    try:
+        await links.ping()
+        nodes = await links.directory.nodes()
+    except Unavailable:
+        return [Finding("Redis", False, "does not answer: look at cluster.redis_url")]
+    finally:
+        await links.aclose()
+    if nodes or settings.cluster.role == "media":
+        return [Finding("Redis", True), Finding(f"media processes: {len(nodes)}", True)]
+    return [Finding("Redis", True), Finding("media processes", False, "none is registered: start one of role media")]
 
 
 def _examine_media(settings: MediaSettings) -> list[Finding]:
