@@ -175,7 +175,8 @@ class RecordingService:
             return self._go_on(warrant)
         claim = self.store.claim(recording_id)
         try:
-            if self.store.names(recording_id):
+            # A key alone was left by a process that died before the opening: nothing was ever recorded with it.
+            if set(self.store.names(recording_id)) - {f"{recording_id}/{KEY_FILE}"}:
                 raise RecordingExists(recording_id)
             data_key = os.urandom(KEY_BYTES)
             opening = opening_body(warrant, self._clock(), int(self._monotonic() * 1e9))

@@ -17,6 +17,7 @@ from signaling.redis_connection import COMMAND_SECONDS, connect
 from signaling.redis_directory import RedisDirectory
 from visitserver.config import Settings
 from visitserver.domain.errors import Invalid
+from visitserver.domain.errors import Unavailable as Missing
 from visitserver.http.ratelimit import InProcessRateLimiter, RateLimiter, Unlimited
 from visitserver.joblock import JobLock, NoLock
 from visitserver.redis_joblock import RedisJobLock
@@ -57,7 +58,7 @@ class Links:
         self.limiter = RedisRateLimiter(self._redis, local) if settings.server.rate_limits else local
 
     async def start(self) -> None:
-        """Wait until Redis answers. Unavailable after `REDIS_SECONDS`."""
+        """Wait until Redis answers. The domain's Unavailable after `REDIS_SECONDS`."""
         if self.alone:
             return
         deadline = time.monotonic() + REDIS_SECONDS
@@ -66,7 +67,7 @@ class Links:
                 return await self.ping()
             except Unavailable:
                 if time.monotonic() > deadline:
-                    raise
+                    raise Missing("Redis does not answer: look at cluster.redis_url.") from None
                 log.warning("waiting for Redis")
                 await asyncio.sleep(1.0)
 

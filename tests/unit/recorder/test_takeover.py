@@ -240,6 +240,15 @@ async def test_a_recording_that_was_sealed_at_the_last_moment_stays_sealed(nodes
     assert nodes.verdict() == ""
 
 
+async def test_a_key_that_was_left_without_an_opening_is_in_nobodys_way(nodes: Nodes) -> None:
+    nodes.store.put(f"{nodes.order.recording_id}/key.json", b"half of a beginning")
+    leg = await nodes.node().start(nodes.order)
+    nodes.send(leg, range(10))
+    await leg.seal("ended")
+    assert nodes.payloads() == [b"voice %d" % number for number in range(10)]
+    assert nodes.verdict() == ""
+
+
 async def test_another_calls_recording_is_not_gone_on_with(nodes: Nodes) -> None:
     leg = await nodes.node().start(nodes.order)
     await nodes.written(leg)
