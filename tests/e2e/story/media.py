@@ -18,36 +18,41 @@ window.RTCPeerConnection = class extends Original {
 """Runs before any script of a page and keeps every RTCPeerConnection, so that its statistics can be read."""
 
 SEEN = """
-async ({selector, listenMs}) => {
-  const seen = [];
-  for (const video of document.querySelectorAll(selector)) {
-    const before = video.getVideoPlaybackQuality().totalVideoFrames;
-    let rms = 0, rate = 0;
-    const tracks = video.srcObject ? video.srcObject.getAudioTracks() : [];
-    if (tracks.length > 0) {
-      const context = new AudioContext();
-      await context.resume();
-      const analyser = new AnalyserNode(context, {fftSize: 8192});
-      context.createMediaStreamSource(new MediaStream(tracks)).connect(analyser);
-      const samples = new Float32Array(analyser.fftSize);
-      const until = performance.now() + listenMs;
-      while (performance.now() < until) {
-        await new Promise((next) => setTimeout(next, 80));
-        analyser.getFloatTimeDomainData(samples);
-        rms = Math.max(rms, Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length));
-      }
-      await context.close();
-    } else {
-      await new Promise((next) => setTimeout(next, listenMs));
+async ({selector, listenMs, apart}) => {
+  const videos = [...document.querySelectorAll(selector)];
+  const before = videos.map((video) => video.getVideoPlaybackQuality().totalVideoFrames);
+  const context = new AudioContext();
+  await context.resume();
+  const listen = async (tracks) => {
+    if (tracks.length === 0) return 0;
+    const analyser = new AnalyserNode(context, {fftSize: 8192});
+    context.createMediaStreamSource(new MediaStream(tracks)).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    const until = performance.now() + listenMs;
+    let rms = 0;
+    while (performance.now() < until) {
+      await new Promise((next) => setTimeout(next, 80));
+      analyser.getFloatTimeDomainData(samples);
+      rms = Math.max(rms, Math.sqrt(samples.reduce((sum, x) => sum + x * x, 0) / samples.length));
     }
-    seen.push({
-      width: video.videoWidth, height: video.videoHeight, rms,
-      frames: video.getVideoPlaybackQuality().totalVideoFrames - before,
-    });
-  }
-  return seen;
+    return rms;
+  };
+  const voices = () => window.testConnections
+    .filter((connection) => connection.connectionState !== "closed")
+    .flatMap((connection) => connection.getReceivers())
+    .filter(({track}) => track.kind === "audio" && !track.muted)
+    .map(({track}) => [track]);
+  const own = (video) => video.srcObject ? video.srcObject.getAudioTracks() : [];
+  const heard = await Promise.all((apart ? voices() : videos.map(own)).map(listen));
+  if (heard.length === 0) await new Promise((next) => setTimeout(next, listenMs));
+  await context.close();
+  return videos.map((video, at) => ({
+    width: video.videoWidth, height: video.videoHeight, rms: heard[at] ?? 0,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames - before[at],
+  }));
 }
 """
+"""Pictures under a selector with their sound; `apart`: the sounds are not in the videos' streams but on their own."""
 
 PACKETS = """
 async () => {
@@ -82,13 +87,14 @@ class Seen:
         return self.width >= 320 and self.height >= 240 and self.frames >= 5 and self.rms > 0.01
 
 
-async def sees_and_hears(page: Page, selector: str, sides: int, seconds: float = 45.0) -> list[Seen]:
+async def sees_and_hears(page: Page, selector: str, sides: int, seconds: float = 90.0) -> list[Seen]:
     """Wait until `sides` videos under `selector` are good at the same time; AssertionError with what was there."""
+    question = {"selector": selector, "listenMs": 1200, "apart": selector == WATCHED}
     last: list[Seen] = []
     try:
         async with asyncio.timeout(seconds):
             while True:
-                found: list[dict[str, Any]] = await page.evaluate(SEEN, {"selector": selector, "listenMs": 1200})
+                found: list[dict[str, Any]] = await page.evaluate(SEEN, question)
                 last = [Seen(**one) for one in found]
                 if len(last) == sides and all(one.good for one in last):
                     return last
