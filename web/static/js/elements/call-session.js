@@ -1,6 +1,7 @@
 // One party of a call: family page and terminal alike. Puts the protocol modules and the view together.
 
 import { Api } from "../protocol/api.js";
+import { Backoff } from "../protocol/backoff.js";
 import { Channel, channelUrl } from "../protocol/channel.js";
 import { VisitError } from "../protocol/errors.js";
 import { QualityWatch } from "../protocol/stats.js";
@@ -131,6 +132,8 @@ export class CallSession {
     const channel = new Channel({
       url: async () => channelUrl((await this._getTicket()).channel, location.href),
       ticket: async () => (await this._getTicket()).ticket,
+      // A call whose node was lost is on another within seconds: asked often, so that people are back as soon as it is.
+      backoff: new Backoff({ first: 300, most: 1_500, tries: 90 }),
     });
     this._channel = channel;
     channel.on("welcome", (message) => this._welcomed(message));
