@@ -19,7 +19,7 @@ from visitserver.domain.errors import DomainError, Invalid
 from visitserver.domain.people import Prison
 from visitserver.keyring import KeyPaths, load_keys, load_media_keys
 from visitserver.links import Links
-from visitserver.media_doctor import buffer_advice, open_media_ports
+from visitserver.media_doctor import buffer_advice, open_media_ports, packet_path_advice
 from visitserver.store.migrate import current_revision, newest_revision
 
 
@@ -130,7 +130,11 @@ def _examine_media(settings: MediaSettings) -> list[Finding]:
     except OSError as error:
         return [Finding(part, False, str(error))]
     # Not a fault: a small prison never fills the small buffers, either.
-    return [Finding(part, True), Finding("media buffers", True, buffer_advice(settings.buffer_bytes, given))]
+    return [
+        Finding(part, True),
+        Finding("media buffers", True, buffer_advice(settings.buffer_bytes, given)),
+        Finding("media packet path", True, packet_path_advice()),
+    ]
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from signaling.media import native
 from signaling.media.demux import Demultiplexer
 from signaling.media.sockets import Sockets
 from visitserver.config import MediaSettings
@@ -32,3 +33,15 @@ def buffer_advice(asked: int, given: tuple[int, int]) -> str:
     if not names:
         return ""
     return f"the kernel gives {min(given) // 1024} KiB of {asked // 1024}: bursts may be lost; {' and '.join(names)}"
+
+
+def packet_path_advice() -> str:
+    """What is to be known where packets are forwarded in plain Python; empty where it is done in C."""
+    reasons = {
+        "switched_off": f"{native.SWITCH}=0 is set",
+        "not_built": "there was no compiler when this was installed: gcc, python3.11-dev, then install again",
+        "unknown_libsrtp": "this pylibsrtp has another libsrtp inside than is known here",
+    }
+    if native.module is not None:
+        return ""
+    return f"plain Python, about three times the processor per call: {reasons[native.why_not]}"

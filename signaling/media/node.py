@@ -11,6 +11,7 @@ from typing import overload
 import structlog
 
 from signaling.ids import CallId, OrdinaryCallId, PrivilegedCallId
+from signaling.media import native
 from signaling.media.answering import Transport
 from signaling.media.candidates import Advertised, BadAddress, Candidate, host_candidates, offerable
 from signaling.media.candidates import Transport as TransportName
@@ -86,7 +87,8 @@ class MediaNode:
             demux=self._demux, certificate=Certificate(), candidates=candidates, clock=self._clock
         )
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
-        log.info("media node started", port=self.address[1], candidates=[item.line for item in candidates])
+        lines = [item.line for item in candidates]
+        log.info("media node started", port=self.address[1], candidates=lines, packet_path=native.describe())
 
     async def stop(self) -> None:
         """Close every room and the socket, and wait for the last task."""

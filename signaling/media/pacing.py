@@ -56,7 +56,13 @@ class PacedReader:
             self._next(RHYTHM)
 
     def _turn(self) -> None:
-        count = self._drain()
+        count = 0
+        try:
+            count = self._drain()
+        finally:  # whatever a datagram led to, the next ones are read
+            self._go_on(count)
+
+    def _go_on(self, count: int) -> None:
         if self._closed:
             return
         self._seen += count
