@@ -52,7 +52,7 @@ SERVERS: dict[str, Callable[[Network, int | None], Server]] = {
     "unrecorded": lambda network, core: Relay(network, core, recorder=False),
     "aiortc": Aiortc,
 }
-_ONLY = {"unrecorded": (20,), "aiortc": ()}
+_ONLY = {"unrecorded": (20, 40), "aiortc": ()}
 
 
 async def bench(
@@ -129,6 +129,7 @@ def _line(result: dict[str, Any]) -> str:
     spread = "/".join("-" if delay[name] is None else f"{delay[name] / 1000:.2f}" for name in ("p50", "p95", "p99"))
     return (
         f"{result['calls']:>3} calls  {result['server']:<18}{result['us_per_forwarded']:>8.2f} µs/packet"
+        f" (kernel {result['of_it_kernel_us']:.1f})"
         f"{result['forwarded_per_second']:>8,}/s{lost:>6} lost{result['cpu_share']:>6.0%} of the core"
         f" (others {result['others_share']:.0%})  delay {spread} ms  {result['memory_per_call_kb']:,} kB/call"
     )

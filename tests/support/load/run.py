@@ -87,7 +87,9 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
         spent, own, began = server.cpu(), time.process_time(), time.monotonic()
         engine.epoch()
         await load.run(seconds)
-        elapsed, cpu, mine = time.monotonic() - began, server.cpu() - spent, time.process_time() - own
+        elapsed, mine = time.monotonic() - began, time.process_time() - own
+        user, system = (after - before for after, before in zip(server.cpu(), spent, strict=True))
+        cpu = user + system
         others = max(0.0, server.core_busy() - busy - cpu)
         memory = server.memory()
         await load.run(_DRAIN, silent=True)
@@ -107,6 +109,7 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
         "server": server.name,
         "calls": calls,
         "us_per_forwarded": round(cpu / max(1, forwarded) * 1e6, 2),
+        "of_it_kernel_us": round(system / max(1, forwarded) * 1e6, 2),
         "forwarded_per_second": round(received / elapsed),
         "offered_per_second": round(totals["sent"] / elapsed),
         "load_reached": None if server.decodes else round(totals["sent"] / elapsed / (calls * 2 * PER_PARTY), 3),

@@ -66,11 +66,11 @@ class Server:
             go_first(self.process.pid)
         return self.process
 
-    def cpu(self) -> float:
+    def cpu(self) -> tuple[float, float]:
         """Seconds of CPU that all threads of the process have used, in user space and in the kernel."""
         assert self.process is not None
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return int(fields[11]) / _TICKS, int(fields[12]) / _TICKS
 
     def core_busy(self) -> float:
         """Seconds that the server's core was not idle, whoever used it (or took it away: steal), since boot."""
