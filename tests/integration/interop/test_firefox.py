@@ -15,6 +15,8 @@ from tests.integration.interop.house import PATIENCE
 from tests.integration.web.call_stage import call_stage, enter, live
 from tests.integration.web.gallery import address
 
+pytestmark = pytest.mark.timeout(300)  # several waits, each with a limit of its own
+
 OFFICER = Actor(ActorKind.STAFF, "stf_1")
 REMOTE = "document.querySelector('.remote video')"
 # The middle of the remote picture, as red, green, blue.

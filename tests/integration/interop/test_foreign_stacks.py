@@ -23,6 +23,8 @@ from tests.integration.interop.foreign import Foreigner, foreigner
 from tests.integration.interop.house import PATIENCE, MediaHouse
 from tests.integration.media.page import PAGE
 
+pytestmark = pytest.mark.timeout(300)  # several waits, each with a limit of its own
+
 PARTY = (("audio", "sendrecv"), ("video", "sendrecv"))
 OFFICER = (("video", "recvonly"), ("video", "recvonly"), ("audio", "recvonly"), ("audio", "recvonly"))
 STACKS = ("werift", "node-datachannel")

@@ -182,6 +182,7 @@ async def test_only_the_methods_of_the_rfc_are_there(house: MediaHouse) -> None:
     for path, methods, reserved in (
         (f"/media/whip/{call_id}", {"POST", "OPTIONS"}, ("GET", "HEAD", "PUT", "PATCH", "DELETE")),
         (f"/media/whep/{call_id}", {"POST", "OPTIONS"}, ("GET", "HEAD", "PUT", "PATCH", "DELETE")),
+        ("/media/whep", {"POST", "OPTIONS"}, ("GET", "HEAD", "PUT", "PATCH", "DELETE")),  # the wall
         (created.headers["Location"], {"PATCH", "DELETE", "OPTIONS"}, ("GET", "HEAD", "PUT", "POST")),
     ):
         for method in reserved:
@@ -199,6 +200,7 @@ async def test_pages_of_other_origins_may_ask_with_a_ticket(house: MediaHouse) -
     for path, methods in (
         (f"/media/whip/{call_id}", {"POST"}),
         (f"/media/whep/{call_id}", {"POST"}),
+        ("/media/whep", {"POST"}),
         ("/media/sessions/ses_whatever", {"PATCH", "DELETE"}),
     ):
         for method in methods:
