@@ -36,6 +36,7 @@ from visitserver.services.calls import JoinPass
 from visitserver.store.migrate import migrate
 
 PATIENCE = float(os.environ.get("VISIT_PATIENCE", "120"))
+MEDIA_PROCESSES = 4  # at most, in one test: the pages are told where they may connect to before they start
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 _VOICE = b"\xfc"  # an Opus packet's first byte: one frame of 20 ms; what follows is the test's
 
@@ -102,6 +103,8 @@ class Cluster:
         self.sign_ins: SignIns
         self.http: aiohttp.ClientSession
         self.page_origin = ""
+        self._media_ports = [free_tcp_port() for _ in range(MEDIA_PROCESSES)]
+        self._media_ports_left = list(self._media_ports)
 
     async def set_up(self, http: aiohttp.ClientSession) -> None:
         """Keys, tables, the demo's prison."""
@@ -137,7 +140,7 @@ class Cluster:
 
     def process(self, role: str, **environment: str) -> Process:
         """A further process, started."""
-        port = free_tcp_port()
+        port = self._media_ports_left.pop(0) if role == "media" else free_tcp_port()
         name = f"{role}-{len(self.processes) + 1}"
         made = Process(role, f"http://127.0.0.1:{port}", self._write(name, role, port), self.folder / f"{name}.log")
         made.environment = environment
@@ -165,7 +168,7 @@ redis_url = "{self._redis}"
 lease_seconds = {self._lease}
 media_url = "http://127.0.0.1:{port}"
 page_origins = ["{self.page_origin or "http://127.0.0.1:1"}"]
-media_origins = ["http://127.0.0.1:{port}"]
+media_origins = [{", ".join(f'"http://127.0.0.1:{media}"' for media in self._media_ports)}]
 ticket_key = "{folder}/keys/tickets.pub.pem"
 [media]
 udp_host = "127.0.0.1"

@@ -142,7 +142,9 @@ async def test_calls_survive_their_nodes_and_redis(cluster: Cluster, redis_serve
             assert answer.status == status
             assert answer.headers.get("Access-Control-Allow-Origin") == (origin if status == 200 else None)
     async with cluster.http.get(f"{api.url}/signin") as page:
-        assert "connect-src 'self' http" in page.headers["Content-Security-Policy"]
+        policy = page.headers["Content-Security-Policy"]
+        for node in (first, second):
+            assert f" {node.url} {node.url.replace('http', 'ws')}" in policy
     async with cluster.http.get(f"{api.url}/readyz") as readiness:
         assert (await readiness.json())["checks"]["redis"] == "ok"
 
