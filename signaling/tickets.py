@@ -144,7 +144,9 @@ class TicketVerifier:
 
     def talk(self, token: str) -> Verified[TalkWarrant]:
         """The warrant to talk in `token`. PrivilegedCallError if the call it names is privileged."""
-        return self._verify(token, TalkWarrant, talk_from)
+        verified = self._verify(token, TalkWarrant, talk_from)
+        self.revocations.check(verified.body.officer_id, verified.issued_at)
+        return verified
 
     def recording(self, token: str, call_id: CallId | None = None) -> Verified[RecordingWarrant]:
         """The recording warrant in `token`. PrivilegedCallError if `call_id` or the call it names is privileged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -224,6 +225,23 @@ def test_a_rejoin_goes_on_in_the_same_file(lab: Laboratory, call_id: OrdinaryCal
     assert len(played.index.tracks) == 4
     assert played.flashes(A) == pytest.approx([1, 5], abs=FRAME)
     assert played.tones(A) == pytest.approx([1, 5], abs=0.06)
+
+
+def test_an_officer_speaks_twice_at_the_times_when_it_was_heard(lab: Laboratory, call_id: OrdinaryCallId) -> None:
+    """Each talk is a track of its own: between two the officer's RTP clock need not have run (docs/decisions/0142)."""
+    voice = Publisher(call_id, "stf_1", Side.OFFICER, phase=-1.0, delay=0.0, first_ssrc=900).send(3.0)
+    sound = [one for one in voice if one.track.kind == "audio" and not one.rtcp]
+    again = replace(sound[0].track, track_id="talk-2")
+    talks = [
+        *(replace(one, arrival=one.arrival + 1.0) for one in sound if one.arrival < START + 1.0),
+        *(replace(one, arrival=one.arrival + 2.0, track=again) for one in sound if one.arrival >= START + 2.0),
+    ]
+    played = play(lab, call_id, [*Publisher(call_id, A).send(SECONDS), *talks])
+    assert played.reports["stf_1"].side == "officer"
+    assert played.tones("stf_1") == pytest.approx([1, 4], abs=0.06)
+    officer = next(track for track in played.timeline()["tracks"] if track["side"] == "officer")
+    assert (officer["kinds"], officer["lost"]) == (["audio"], 0)
+    assert played.flashes(A) == pytest.approx([1, 3, 5], abs=FRAME)
 
 
 def test_the_time_line_says_who_spoke_when(lab: Laboratory, call_id: OrdinaryCallId) -> None:

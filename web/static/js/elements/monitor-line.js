@@ -46,7 +46,8 @@ export class MonitorLine extends Emitter {
     this.wall = new WallClient({ url: grant.wall, ticket, iceServers, videoSlots, audioSlots: AUDIO_SLOTS });
     this._channel = new Channel({ url: channelUrl(grant.channel, location.href), ticket, session: () => this._session() });
     this._listen();
-    this._starting = this.wall.start();
+    // Not before the first watch has joined: it has the warrant.
+    this._starting = Promise.resolve().then(() => this.wall.start());
     this._starting.then(
       () => void this._channel.run(),
       (error) => this._failed(error),
