@@ -1,8 +1,9 @@
 /* The packet path in C: what is done for every packet and decides nothing (docs/decisions/0110).
  *
- * Reading datagrams in batches, SRTP, reading headers, and the stable step of forwarding: write a header, protect,
- * queue, send the queue in one system call. Everything that decides anything stays in Python and sets the numbers that
- * are used here. Each type has a twin in Python with the same behaviour (plain.py); native.py chooses.
+ * Reading datagrams in batches, SRTP, reading headers, the quick way of a source's next packet, and the stable step of
+ * forwarding: write a header, protect, queue, send the queue in one system call. Everything that decides anything stays
+ * in Python and sets the numbers that are used here. Each part has a twin in Python with the same behaviour, which is
+ * the text to read first (step.py, stream.py, reception.py, talking.py, rtp.py, endpoint.py); native.py chooses.
  *
  * All of it runs on the event loop's thread with the interpreter's lock held. Nothing blocks: the socket does not. */
 

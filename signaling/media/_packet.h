@@ -1,8 +1,8 @@
 /* Reading and writing RTP headers (RFC 3550, RFC 8285) and VP8's payload descriptor (RFC 7741): plain C, no Python.
  *
- * The same rules as rtp.py and vp8.py, which stay the text to read first; tests/unit/media/test_native.py holds them to
- * it, and tests/fuzz/native_harness.c runs this file alone under the sanitizers. Every read is behind a comparison with
- * the packet's length. */
+ * The same rules as rtp.py and vp8.py, which are the text to read first: tests/unit/media/test_native.py holds one to
+ * the other, and scripts/native-asan runs that under the sanitizers. Every read is behind a comparison with the
+ * packet's length. */
 
 #ifndef VISIT_PACKET_H
 #define VISIT_PACKET_H
