@@ -35,7 +35,7 @@ from visitserver.keyring import KeyPaths, load_keys, make_missing_keys
 from visitserver.services.calls import JoinPass
 from visitserver.store.migrate import migrate
 
-PATIENCE = float(os.environ.get("VISIT_PATIENCE", "120"))
+PATIENCE = float(os.environ.get("VISIT_PATIENCE", "240"))
 MEDIA_PROCESSES = 4  # at most, in one test: the pages are told where they may connect to before they start
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 _VOICE = b"\xfc"  # an Opus packet's first byte: one frame of 20 ms; what follows is the test's
