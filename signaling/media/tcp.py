@@ -16,6 +16,7 @@ from typing import Literal
 import structlog
 
 from signaling.media.demux import LARGEST, Demultiplexer
+from signaling.media.framing import Deframer, FrameTooLong, framed
 from signaling.media.limit import source_of
 from signaling.media.path import Address
 from signaling.media.rtcp import is_rtcp
@@ -201,7 +202,7 @@ class TcpConnection:
         self._closed = False
         self._claimed = False
         self._allowance = listener.limits.stranger_bytes
-        self._incoming = bytearray()
+        self._frames = Deframer(LARGEST)
         self._pending = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(accepted, self._readable)
@@ -235,32 +236,27 @@ class TcpConnection:
             if self._allowance < 0:
                 self._drop_stranger()
                 return
-        self._incoming += data
-        self._take_frames()
+        try:
+            datagrams = self._frames.feed(data)
+        except FrameTooLong:
+            self._demux.counters.oversized += 1
+            self.close()
+            return
+        for datagram in datagrams:
+            self._take(datagram)
+            if self._closed:
+                return
 
-    def _take_frames(self) -> None:
-        buffer, counters = self._incoming, self._demux.counters
-        position, end = 0, len(buffer)
-        while end - position >= 2 and not self._closed:
-            size = buffer[position] << 8 | buffer[position + 1]
-            if size > LARGEST:  # no frame of ours can have begun here
-                counters.oversized += 1
-                self.close()
-                return
-            if end - position - 2 < size:
-                break
-            datagram = bytes(buffer[position + 2 : position + 2 + size])
-            position += 2 + size
-            counters.datagrams += 1
-            if size == 0:
-                counters.empty += 1
-            elif not self._claimed and datagram[0] > 3:
-                counters.unknown_source += 1
-                self._drop_stranger()
-                return
-            else:
-                self._demux.received(self, datagram, self.address)
-        del buffer[:position]
+    def _take(self, datagram: bytes) -> None:
+        counters = self._demux.counters
+        counters.datagrams += 1
+        if not datagram:
+            counters.empty += 1
+        elif not self._claimed and datagram[0] > 3:
+            counters.unknown_source += 1
+            self._drop_stranger()
+        else:
+            self._demux.received(self, datagram, self.address)
 
     def _drop_stranger(self) -> None:
         self._demux.counters.tcp_strangers_dropped += 1
@@ -272,7 +268,7 @@ class TcpConnection:
         """Send one datagram in a frame. Raises OSError where it cannot be taken; BlockingIOError for a slow reader."""
         if self._closed:
             raise ConnectionError("the connection is closed")
-        frame = len(datagram).to_bytes(2, "big") + datagram
+        frame = framed(datagram)
         if self._pending:
             self._wait(frame, datagram)
             return

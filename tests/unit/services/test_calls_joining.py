@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -25,7 +26,10 @@ from visitserver.domain.calls import WatchGround
 from visitserver.domain.errors import Conflict, DomainError, Forbidden, Invalid, NotFound
 from visitserver.domain.identity import CheckState
 from visitserver.domain.paging import PageRequest
+from visitserver.http.visit_state import ticket_for
 from visitserver.services.call_access import ordinary_call_id
+from visitserver.services.calls import CallService
+from visitserver.services.ice_servers import TurnCredentials
 from visitserver.services.ports.audit import AuditFilter
 
 
@@ -224,3 +228,20 @@ async def test_one_participant_is_held_let_go_on_and_removed(calls: Calls) -> No
     events = await calls.service.events(OFFICER, call.id)
     assert next(event for event in events if event.type == "participant_removed").data["reason"] == "another person"
     assert await refused(calls, family(MOTHER), booking.id) == "removed", "no new ticket for whom was taken out"
+
+
+async def test_tickets_and_warrants_come_with_credentials_for_the_relay(calls: Calls) -> None:
+    turn = TurnCredentials(("turn:turn.example.org",), "the relay's secret", timedelta(hours=3), calls.clock)
+    service = CallService(calls.world.uow, calls.clock, calls.service._issuer, calls.control, turn)
+    call = await calls.opened()
+    booking = await calls.booking(call)
+    await calls.check(booking)
+    joined = await service.join_ticket(family(MOTHER), booking.id)
+    watched = await service.monitor_warrant(OFFICER, ordinary_call_id(call.id), WatchGround.POLICY)
+    names = [given.ice_servers[0].username for given in (joined, watched)]
+    assert len(set(names)) == 2
+    for name in names:
+        assert name is not None and MOTHER not in name and OFFICER.id not in name
+    body = ticket_for(joined).model_dump(mode="json")["ice_servers"]
+    assert body == [joined.ice_servers[0].as_json()]
+    assert ticket_for(await calls.service.join_ticket(family(MOTHER), booking.id)).ice_servers == ()
