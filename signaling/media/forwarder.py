@@ -16,7 +16,7 @@ from signaling.media.leg import Kind
 from signaling.media.retransmission import PacketCache, SentPackets
 from signaling.media.rewrite import Rewriter
 from signaling.media.rtp import ExtensionIds, RtpView, abs_send_time
-from signaling.media.segments import Segment, Segments
+from signaling.media.segments import Segment, Segments, Squeezed
 
 if TYPE_CHECKING:
     from signaling.media.layer import Layer
@@ -27,6 +27,7 @@ _CATCH_UP_INTERVAL = 0.004  # seconds
 _RESTART_INTERVAL = 0.5  # seconds
 _CATCH_UP_FRAME = 0.001  # seconds of media time between two frames that are decoded only to catch up
 _TRUSTED = 1.0  # seconds that a timestamp by the publisher's clock may differ from one by arrival
+_PUSHED = 1500  # ticks: half of the time between two frames at 30 a second
 _CHEAP = 150_000  # bytes that a participant's switch of layers may take out of the cache at once
 _CHEAP_HIDDEN = 1 << 20  # and an officer's, who can ask for nothing else
 
@@ -161,7 +162,7 @@ class Forwarder:
         self._caught_up = 0
         self._epoch = -1
         self._kept_offset: int | None = None
-        self._squeezed: dict[int, int] = {}
+        self._squeezed = Squeezed()
         self._last_squeezed = 0
         self._restarted = float("-inf")
         self._report_key = 0
@@ -320,14 +321,14 @@ class Forwarder:
         if view.index < self.rewriter.first_index:  # from before the start: its numbers have been given to others
             return 0
         # The rest of a frame that was sent to catch up belongs under that frame's timestamp.
-        return self._send_at(view, self._squeezed.get(view.timestamp))
+        return self._send_at(view, self._squeezed.of(view))
 
     def _begin(self, view: RtpView) -> None:
         """Go live with this packet: the numbers continue, the timestamp moves on by the time that has passed."""
         rewriter = self.rewriter
         rewriter.start(view, self._timestamp_of_start(view), same_source=self._is_mapped())
         rewriter.stable_from = view.index
-        self._squeezed = {}
+        self._squeezed = Squeezed()
         self._live = True
 
     def _send_at(self, view: RtpView, timestamp: int | None) -> int:
@@ -350,10 +351,14 @@ class Forwarder:
         packets = layer.packets if layer is not None else None
         if self._live and layer is not None:
             self._mapped = (layer, rewriter.timestamp_offset)
-        if packets is not None and rewriter.newest is not None:
+        newest = rewriter.newest
+        if packets is not None and newest is not None:
             if self.rtx is not None:
                 self._segments.add(self._segment(packets))
             rewriter.settle(packets.find)
+            squeezed = self._squeezed.of(newest)
+            if squeezed is not None:  # nothing has come since it was sent to catch up
+                rewriter.last_timestamp = squeezed & 0xFFFFFFFF
         else:
             rewriter.settle()
 
@@ -415,8 +420,7 @@ class Forwarder:
         # By index, not by place: a packet that comes late may be put in before those that have been sent.
         place = bisect_right(cache.packets, self._caught_up, key=_index)
         for view in cache.packets[place : place + _CATCH_UP_PACKETS]:
-            self._caught_up = view.index
-            size = self._send_at(view, self._squeeze(view.timestamp))
+            size = self._send_at(view, self._squeeze(view))
             if not size:
                 return
         if self._caught_up < cache.packets[-1].index:
@@ -424,14 +428,21 @@ class Forwarder:
             return
         self._catching_up = False
         self._live = True
+        self._return_to_clock(cache.packets[-1])
         self.rewriter.stable_from = self._caught_up + 1
+
+    def _return_to_clock(self, newest: RtpView) -> None:
+        """Frames that were pushed a few ticks ahead so as not to fall together push no others."""
+        rewriter, offset = self.rewriter, self._kept_offset
+        if offset is not None and newest.marker and abs(_signed(rewriter.timestamp_offset - offset)) <= _PUSHED:
+            rewriter.timestamp_offset = offset
 
     def _start_squeezing(self, packets: list[RtpView], epoch: int) -> None:
         self._settle()
         rewriter = self.rewriter
         self._epoch = epoch
-        self._caught_up = packets[0].index - 1
-        self._squeezed = {}
+        self._caught_up = packets[0].index
+        self._squeezed = Squeezed()
         newest = packets[-1]
         # As if the newest packet were sent now: that one is to have the timestamp that it would have had live.
         elapsed = max(newest.arrival - rewriter.last_arrival, 0.0)
@@ -442,20 +453,26 @@ class Forwarder:
         if self._kept_offset is None:
             elapsed = first.arrival - rewriter.last_arrival
             self._last_squeezed += round(elapsed * self.clock_rate) if 0 < elapsed < 86_400 else 0
-        rewriter.start(first, self._squeeze(first.timestamp), same_source=self._is_mapped())
+        rewriter.start(first, self._squeeze(first), same_source=self._is_mapped())
+        self._caught_up = first.index - 1
 
-    def _squeeze(self, timestamp: int) -> int:
+    def _squeeze(self, view: RtpView) -> int:
         """The timestamp of a frame sent to catch up: just after that of the frame before it.
 
         Where the slot's clock goes on, frames newer than what was shown keep their own.
         """
-        squeezed = self._squeezed.get(timestamp)
+        for index in range(self._caught_up + 1, view.index):
+            self._last_squeezed += 1
+            self._squeezed.reserve(index, self._last_squeezed)
+        self._caught_up = view.index
+        squeezed = self._squeezed.of(view)
         if squeezed is None:
             if self._kept_offset is None:
                 squeezed = self._last_squeezed + round(self.clock_rate * _CATCH_UP_FRAME)
             else:
-                squeezed = _after(self._last_squeezed, timestamp + self._kept_offset)
-            self._last_squeezed = self._squeezed[timestamp] = squeezed
+                squeezed = _after(self._last_squeezed, view.timestamp + self._kept_offset)
+            self._last_squeezed = squeezed
+            self._squeezed.give(view.timestamp, squeezed)
         return squeezed
 
     # What the receiver says

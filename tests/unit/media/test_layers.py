@@ -410,3 +410,44 @@ def test_a_recording_is_repaired_for_longer_than_a_call() -> None:
     assert asked[False][-1] < 2
     assert asked[True][:10] == asked[False]
     assert 6 < asked[True][-1] < 9
+
+
+def test_a_frame_repaired_after_the_catch_up_takes_its_place_between_its_neighbours() -> None:
+    camera = Camera("q", "f")
+    slot, wire = slot_on(camera)
+    camera.play(key=True)
+    slot.switch(camera.layer(0))
+    wire.run_timers()
+    for _ in range(20):
+        camera.play()
+    camera.report()
+    lost = camera.packet(1)
+    camera.play(0)
+    camera.play()
+    slot.switch(camera.layer(1))  # from its cache, in which one frame is missing
+    wire.run_timers()
+    camera.play()
+    rtx = bytes([lost[0], 0x80 | 97]) + b"\0\1" + lost[4:8] + b"\0\0\0\x09" + lost[2:4] + lost[12:]
+    camera.layer(1).receive_again(rtx, camera.now)
+    camera.play()
+    packets = sorted(seen(wire), key=lambda packet: packet.sequence + 0x8000 & 0xFFFF)
+    check_seamless(packets)
+    sequence = next(packet.sequence for packet in seen(wire) if packet.payload[-50:] == lost[-50:])
+    assert slot.retransmit(sequence, camera.now)
+
+
+def test_starts_from_the_cache_do_not_push_the_picture_away_from_the_voice() -> None:
+    camera = Camera("q")
+    slot, wire = slot_on(camera, hidden=True)
+    camera.play(key=True)
+    wire.run_timers()
+    camera.play()
+    first = offset_at(wire, camera, slot)
+    for _ in range(30):
+        for _ in range(30):
+            camera.play()
+        assert slot.restart(camera.now)
+        wire.run_timers()
+        camera.play()
+    check_seamless(seen(wire))
+    assert offset_at(wire, camera, slot) == first
