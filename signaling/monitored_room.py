@@ -169,7 +169,7 @@ class OrdinaryRoom(Room):
         watch = self._watches.get(wall.session_id)
         if watch is None or not watch.may_talk:
             raise NotChartered("the officer may not talk in this call", code="may_not_talk")
-        if self.phase not in IN_PROGRESS:
+        if self._frozen or self.phase not in IN_PROGRESS:
             raise WrongState(f"nobody can be spoken to in a call that is {self.phase}")
         self.hush(wall, "officer")
         heard = wall.media.speak(_ordinary(self.charter), frozenset(sides))
@@ -327,7 +327,9 @@ class OrdinaryRoom(Room):
         self._sealing.add(self._start(self._seal_leg(leg, reason)))
 
     def freeze(self, frozen: bool) -> None:
-        """See `Room.freeze`."""
+        """See `Room.freeze`; nobody is spoken to in a call that may be another node's."""
+        if frozen and self._talk is not None:
+            self.hush(self._talk.wall, "node_stops")
         super().freeze(frozen)
         if self._fenced and not frozen and self._recorder is not None:
             self._recorder_failed(self._recorder, FENCED)

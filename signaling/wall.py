@@ -34,12 +34,14 @@ from signaling.messages import (
     WallWelcome,
     Watch,
 )
-from signaling.monitored_room import OrdinaryRoom
+from signaling.monitored_room import WARRANT_EXPIRED_CODE, OrdinaryRoom
 from signaling.rooms import Rooms
-from signaling.seats import REPLACED_CODE, Channel
+from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel
 from signaling.tickets import Clock, MonitorWarrant, TicketVerifier, Verified
 
 WALL_OVER_CODE = 4005  # WebSocket close code of this protocol: the wall's media session is over
+
+_WHY_CLOSED = {CALL_OVER_CODE: "call_over", NODE_STOPS_CODE: "node_stops", WARRANT_EXPIRED_CODE: "expired"}
 
 log = structlog.get_logger(__name__)
 
@@ -53,16 +55,23 @@ class WallFull(WrongState):
 class CallLine:
     """A call's own channel to an officer (a `seats.Channel`), inside the wall's."""
 
-    def __init__(self, call_id: OrdinaryCallId, send: Callable[[ServerMessage], None]) -> None:
-        self._call_id = str(call_id)
+    def __init__(
+        self,
+        call_id: OrdinaryCallId,
+        send: Callable[[ServerMessage], None],
+        closed: Callable[[OrdinaryCallId, str], None],
+    ) -> None:
+        self._call_id = call_id
         self._send = send
+        self._closed = closed
 
     def send(self, message: ServerMessage) -> None:
         """Pass a message on, with the call it is about."""
-        self._send(OfCall(call_id=self._call_id, message=message.model_dump(mode="json")))
+        self._send(OfCall(call_id=str(self._call_id), message=message.model_dump(mode="json")))
 
     def close(self, code: int, reason: str) -> None:
-        """The call has nothing more to say; that the watch is over is said by the wall."""
+        """The call has nothing more to say here: it is over, or another node's."""
+        self._closed(self._call_id, _WHY_CLOSED.get(code, "closed"))
 
 
 class Wall:
@@ -97,6 +106,7 @@ class Wall:
 
     def attach_channel(self, channel: Channel) -> None:
         """The officer's channel; an older one is closed. Every watched call says what is so."""
+        self._hush("channel_lost")
         older, self._channel = self._channel, channel
         if older is not None:
             older.close(REPLACED_CODE, "replaced")
@@ -160,7 +170,7 @@ class Wall:
             return
         if len(self._watched) >= self.most:
             raise WallFull("the wall has no slots for one more call")
-        line = CallLine(call_id, self._send)
+        line = CallLine(call_id, self._send, self.watch_ended)
         room.attach_wall(warrant, self)
         self._watched[call_id] = (room, line)
         self.empty_since = None

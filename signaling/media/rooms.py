@@ -99,6 +99,12 @@ class OrdinaryMediaRoom(MediaRoom):
                 return track
         return None
 
+    def shut(self) -> None:
+        """See `MediaRoom.shut`."""
+        super().shut()
+        if self.voice is not None:
+            self.voice.shut()
+
     def set_gate(self, open: bool) -> None:
         """See `MediaRoom.set_gate`."""
         changed = open != self._gate.open

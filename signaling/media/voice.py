@@ -54,6 +54,10 @@ class OfficerVoice:
         self.spread()
         return tuple(participant_id for participant_id, _ in room.talk_slots(self._sides))
 
+    def shut(self) -> None:
+        """Pass nothing on from this very moment, until the next `start`; see `MediaNode.shut`."""
+        self._gate.open = False
+
     def stop(self) -> None:
         """Be heard no more; nothing happens if one is not."""
         room = self._room

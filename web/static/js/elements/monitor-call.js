@@ -182,6 +182,7 @@ class MonitorCall extends HTMLElement {
     watch.on("status", (status) => {
       if (status === "over" || status === "failed") this._watch = null;
       tile.setWatching(status === "over" || status === "failed" ? "off" : status);
+      if (status !== "watching") this._talk?.stop();
       this._talk?.update();
     });
     watch.on("remotes", (remotes) => tile.setRemotes(remotes));

@@ -180,9 +180,9 @@ export class MonitorLine extends Emitter {
   _welcomed(message) {
     this._slots = message.slots;
     this._place();
-    const known = new Set(message.calls);
-    void this._send([...this._watches.values()].filter((watch) => !known.has(watch.callId)));
-    for (const call of known) if (!this._watches.has(call)) this._channel.send({ type: "unwatch", call_id: call });
+    // All of them: a warrant may have been renewed while there was no channel.
+    void this._send([...this._watches.values()]);
+    for (const call of message.calls) if (!this._watches.has(call)) this._channel.send({ type: "unwatch", call_id: call });
     this._show();
     this._tellStatus();
   }

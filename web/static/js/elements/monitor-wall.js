@@ -282,6 +282,7 @@ class MonitorWall extends HTMLElement {
     } else {
       tile.setWatching(status);
     }
+    if (status !== "watching" && id === this._chosen) this._talk?.stop();
     this._showLines();
     this._setBar();
   }
