@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 Address = tuple[str, int]
 
+_APART = 1e-6  # seconds between two packets, so that they stay in their order
 _HEADERS = 28  # bytes of IPv4 and UDP, which a link's rate counts, too
 _CANDIDATE = re.compile(
     r"^a=candidate:(\S+) (\d) (udp|tcp) (\d+) (\S+) (\d+) typ host.*\r\n", re.MULTILINE | re.IGNORECASE
@@ -71,7 +72,8 @@ class _Direction:
         at += conditions.delay
         if conditions.jitter:
             at += abs(self.chance.gauss(0.0, conditions.jitter))
-        self.last_at = at = max(at, self.last_at)
+        # Timers of the same moment have no order among themselves.
+        self.last_at = at = max(at, self.last_at + _APART)
         self.passed.packets += 1
         self.passed.octets += size
         return at
