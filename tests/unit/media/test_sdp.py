@@ -217,3 +217,62 @@ def test_fragments() -> None:
 def test_a_fragment_without_credentials_is_refused(text: str) -> None:
     with pytest.raises(SdpError):
         parse_fragment(text)
+
+
+def with_layers(rids: str = "q;h;f", declared: tuple[str, ...] = ("q", "h", "f"), rtx: int = 97, apt: int = 96) -> str:
+    """The good offer with RTX and simulcast on its video line, which is its last."""
+    offer = OFFER.replace("SAVPF 96", f"SAVPF 96 {rtx}")
+    offer += f"a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={apt}\r\na=ssrc-group:FID 11 12\r\n"
+    offer += "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"
+    offer += "a=extmap:11 urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id\r\n"
+    return offer + "".join(f"a=rid:{rid} send\r\n" for rid in declared) + f"a=simulcast:send {rids}\r\n"
+
+
+def test_rtx_and_layers_are_read_and_answered() -> None:
+    offer = parse_offer(with_layers())
+    audio, video = offer.lines
+    assert (audio.rtx_payload_type, audio.rids) == (None, ())
+    assert (video.rtx_payload_type, video.rids, video.repairs) == (97, ("q", "h", "f"), ((12, 11),))
+    assert (video.extensions.rid, video.extensions.repaired_rid) == (10, 11)
+    lines = {"0": AnsweredLine(True, 5), "1": AnsweredLine(True, 7, "name", "slot-0", 8)}
+    answer = build_answer(offer, LOCAL, lines, 1)
+    for line in (
+        "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+        "a=rtpmap:97 rtx/90000",
+        "a=fmtp:97 apt=96",
+        "a=ssrc-group:FID 7 8",
+        "a=rid:h recv",
+        "a=simulcast:recv q;h;f",
+        "a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+        "a=fmtp:111 minptime=10;useinbandfec=1;usedtx=1",
+    ):
+        assert line in answer.split("\r\n")
+    sent_only = build_answer(offer, LOCAL, {"1": AnsweredLine(False, 7)}, 1)
+    assert "simulcast" not in sent_only  # layers are received or not spoken of
+    plain = build_answer(parse_offer(OFFER), LOCAL, lines, 1)
+    assert "rtx" not in plain
+    assert "rid" not in plain
+
+
+@pytest.mark.parametrize(
+    ("offer", "rids"),
+    [
+        (with_layers("q,x;~h;f"), ("q", "h", "f")),
+        (with_layers("q;unknown"), ("q",)),
+        (with_layers("q;q;q"), ("q",)),
+        (with_layers("a;b;c;d;e", tuple("abcde")), tuple("abcd")),
+        (with_layers("much-too-long-for-an-element", ("much-too-long-for-an-element",)), ()),
+        (with_layers(""), ()),
+        (with_layers(";;,"), ()),
+        (with_layers("q h f"), ("q",)),
+        (with_layers().replace("rtp-stream-id", "something-else"), ()),
+        (with_layers().replace("a=simulcast:send", "a=simulcast:recv"), ()),
+    ],
+)
+def test_layers_that_make_no_sense_are_left_out(offer: str, rids: tuple[str, ...]) -> None:
+    assert parse_offer(offer).lines[1].rids == rids
+
+
+@pytest.mark.parametrize(("rtx", "apt"), [(97, 98), (111, 96), (200, 96), (70, 96)])
+def test_rtx_that_cannot_be_told_apart_is_done_without(rtx: int, apt: int) -> None:
+    assert parse_offer(with_layers(rtx=rtx, apt=apt)).lines[1].rtx_payload_type is None
