@@ -183,6 +183,23 @@ def _line(result: dict[str, Any]) -> str:
     return f"{text}recorded {kept}  {result['family_sends']['video_kbit_s']} kbit/s up"
 
 
+def table(report: dict[str, Any]) -> str:
+    """The results as they stand in docs/limits.md."""
+    lines = [
+        "| network | family sees | family hears | prisoner sees | prisoner hears | recorded voice, picture |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in report["results"]:
+        cells = [one["network"]]
+        for who in ("family_sees", "prisoner_sees"):
+            seen = one[who]
+            cells.append(f"{seen['freezes']} freezes, {seen['frozen_s']:.1f} s; {seen['height']:.0f} lines")
+            cells.append(f"{seen['audio_received'] or 0:.1%} came, {seen['audio_concealed'] or 0:.1%} made up")
+        cells.append(", ".join(f"{one['recorded'].get(kind, {}).get('part', 0):.1%}" for kind in ("audio", "video")))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 async def bench(names: list[str], seconds: float, settle: float = SETTLE) -> dict[str, Any]:
     """One run; see the module's text."""
     results = [await one(name, NETWORKS[name], seconds, settle=settle) for name in names]
@@ -211,6 +228,7 @@ def main() -> None:
     if options.plot is not None:
         options.plot.parent.mkdir(parents=True, exist_ok=True)
         options.plot.write_text(plot(report), encoding="utf-8")
+    print(table(report))
     print(json.dumps(report))
 
 

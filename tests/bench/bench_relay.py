@@ -135,6 +135,24 @@ def _line(result: dict[str, Any]) -> str:
     )
 
 
+def table(report: dict[str, Any]) -> str:
+    """The results as they stand in docs/limits.md."""
+    lines = [
+        "| calls | server | CPU per forwarded packet | of it kernel | forwarded/s | lost | delay p50, p95, p99"
+        " | memory per call |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in sorted(report["results"], key=lambda one: (one["calls"], one["us_per_forwarded"])):
+        delay = [one["delay_us"][name] for name in ("p50", "p95", "p99")]
+        spread = ", ".join("–" if value is None else f"{value / 1000:.2f}" for value in delay)
+        lost = "–" if one["lost"] is None else f"{one['lost']:,}"
+        lines.append(
+            f"| {one['calls']} | {one['server']} | {one['us_per_forwarded']:.1f} µs | {one['of_it_kernel_us']:.1f} µs"
+            f" | {one['forwarded_per_second']:,} | {lost} | {spread} ms | {one['memory_per_call_kb'] / 1000:.1f} MB |"
+        )
+    return "\n".join(lines)
+
+
 def _version() -> str | None:
     if shutil.which("dpkg-query") is None:
         return None
@@ -162,6 +180,7 @@ def main() -> None:
             print(f"{error}; going on over loopback, without Janus", file=sys.stderr)
             network = LOOPBACK
         report = asyncio.run(bench(network, calls, options.seconds, tuple(options.servers.split(",")), options.profile))
+    print(table(report))
     print(json.dumps(report))
 
 
