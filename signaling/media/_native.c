@@ -2167,13 +2167,14 @@ static PyObject *slope(PyObject *module, PyObject *points) {
         return NULL;
     }
     while ((point = PyIter_Next(iterator)) != NULL) {
-        double x, y;
-        int read = PyTuple_Check(point) && PyArg_ParseTuple(point, "dd", &x, &y);
-        Py_DECREF(point);
-        if (!read) {
+        if (!PyTuple_Check(point) || PyTuple_GET_SIZE(point) != 2 || !PyFloat_Check(PyTuple_GET_ITEM(point, 0)) ||
+            !PyFloat_Check(PyTuple_GET_ITEM(point, 1))) {
+            Py_DECREF(point);
             Py_DECREF(iterator);
-            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "pairs are wanted");
+            return PyErr_Format(PyExc_TypeError, "pairs of floats are wanted");
         }
+        double x = PyFloat_AS_DOUBLE(PyTuple_GET_ITEM(point, 0)), y = PyFloat_AS_DOUBLE(PyTuple_GET_ITEM(point, 1));
+        Py_DECREF(point);
         if (count++ == 0) {
             origin = x;
         }
