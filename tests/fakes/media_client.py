@@ -201,7 +201,7 @@ class MediaClient:
         fingerprints = dtls.fingerprints
         if fingerprint is not None:
             fingerprints = [RTCDtlsFingerprint("sha-256", fingerprint)]
-        await asyncio.wait_for(transport.start(RTCDtlsParameters(fingerprints=fingerprints)), 10)
+        await asyncio.wait_for(transport.start(RTCDtlsParameters(fingerprints=fingerprints)), 30)
         if transport.state != "connected":
             raise ConnectionError(f"DTLS ended {transport.state}")
         self._take_early()
@@ -232,7 +232,7 @@ class MediaClient:
         request.add_message_integrity((key or self.local_pwd).encode())
         return bytes(request)
 
-    async def check(self, *, nominate: bool, timeout: float = 5, over: socket.socket | None = None) -> stun.Message:
+    async def check(self, *, nominate: bool, timeout: float = 30, over: socket.socket | None = None) -> stun.Message:
         """Send one check and wait for its response."""
         request = self.binding_request(nominate=nominate)
         future: asyncio.Future[stun.Message] = asyncio.get_running_loop().create_future()
