@@ -20,7 +20,7 @@ from signaling.errors import Unavailable
 from signaling.ids import CallId
 from signaling.redis_connection import redis_errors
 
-LEASE = 5.0
+LEASE = 4.0
 """Seconds after which a node that has not registered again is dead."""
 
 CALL_KEPT = 36 * 3600

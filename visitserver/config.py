@@ -78,7 +78,7 @@ class ClusterSettings(_Section):
     """What this process does: everything; pages and API; media; or what is done by the clock."""
     redis_url: SecretStr | None = None
     """redis://… or rediss://…; every role but `all` needs it. With a password in it: put it into a secrets file."""
-    lease_seconds: float = Field(5.0, ge=2, le=60)
+    lease_seconds: float = Field(4.0, ge=2, le=60)
     """A media process that is silent for so long is taken for dead, and its calls are opened elsewhere."""
     media_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
     """Role media: how browsers reach this very process, e.g. https://media1.example.org, without a path."""
