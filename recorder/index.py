@@ -20,11 +20,14 @@ from recorder.vp8 import key_frame_size, read_descriptor
 _NEVER_NS = 1 << 62
 _NEVER_CAME = frozenset({GapChange.LOST, GapChange.WITHHELD, GapChange.RESTART})
 _SAMPLE_NS = 55_000_000  # a voice's loudness is looked at every third packet of 20 ms
+_SIZE_NS = 60_000_000_000
 _RTP, _RTCP = int(RecordKind.RTP), int(RecordKind.RTCP)
 
 
 class IndexedTrack:
-    """One track. `absent` are ranges of packet numbers that never came; `size` of the first key frame in pixels."""
+    """One track. `absent` are ranges of packet numbers that never came; `size` in pixels of the largest key frame of
+    the first minute: a picture that comes in layers begins small.
+    """
 
     def __init__(self, number: int, info: Mapping[str, Any]) -> None:
         self.number = number
@@ -56,7 +59,7 @@ class IndexedTrack:
             if mono_ns - self._sampled_ns >= _SAMPLE_NS:
                 self._sampled_ns = mono_ns
                 self._look_inside(packet, mono_ns)
-        elif self.size is None and self.kind == "video":
+        elif self.kind == "video" and (self.size is None or mono_ns - self.first_ns < _SIZE_NS):
             self._look_inside(packet, mono_ns)
 
     def report(self, compound: bytes, mono_ns: int) -> None:
@@ -92,7 +95,9 @@ class IndexedTrack:
             return
         descriptor = read_descriptor(parsed.payload)
         if descriptor is not None and descriptor.begins_frame:
-            self.size = key_frame_size(parsed.payload[descriptor.size :])
+            size = key_frame_size(parsed.payload[descriptor.size :])
+            if size is not None and (self.size is None or size[0] * size[1] > self.size[0] * self.size[1]):
+                self.size = size
 
 
 class RecordingIndex:
