@@ -112,7 +112,7 @@ def check_recording(cluster: Cluster, name: str, writers: int, heads: str) -> li
     return payloads
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_calls_survive_their_nodes_and_redis(cluster: Cluster, redis_server: RedisServer) -> None:
     api = cluster.process("api")
     first, second = cluster.process("media"), cluster.process("media")
