@@ -312,7 +312,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    report = uvloop.run(soak(options.minutes, options.joins, options.calls, options.seed))
+    warm_up = max(60, options.joins // 5)
+    report = uvloop.run(soak(options.minutes, options.joins, options.calls, options.seed, warm_up=warm_up))
     for name, (then, now) in report["grown"].items():
         print(f"stays: {name} {then} -> {now}")
     for failure in report["failures"]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, web
+from aioice import stun
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.blobs import FolderStore
@@ -197,6 +200,8 @@ class House:
 async def running(root: Path) -> AsyncIterator[House]:
     """A house that answers, until the block is left."""
     house = House(root)
+    # Threads of the pool come one by one as they are needed, up to its size: let that be reached soon.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     application = web.Application()
     for route in media_routes(house.node):
         application.router.add_route(route.method, route.path, route.handler)
@@ -205,6 +210,8 @@ async def running(root: Path) -> AsyncIterator[House]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     house.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     await house.node.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:  # whose limit is remembered from now on
+        stranger.sendto(bytes(stun.Message(stun.Method.BINDING, stun.Class.REQUEST)), house.media.address)
     try:
         # Kept connections would be sockets and tasks that come and go as they like.
         async with ClientSession(connector=TCPConnector(force_close=True)) as house.http:
