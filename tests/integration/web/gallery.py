@@ -191,6 +191,10 @@ PAGES: dict[str, Shown] = {
     "identity-refused": Shown("family/identity.html", enrolment("refused", reason="The name is another one.")),
     "identity-attended": Shown("family/identity.html", enrolment("attended")),
     "book": Shown("family/book.html", book_page()),
+    "book-together": Shown(
+        "family/book.html",
+        book_page(also="rel_2", guests=[{"name": "Liisa Virtanen", "without": "/book/rel_1"}]),
+    ),
     "book-none": Shown(
         "family/book.html", book_page(days=[], free_count=0, closed_count=0, general=["No visits left."])
     ),
@@ -212,6 +216,10 @@ PAGES: dict[str, Shown] = {
     ),
     "visits-none": Shown("family/visits.html", {"coming": [], "past": [], "more": ""}),
     "visit": Shown("family/visit.html", {"visit": visit(), "form": EMPTY}),
+    "visit-guest": Shown(
+        "family/visit.html",
+        {"visit": replace(visit(), others=("Liisa Virtanen",), can_cancel=False, can_decline=True), "form": EMPTY},
+    ),
     "visit-soon": Shown("family/visit.html", {"visit": visit(SOON), "form": EMPTY}),
     "visit-failed": Shown("family/visit.html", {"visit": visit(-SOON * 9, state=BookingState.FAILED), "form": EMPTY}),
     "ready": Shown("family/ready.html", {"visit": visit()}),
