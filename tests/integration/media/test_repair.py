@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -331,3 +331,68 @@ async def test_unknown_layers_and_bad_rtx_are_counted_and_harm_nobody(call: Call
         assert len(call.room.tracks()) == 1
         known = len(prisoner.received.rtp)
         await play_until(studio, lambda: len(prisoner.received.rtp) > known + 5, "the picture goes on")
+
+
+async def test_a_poor_line_loses_the_picture_keeps_the_voice_says_so_and_gets_it_back(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways; with the patience of both shortened, and of nothing else."""
+    for module in ("choice", "line"):
+        monkeypatch.setattr(f"signaling.media.{module}._STARVES", 0.6)
+        monkeypatch.setattr(f"signaling.media.{module}._PAUSE", (1.0, 1.0))
+    monkeypatch.setattr("signaling.media.choice._TELLING", 0.5)
+    async with (
+        joined(call, "family", Side.FAMILY) as family,
+        joined(call, "prisoner", Side.PRISONER) as prisoner,
+    ):
+        call.room.set_gate(True)
+        number = 0
+
+        async def talk_until(condition: Callable[[], bool], what: str, remb: int) -> None:
+            """Voice and picture from the family, and the prisoner's word on what his line carries."""
+            nonlocal number
+            done = asyncio.get_running_loop().create_task(eventually(condition, what))
+            while not done.done():
+                family.send_rtp("audio", b"opus" * 20, number * 960)
+                family.send_raw(one_packet(family, number, key=number % 20 == 0))
+                if number % 10 == 0:
+                    fci = pack_remb_fci(remb, [1])
+                    prisoner.send_rtcp(
+                        RtcpRrPacket(1), RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=fci)
+                    )
+                number += 1
+                await asyncio.sleep(1 / 60)
+            await done
+
+        def said(who: str, direction: str) -> list[str]:
+            return [state for name, way, state in call.heard.lines if (name, way) == (who, direction)]
+
+        await talk_until(lambda: len(prisoner.videos()) > 10, "voice and picture", 5_000_000)
+        await talk_until(lambda: said("prisoner", "down")[-1:] == ["voice_only"], "a poor line down", 20_000)
+        await talk_until(voice_alone(prisoner), "the voice without the picture", 20_000)
+        await talk_until(lambda: said("prisoner", "down")[-1:] == ["good"], "a good line down", 5_000_000)
+        pictures = len(prisoner.videos())
+        await talk_until(lambda: len(prisoner.videos()) > pictures + 10, "the picture again", 5_000_000)
+
+        chance = random.Random(3)
+        family.loses = lambda ssrc, sequence: chance.random() < 0.75
+        await talk_until(lambda: "voice_only" in said("family", "up"), "a poor line up", 5_000_000)
+        await talk_until(voice_alone(prisoner), "the voice without the picture", 5_000_000)
+        family.loses = lambda ssrc, sequence: False
+        await talk_until(lambda: said("family", "up")[-1:] == ["good"], "a good line up", 5_000_000)
+        pictures = len(prisoner.videos())
+        await talk_until(lambda: len(prisoner.videos()) > pictures + 10, "the picture again", 5_000_000)
+        assert said("prisoner", "up") == []
+
+
+def voice_alone(client: LayeredClient) -> Callable[[], bool]:
+    """Whether ten packets of voice have come since the last one of a picture."""
+    base = [0, 0]
+
+    def heard() -> bool:
+        pictures, words = len(client.received.of_kind("video")), len(client.received.of_kind("audio"))
+        if pictures != base[0]:
+            base[:] = [pictures, words]
+        return words >= base[1] + 10
+
+    return heard
