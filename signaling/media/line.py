@@ -7,6 +7,7 @@ from signaling.media.track import Track
 
 _LEAST = 50_000  # bit/s: less is no picture, and takes from the voice
 _POOR = 130_000  # bit/s
+_QUEUED = 0.15  # seconds: longer than a busy machine's pauses, and for every packet
 _LOST = 0.45  # of the packets: with this, no repair keeps up
 _LOSSY = 0.10
 _STARVES = 5.0  # seconds of it before the picture is given up
@@ -46,10 +47,10 @@ class Uplink:
                 self.state = "good"
             return self.state
         flows = any(layer.is_active(now) for layer in track.layers)
-        estimate = track.uplink.estimate if track.uplink is not None and flows else None
         lossy = loss if flows else 0.0
-        is_bad = lossy > _LOST or (estimate is not None and estimate < _LEAST)
-        is_poor = is_bad or lossy > _LOSSY or (estimate is not None and estimate < _POOR)
+        narrow = self._narrow(track) if flows else None
+        is_bad = lossy > _LOST or (narrow is not None and narrow < _LEAST)
+        is_poor = is_bad or lossy > _LOSSY or (narrow is not None and narrow < _POOR)
         self._bad_since = _since(self._bad_since, is_bad, now)
         self._poor_since = _since(self._poor_since, is_poor, now)
         self._good_since = _since(self._good_since, not is_poor, now)
@@ -63,6 +64,11 @@ class Uplink:
         elif self._good_since is not None and now - self._good_since >= _GOOD_AFTER:
             self.state = "good"
         return self.state
+
+    def _narrow(self, track: Track) -> float | None:
+        """What the line carries, in bit/s, if it has shown that it carries no more: everything waits in a queue."""
+        uplink = track.uplink
+        return uplink.estimate if uplink is not None and uplink.queue > _QUEUED else None
 
     def _loss(self, track: Track) -> float:
         """The fraction lost since the last time, over all layers."""

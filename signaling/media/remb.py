@@ -21,6 +21,8 @@ _WRAP = 1 << 24
 _SAME_TIME = _TICKS_PER_SECOND // 200  # 5 ms
 _AT_ONCE = 0.005  # seconds
 _LONGEST_BURST = 0.1  # seconds
+_QUEUE_GROUPS = 12
+_DRIFT = 0.01  # milliseconds a group
 _WINDOW = 20  # groups of frames in the trend line
 _SMOOTHING = 0.9
 _GAIN = 4.0
@@ -107,6 +109,9 @@ class UplinkEstimate:
         self._bytes = 0
         self._group = (0, 0, 0.0)  # of frames: the first's send time, the last's, and its arrival
         self._before: tuple[int, float] | None = None  # the group before: its last send time and arrival
+        self._delay = 0.0  # ms: the one-way delay, counted from that of the first group
+        self._least = 0.0  # ms: the least that it has been; rises a little, as clocks drift
+        self._queues: deque[float] = deque(maxlen=_QUEUE_GROUPS)
         self._window_start: float | None = None
         self._window_bytes = 0
         self._incoming: float | None = None
@@ -139,7 +144,19 @@ class UplinkEstimate:
         self._group = (view.send_time, view.send_time, now)
         if before is not None:
             sent = (last - before[0]) % _WRAP * 1000 / _TICKS_PER_SECOND
-            self._follow(self._trend.add((arrival - before[1]) * 1000 - sent, arrival), now)
+            growth = (arrival - before[1]) * 1000 - sent
+            self._delay += growth
+            self._least = min(self._least + _DRIFT, self._delay)
+            self._queues.append(self._delay - self._least)
+            self._follow(self._trend.add(growth, arrival), now)
+
+    @property
+    def queue(self) -> float:
+        """Seconds that everything has waited in a queue of late, at least: 0 if anything came straight through.
+
+        A low estimate alone does not tell a narrow line from a picture of which there is little to send.
+        """
+        return min(self._queues) / 1000 if len(self._queues) == _QUEUE_GROUPS else 0.0
 
     def _belongs(self, send_time: int, now: float) -> bool:
         """Whether a frame goes with those before it: sent at the same time (the layers of one picture), or queued with

@@ -14,6 +14,7 @@ class FakeTrack:
     """A video track whose estimate and loss the test sets."""
 
     estimate: float | None = 800_000
+    queue: float = 0.3
     expected: int = 0
     received: int = 0
     flows: bool = True
@@ -22,7 +23,7 @@ class FakeTrack:
 
     @property
     def uplink(self) -> Any:
-        return SimpleNamespace(estimate=self.estimate)
+        return SimpleNamespace(estimate=self.estimate, queue=self.queue)
 
     @property
     def layers(self) -> list[Any]:
@@ -95,3 +96,8 @@ def test_poor_becomes_good_again_after_a_while_and_not_at_once() -> None:
     states = run(uplink, track, 8, 12)
     assert states[10] == "poor"
     assert states[-1] == "good"
+
+
+def test_a_picture_of_which_there_is_little_to_send_is_no_poor_line() -> None:
+    """A still picture is a few kilobits a second, and the estimate knows no more than what comes."""
+    assert set(run(Uplink(), FakeTrack(estimate=15_000, queue=0.0), 0, 60)) == {"good"}

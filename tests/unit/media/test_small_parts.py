@@ -128,6 +128,16 @@ def test_a_congested_uplink_is_allowed_less_than_it_sends() -> None:
     assert estimate.bitrate([]) < 600_000
 
 
+def test_a_queue_is_what_everything_waits_in() -> None:
+    estimate = UplinkEstimate()
+    for number in range(300):  # every tenth frame is late by 300 ms, as on a busy machine
+        estimate.add(frame(number, number / 30 + (0.3 if number % 10 == 0 else 0), 2500))
+    assert estimate.queue < 0.05
+    for number in range(300, 600):  # each frame waits a millisecond longer than the one before
+        estimate.add(frame(number, number / 30 + (number - 300) * 0.001, 2500))
+    assert 0.25 < estimate.queue < 0.31
+
+
 def test_without_send_times_there_is_no_estimate() -> None:
     estimate = UplinkEstimate()
     for number in range(300):
