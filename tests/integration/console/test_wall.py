@@ -130,6 +130,20 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
         await expect(page.locator("[data-said]")).to_contain_text("note kept")
 
         await page.keyboard.press("m")
+        await page.locator("#ask-mute").get_by_label("Pause Maija Aalto alone").check()
+        await page.fill("#mute-words", "Sit down, please.")
+        await page.locator("#ask-mute").get_by_role("button", name="Do it").click()
+        await until(
+            live.family.page, "() => heard.some(one => one.type === 'held' && one.words === 'Sit down, please.')"
+        )
+        await expect(page.locator(where)).to_contain_text("Somebody is paused alone")
+        await expect(page.locator(where + " .state-word")).to_have_text("Paused")  # she is all there is of her side
+        await page.keyboard.press("m")
+        await page.locator("#ask-mute").get_by_label("Let Maija Aalto go on").check()
+        await page.locator("#ask-mute").get_by_role("button", name="Do it").click()
+        await expect(page.locator(where + " .state-word")).to_have_text("Live")
+
+        await page.keyboard.press("m")
         await page.locator("#ask-mute").get_by_label("Mute the microphone of Maija Aalto").check()
         await page.locator("#ask-mute").get_by_role("button", name="Do it").click()
         await expect(page.locator(where)).to_contain_text("Somebody is muted")

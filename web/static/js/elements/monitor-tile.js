@@ -187,6 +187,7 @@ export class MonitorTile {
     else if (call.watchers > 0) flags.push(["note", "flag_watched"]);
     if (call.recorded) flags.push(recorderFlag(call));
     for (const person of call.participants) if (person.muted.length > 0) flags.push(["warn", "flag_muted"]);
+    if (call.participants.some((person) => person.held)) flags.push(["warn", "flag_held"]);
     const key = flags.map(([, word]) => word).join(" ");
     if (this._flags.dataset["key"] === key) return;
     this._flags.dataset["key"] = key;
