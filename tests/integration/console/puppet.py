@@ -62,6 +62,15 @@ async def _perform(client: MediaClient, hue: int) -> None:
         await asyncio.sleep(max(0.0, start + (number + 1) * VOICE_EVERY - loop.time()))
 
 
+async def speak(client: MediaClient) -> None:
+    """Send a tone until cancelled."""
+    loop, voice = asyncio.get_running_loop(), _voice(440)
+    start = loop.time()
+    for number in range(1 << 30):
+        client.send_rtp("audio", voice[number % len(voice)], number * 960, level=20)
+        await asyncio.sleep(max(0.0, start + (number + 1) * VOICE_EVERY - loop.time()))
+
+
 async def _read(socket: ClientWebSocketResponse) -> None:
     """Read what is said and do nothing with it: a channel that nobody reads answers no ping."""
     async for _ in socket:

@@ -47,6 +47,7 @@ class Stage:
     media: MediaNode
     ticket: Callable[[str], str]
     """The signed ticket of somebody in NAMES."""
+    issuer: TicketIssuer
 
     async def phase(self) -> str:
         return str((await self.control.snapshot(self.call_id)).phase)
@@ -95,7 +96,7 @@ async def call_stage(media_host: str = "127.0.0.1") -> AsyncIterator[Stage]:
 
     gallery.tickets = ticket
     async with TestServer(gallery.application(media_routes(node))) as server:
-        yield Stage(gallery, str(server.make_url("")), call_id, control, node, media, signed)
+        yield Stage(gallery, str(server.make_url("")), call_id, control, node, media, signed, issuer)
     await node.stop()
 
 

@@ -193,6 +193,7 @@ export class CallSession {
     this._skew = new Date(message.server_time).getTime() - Date.now();
     this._view.setWatching(message.watching);
     this._view.setSpeaker(message.speaker ?? null);
+    this._view.caption(null); // whoever is spoken to now hears so after this
     this._show(() => {
       this._roster.setPeople(message.participants);
       this._roster.setAllMuted(message.muted);
