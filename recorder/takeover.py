@@ -49,7 +49,7 @@ def take_over(
     read_data_key(store, recording_id, keys, signing_key.public_key())  # what cannot be read is taken from nobody
     try:
         store.put_new(document, sign_document(WRITER, writer_body(opening, writer, clock()), signing_key))
-    except FileExistsError as error:
+    except (FileExistsError, FileNotFoundError) as error:  # the latter: one who was faster has cleared it away
         raise RecordingBusy(recording_id) from error
     try:
         stored = StoredLog(store, keys, signing_key, recording_id)
