@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from aiortc.rtp import RtpPacket
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -415,9 +416,10 @@ def test_sender_reports_are_in_the_slots_timestamps_and_only_when_live() -> None
     assert (slot.report.fraction_lost, slot.report.jitter, slot.report.round_trip) == (0.25, 12, 0.25)
 
 
-def test_retransmissions_are_the_bytes_that_were_sent() -> None:
-    wire, source = Wire(), Source(Kind.VIDEO)
-    slot = make(Kind.VIDEO, wire)
+@pytest.mark.parametrize("kind", [Kind.VIDEO, Kind.AUDIO])
+def test_retransmissions_without_rtx_are_the_bytes_that_were_sent(kind: Kind) -> None:
+    wire, source = Wire(), Source(kind)
+    slot = make(kind, wire)
     slot.attach(source)  # type: ignore[arg-type]
     for number in range(5):
         slot.forward(source.view(number, number / 30, key=number == 0))
