@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { iceCredentials, restartFragment, restartedAnswer } from "../../../../web/static/js/protocol/sdp.js";
+import { iceCredentials, restartFragment, restartedAnswer, withVoiceRepair } from "../../../../web/static/js/protocol/sdp.js";
 
 const OFFER = [
   "v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0 1",
@@ -42,4 +42,18 @@ test("a fragment without candidates keeps those of the answer", () => {
   const restarted = restartedAnswer(ANSWER, "a=ice-ufrag:n\r\na=ice-pwd:p\r\n");
   assert.ok(restarted.includes("198.51.100.1"));
   assert.throws(() => restartedAnswer(ANSWER, "a=ice-ufrag:n\r\n"), TypeError);
+});
+
+test("every voice line of an offer gets its repair once, and nothing else changes", () => {
+  const offer = [
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111", "a=mid:0", "a=rtpmap:111 opus/48000/2", "a=fmtp:111 minptime=10;useinbandfec=1",
+    "m=video 9 UDP/TLS/RTP/SAVPF 96", "a=mid:1", "a=rtpmap:96 VP8/90000", "a=rtcp-fb:96 nack",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 109", "a=mid:2", "a=rtpmap:109 opus/48000/2", "",
+  ].join("\r\n");
+  const repaired = withVoiceRepair(offer);
+  assert.equal(repaired, offer
+    .replace("a=rtpmap:111 opus/48000/2", "a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack")
+    .replace("a=rtpmap:109 opus/48000/2", "a=rtpmap:109 opus/48000/2\r\na=rtcp-fb:109 nack"));
+  assert.equal(withVoiceRepair(repaired), repaired);
+  assert.equal(withVoiceRepair("v=0\r\n"), "v=0\r\n");
 });

@@ -4,7 +4,7 @@ import { Backoff, pause } from "./backoff.js";
 import { Emitter } from "./emitter.js";
 import { VisitError } from "./errors.js";
 import { MediaResource } from "./resource.js";
-import { restartFragment, restartedAnswer } from "./sdp.js";
+import { restartFragment, restartedAnswer, withVoiceRepair } from "./sdp.js";
 
 /** @typedef {"idle" | "connecting" | "connected" | "interrupted" | "failed" | "closed"} PeerState */
 
@@ -124,7 +124,7 @@ export class MediaPeer extends Emitter {
       this.emit("track", { track, kind: track.kind, index, mid: transceiver.mid ?? "", transceiver });
     };
     connection.onconnectionstatechange = () => this._watch(connection);
-    await connection.setLocalDescription(await connection.createOffer());
+    await describe(connection, {});
     const answer = await this._resource.create(connection.localDescription?.sdp ?? "");
     if (this._closing.signal.aborted) {
       await this._resource.remove();
@@ -195,7 +195,7 @@ export class MediaPeer extends Emitter {
     const before = connection?.currentRemoteDescription?.sdp;
     if (!connection || !before || connection.signalingState !== "stable") return false;
     await this._renewServers(connection);
-    await connection.setLocalDescription(await connection.createOffer({ iceRestart: true }));
+    await describe(connection, { iceRestart: true });
     try {
       const fragment = await this._resource.restart(restartFragment(connection.localDescription?.sdp ?? ""));
       await connection.setRemoteDescription({ type: "answer", sdp: restartedAnswer(before, fragment) });
@@ -287,6 +287,22 @@ function settled(connection, limit, signal) {
     if (signal.aborted) finish(true);
     else look();
   });
+}
+
+/**
+ * Make an offer and take it as the local description, with repair of the voice where the browser lets us add it.
+ * @param {RTCPeerConnection} connection
+ * @param {RTCOfferOptions} options
+ */
+async function describe(connection, options) {
+  const offer = await connection.createOffer(options);
+  const sdp = withVoiceRepair(offer.sdp ?? "");
+  try {
+    await connection.setLocalDescription({ type: "offer", sdp });
+  } catch (error) {
+    if (sdp === offer.sdp) throw error;
+    await connection.setLocalDescription(offer);
+  }
 }
 
 /**

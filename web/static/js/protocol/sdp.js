@@ -62,3 +62,15 @@ export function restartedAnswer(answer, fragment) {
   }
   return lines.join("\r\n");
 }
+
+/**
+ * An offer that lets lost voice be asked for again, in both directions. Browsers can do it (RFC 4585 NACK for Opus) but offer
+ * it for pictures only; at 30 % loss it is what a voice is understood by, and what a recording is whole by.
+ * @param {string} offer
+ * @returns {string}
+ */
+export function withVoiceRepair(offer) {
+  return offer.replace(/^a=rtpmap:(\d+) opus\/48000\/2(\r?\n)/gim, (line, type, end) =>
+    offer.includes(`a=rtcp-fb:${type} nack`) ? line : `${line}a=rtcp-fb:${type} nack${end}`,
+  );
+}
