@@ -9,7 +9,6 @@ from typing import Literal, Protocol
 from signaling.media.leg import TrackInfo
 from signaling.media.session import SlotInfo
 
-
 Direction = Literal["up", "down"]
 LineState = Literal["good", "poor", "voice_only"]
 
@@ -57,11 +56,11 @@ class MediaRoomListener(Protocol):
         ...
 
     def speaker(self, participant_id: str | None) -> None:
-        """This participant is the one who speaks now, and stays it until somebody else takes over; None: he has left."""
+        """This participant speaks now, and stays the speaker until somebody else takes over; None: he has left."""
         ...
 
     def line_changed(self, participant_id: str, direction: Direction, state: LineState) -> None:
-        """A participant's line to (`up`) or from (`down`) the relay carries no picture any more, or carries it again."""
+        """A participant's line to (`up`) or from (`down`) the relay carries no good picture any more, or one again."""
         ...
 
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
