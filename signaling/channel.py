@@ -20,22 +20,17 @@ from signaling.messages import (
     Device,
     Error,
     Hello,
-    Hush,
     Ping,
     Pong,
     Quality,
     Report,
     ServerMessage,
-    Show,
-    Talk,
-    Unwatch,
     View,
-    WallRequest,
-    Watch,
     parse_client_message,
 )
 from signaling.rate import TokenBucket
 from signaling.seats import TOO_SLOW_CODE, Channel
+from signaling.wall_messages import Hush, Show, Talk, Unwatch, WallRequest, Watch
 
 log = structlog.get_logger(__name__)
 

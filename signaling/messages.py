@@ -8,25 +8,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from signaling.calls import ActorKind, Phase
 from signaling.capabilities import RecordingPolicy, Supervision
 from signaling.errors import InvalidRequest
 from signaling.media.leg import Kind, Side
 from signaling.media.listener import Direction, LineState
+from signaling.message import Message
+from signaling.wall_messages import OfCall, Refused, Speech, Unwatched, WallRequest, WallSlots, WallWelcome
 
 MAX_MESSAGE_BYTES = 16_384
-
-
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # --- from the client -------------------------------------------------------------------------------------------
 
 
-class Hello(_Message):
+class Hello(Message):
     """The first message. An officer adds `call_id`: his warrant may be good for several; or, for a wall, the `session`
     that his offer without a call was answered with."""
 
@@ -36,14 +34,14 @@ class Hello(_Message):
     session: str | None = Field(default=None, max_length=64)
 
 
-class Ping(_Message):
+class Ping(Message):
     """Answered with the same `t`, so that the client can measure the round trip."""
 
     type: Literal["ping"] = "ping"
     t: float = Field(default=0.0, allow_inf_nan=False)
 
 
-class Device(_Message):
+class Device(Message):
     """The state of the participant's microphone and camera."""
 
     type: Literal["device"] = "device"
@@ -51,7 +49,7 @@ class Device(_Message):
     camera: Literal["on", "off", "missing"]
 
 
-class Quality(_Message):
+class Quality(Message):
     """What the client measured over the last seconds."""
 
     type: Literal["quality"] = "quality"
@@ -63,7 +61,7 @@ class Quality(_Message):
     height: int | None = Field(default=None, ge=0, le=16_384)
 
 
-class View(_Message):
+class View(Message):
     """How high the client shows its slots, by mid, in device pixels; 0 for one that it does not show."""
 
     type: Literal["view"] = "view"
@@ -72,45 +70,6 @@ class View(_Message):
 
 Report = Device | Quality | View
 """What a client says of itself, now and then."""
-
-
-class Watch(_Message):
-    """A wall: watch the calls that these MonitorWarrants name, from now on or, where it is watched, for longer."""
-
-    type: Literal["watch"] = "watch"
-    warrants: tuple[Annotated[str, Field(max_length=8192)], ...] = Field(min_length=1, max_length=32)
-
-
-class Unwatch(_Message):
-    """A wall: watch the call no more."""
-
-    type: Literal["unwatch"] = "unwatch"
-    call_id: str = Field(max_length=64)
-
-
-class Show(_Message):
-    """A wall: which calls come first in the slots, and which one is heard and shown large."""
-
-    type: Literal["show"] = "show"
-    tiles: tuple[Annotated[str, Field(max_length=64)], ...] = Field(max_length=64)
-    focus: str | None = Field(default=None, max_length=64)
-
-
-class Talk(_Message):
-    """A wall: let me be heard as this TalkWarrant says, until `hush`."""
-
-    type: Literal["talk"] = "talk"
-    warrant: str = Field(max_length=8192)
-
-
-class Hush(_Message):
-    """A wall: nobody shall hear me any more."""
-
-    type: Literal["hush"] = "hush"
-
-
-WallRequest = Watch | Unwatch | Show | Talk | Hush
-"""What an officer asks of a wall."""
 
 ClientMessage = Annotated[Hello | Ping | Report | WallRequest, Field(discriminator="type")]
 _CLIENT: TypeAdapter[Hello | Ping | Report | WallRequest] = TypeAdapter(ClientMessage)
@@ -129,7 +88,7 @@ def parse_client_message(text: str | bytes) -> Hello | Ping | Report | WallReque
 # --- to the client ---------------------------------------------------------------------------------------------
 
 
-class ParticipantInfo(_Message):
+class ParticipantInfo(Message):
     """A participant as the others see him."""
 
     participant_id: str
@@ -142,7 +101,7 @@ class ParticipantInfo(_Message):
     held: bool = False  # an officer has paused this one participant
 
 
-class SlotView(_Message):
+class SlotView(Message):
     """Who is shown in one of this client's receive slots. `mid` is the m-line of its own offer (RFC 5888)."""
 
     mid: str
@@ -153,14 +112,14 @@ class SlotView(_Message):
     name: str | None
 
 
-class MutedView(_Message):
+class MutedView(Message):
     """A participant's audio or video that an officer has muted."""
 
     participant_id: str
     kind: Kind
 
 
-class State(_Message):
+class State(Message):
     """The call's state. `by` says who changed it; `cause` is a code, `words` an officer's own words or empty."""
 
     type: Literal["state"] = "state"
@@ -173,7 +132,7 @@ class State(_Message):
     ends_at: datetime
 
 
-class Welcome(_Message):
+class Welcome(Message):
     """The answer to hello: everything there is to know at this moment."""
 
     type: Literal["welcome"] = "welcome"
@@ -194,42 +153,42 @@ class Welcome(_Message):
     watching: bool | None  # None: policy does not say who is watching
 
 
-class Slots(_Message):
+class Slots(Message):
     """Who is in which slot now."""
 
     type: Literal["slots"] = "slots"
     slots: tuple[SlotView, ...]
 
 
-class Participants(_Message):
+class Participants(Message):
     """Who is in the call now."""
 
     type: Literal["participants"] = "participants"
     participants: tuple[ParticipantInfo, ...]
 
 
-class Notice(_Message):
+class Notice(Message):
     """Minutes left until the scheduled end."""
 
     type: Literal["notice"] = "notice"
     minutes: int
 
 
-class Draining(_Message):
+class Draining(Message):
     """The media node is about to stop. A call that goes on after `seconds` pauses then and comes back by itself."""
 
     type: Literal["draining"] = "draining"
     seconds: float
 
 
-class OfficerMessage(_Message):
+class OfficerMessage(Message):
     """An officer's text to the participants."""
 
     type: Literal["message"] = "message"
     text: str
 
 
-class Muted(_Message):
+class Muted(Message):
     """An officer muted or unmuted a participant."""
 
     type: Literal["muted"] = "muted"
@@ -238,7 +197,7 @@ class Muted(_Message):
     muted: bool
 
 
-class Talking(_Message):
+class Talking(Message):
     """A participant speaks (`level` in -dBov, 0 loudest) or has stopped (127), RFC 6464."""
 
     type: Literal["talking"] = "talking"
@@ -246,14 +205,14 @@ class Talking(_Message):
     level: int
 
 
-class Speaker(_Message):
+class Speaker(Message):
     """Who speaks now, one at a time and steadily; it stays while all are silent. None: the speaker has left."""
 
     type: Literal["speaker"] = "speaker"
     participant_id: str | None
 
 
-class Held(_Message):
+class Held(Message):
     """To the one concerned: an officer has paused, or goes on with, their own part. `words` are the officer's."""
 
     type: Literal["held"] = "held"
@@ -262,14 +221,14 @@ class Held(_Message):
     words: str = ""
 
 
-class Removed(_Message):
+class Removed(Message):
     """To the one concerned: an officer has taken them out of the call. There is no way back into it."""
 
     type: Literal["removed"] = "removed"
     words: str = ""
 
 
-class Line(_Message):
+class Line(Message):
     """A participant's line to (`up`) or from (`down`) the prison has become too poor for pictures, or is good again."""
 
     type: Literal["line"] = "line"
@@ -278,14 +237,14 @@ class Line(_Message):
     line: LineState
 
 
-class Watching(_Message):
+class Watching(Message):
     """Whether an officer is watching; only where the charter has the banner."""
 
     type: Literal["watching"] = "watching"
     watching: bool
 
 
-class Officer(_Message):
+class Officer(Message):
     """To those who are spoken to: an officer's voice is heard, by `all` or by `you` (one side) alone."""
 
     type: Literal["officer"] = "officer"
@@ -293,7 +252,7 @@ class Officer(_Message):
     to: Literal["all", "you"]
 
 
-class Ended(_Message):
+class Ended(Message):
     """The call is over. `cause` is a code, `words` an officer's own words or empty."""
 
     type: Literal["ended"] = "ended"
@@ -303,13 +262,13 @@ class Ended(_Message):
     connected_seconds: float
 
 
-class Replaced(_Message):
+class Replaced(Message):
     """Another connection of the same participant took this one's place; this one is closed."""
 
     type: Literal["replaced"] = "replaced"
 
 
-class Error(_Message):
+class Error(Message):
     """Something the client sent was refused. The codes are those of the HTTP interface."""
 
     type: Literal["error"] = "error"
@@ -317,90 +276,18 @@ class Error(_Message):
     detail: str
 
 
-class Pong(_Message):
+class Pong(Message):
     """The answer to ping."""
 
     type: Literal["pong"] = "pong"
     t: float
 
 
-class Event(_Message):
+class Event(Message):
     """Officers only: an event of the call, as it is recorded."""
 
     type: Literal["event"] = "event"
     event: dict[str, Any]
-
-
-# --- to an officer's wall ---------------------------------------------------------------------------------------
-
-
-class WallSlotView(_Message):
-    """Whose call and who of it is shown in one of the wall's slots."""
-
-    mid: str
-    kind: Kind
-    index: int | Literal["talk"]
-    call_id: str | None
-    participant_id: str | None
-    side: Side | None
-    name: str | None
-
-
-class WallWelcome(_Message):
-    """The answer to a wall's hello. What there is to know of each watched call follows as its own `call`."""
-
-    type: Literal["welcome"] = "welcome"
-    role: Literal["wall"] = "wall"
-    session_id: str
-    calls: tuple[str, ...]
-    slots: tuple[WallSlotView, ...]
-    most: int  # calls that the wall has slots for
-    server_time: datetime
-
-
-class WallSlots(_Message):
-    """Who is in which slot of the wall now."""
-
-    type: Literal["slots"] = "slots"
-    slots: tuple[WallSlotView, ...]
-
-
-class OfCall(_Message):
-    """What an officer's channel of one call would have said."""
-
-    type: Literal["call"] = "call"
-    call_id: str
-    message: dict[str, Any]
-
-
-class Unwatched(_Message):
-    """A call is not watched any more, or cannot be: `code` says why."""
-
-    type: Literal["unwatched"] = "unwatched"
-    call_id: str
-    code: str
-    detail: str = ""
-
-
-class Refused(_Message):
-    """A request was not granted; nothing has changed."""
-
-    type: Literal["refused"] = "refused"
-    request: str
-    code: str
-    detail: str = ""
-
-
-class Speech(_Message):
-    """The officer's own voice: who hears it, and who of those spoken to cannot (no line for it in his connection)."""
-
-    type: Literal["speech"] = "speech"
-    call_id: str
-    talking: bool
-    sides: tuple[Side, ...]
-    heard_by: tuple[str, ...] = ()
-    unheard_by: tuple[str, ...] = ()
-    cause: str = ""
 
 
 ServerMessage = (

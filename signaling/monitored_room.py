@@ -4,67 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Protocol
+from dataclasses import replace
 
 from signaling.calls import IN_PROGRESS, Actor, ActorKind, CallEvent, EventType, Recorder
 from signaling.capabilities import CallCharter, JoinTicket, MonitorWarrant, RecordingPolicy, RecordingWarrant
 from signaling.errors import NotChartered, RecorderAttached, TicketError, WrongState
-from signaling.ids import OrdinaryCallId, parse_call_id
+from signaling.ids import OrdinaryCallId
 from signaling.media.leg import Side
 from signaling.media.listener import PeerLost
 from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.session import Answer, SlotInfo
-from signaling.media.wall import MediaWall
-from signaling.messages import Event, Officer, ServerMessage, Slots, SlotView, Watching
+from signaling.messages import Event, ServerMessage, Slots, SlotView, Watching
 from signaling.recorder_leg import FENCED, PASSING_FAILURES, RecorderFactory, RecorderLeg
 from signaling.room import Room
 from signaling.room_context import RoomContext
 from signaling.seats import Channel
 from signaling.tickets import PrivilegedCallError, Verified
 from signaling.views import participant_message, welcome_message
+from signaling.watch import Talk, WallPlace, Watch, ordinary, spoken
 
 SEAL_TIMEOUT = 30.0  # seconds; a recorder that does not seal by then has failed
 WARRANT_EXPIRED_CODE = 4003
-
-
-class WallPlace(Protocol):
-    """An officer's wall, as a room sees it (signaling/wall.py)."""
-
-    @property
-    def session_id(self) -> str:
-        """The wall's media session."""
-        ...
-
-    @property
-    def media(self) -> MediaWall:
-        """That session itself."""
-        ...
-
-    def watch_ended(self, call_id: OrdinaryCallId, cause: str) -> None:
-        """The room has let the wall go."""
-        ...
-
-    def talk_ended(self, call_id: OrdinaryCallId, cause: str) -> None:
-        """The officer is not heard in the room any more."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Watch:
-    officer_id: str
-    ground: str
-    expires_at: datetime
-    may_talk: bool
-    wall: WallPlace | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    wall: WallPlace
-    officer: Actor
-    sides: tuple[Side, ...]
 
 
 class OrdinaryRoom(Room):
@@ -78,15 +38,15 @@ class OrdinaryRoom(Room):
         super().__init__(charter, media, context, history)
         self._ordinary_media = media
         self._consent_timeout = context.consent_timeout
-        self._watches: dict[str, _Watch] = {}
-        self._observers: dict[Channel, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
+        self._observers: dict[Channel, Watch] = {}
         self._recorder: RecorderLeg | None = None
         self._recorder_coming = False
         self._fenced = False
         self._doubt = context.doubt
         self._sealing: set[asyncio.Task[None]] = set()
         self._watched = False
-        self._talk: _Talk | None = None
+        self._talk: Talk | None = None
 
     # --- officers ----------------------------------------------------------------------------------------------
 
@@ -144,15 +104,14 @@ class OrdinaryRoom(Room):
         if wall.session_id not in self._watches:
             return
         self.hush(wall, cause or why.value)
-        call_id = _ordinary(self.charter)
+        call_id = ordinary(self.charter)
         wall.media.unwatch(call_id)
         self.peer_lost(self._watches[wall.session_id].officer_id, wall.session_id, why)
         wall.watch_ended(call_id, cause or why.value)
 
     def greet_wall(self, wall: WallPlace, line: Channel) -> None:
         """Say on a wall's line what is so, and from now on what happens."""
-        watch = self._watches.get(wall.session_id)
-        if watch is None:
+        if (watch := self._watches.get(wall.session_id)) is None:
             return
         self._observers[line] = watch
         line.send(welcome_message(self.machine, self._seats, self._clock(), participant_id=None, slots=()))
@@ -172,35 +131,34 @@ class OrdinaryRoom(Room):
         if self._frozen or self.phase not in IN_PROGRESS:
             raise WrongState(f"nobody can be spoken to in a call that is {self.phase}")
         self.hush(wall, "officer")
-        heard = wall.media.speak(_ordinary(self.charter), frozenset(sides))
-        people = [seat.ticket for seat in self._seats if seat.ticket.side in sides]
-        unheard = tuple(one.participant_id for one in people if one.participant_id not in heard)
+        heard = wall.media.speak(ordinary(self.charter), frozenset(sides))
+        people = [seat.ticket.participant_id for seat in self._seats if seat.ticket.side in sides]
+        unheard = tuple(one for one in people if one not in heard)
         officer = Actor(ActorKind.STAFF, watch.officer_id)
-        self._talk = _Talk(wall, officer, sides)
+        self._talk = Talk(wall, officer, sides)
         self._commit(self.machine.talk_started(self._clock(), officer, sides, heard))
         return heard, unheard
 
     def hush(self, wall: WallPlace, cause: str) -> None:
         """The wall's officer is not heard any more; nothing happens if he is not."""
-        talk = self._talk
-        if talk is None or talk.wall is not wall:
+        if (talk := self._talk) is None or talk.wall is not wall:
             return
         self._talk = None
         wall.media.hush()
         self._tell_spoken_to(talk, False)
         self._commit(self.machine.talk_stopped(self._clock(), talk.officer, talk.sides, cause))
-        wall.talk_ended(_ordinary(self.charter), cause)
+        wall.talk_ended(ordinary(self.charter), cause)
 
     def attach_channel(self, ticket: Verified[JoinTicket], channel: Channel) -> None:
         """See `Room.attach_channel`; somebody who comes back while an officer speaks to them is told."""
         super().attach_channel(ticket, channel)
         if self._talk is not None and ticket.body.side in self._talk.sides:
-            channel.send(_spoken(self._talk, True))
+            channel.send(spoken(self._talk, True))
 
-    def _tell_spoken_to(self, talk: _Talk, talking: bool) -> None:
+    def _tell_spoken_to(self, talk: Talk, talking: bool) -> None:
         for seat in self._seats:
             if seat.channel is not None and seat.ticket.side in talk.sides:
-                seat.channel.send(_spoken(talk, talking))
+                seat.channel.send(spoken(talk, talking))
 
     def detach_channel(self, channel: Channel, cause: str) -> None:
         """A participant's or an officer's channel is gone."""
@@ -226,8 +184,7 @@ class OrdinaryRoom(Room):
 
     def slots_changed(self, session_id: str, slots: Sequence[SlotInfo]) -> None:
         """Another participant is in a slot of a participant's or an officer's session."""
-        watch = self._watches.get(session_id)
-        if watch is None:
+        if (watch := self._watches.get(session_id)) is None:
             super().slots_changed(session_id, slots)
             return
         message = Slots(slots=tuple(self._seats.slot_view(slot) for slot in slots))
@@ -375,7 +332,7 @@ class OrdinaryRoom(Room):
 
     # --- carrying out ------------------------------------------------------------------------------------------
 
-    def _watch(self, warrant: Verified[MonitorWarrant]) -> _Watch:
+    def _watch(self, warrant: Verified[MonitorWarrant]) -> Watch:
         if not isinstance(self.charter.call_id, OrdinaryCallId):
             raise PrivilegedCallError()
         if self.charter.call_id not in warrant.body.call_ids:
@@ -383,16 +340,15 @@ class OrdinaryRoom(Room):
         if not self.machine.is_open:
             raise WrongState("the call is over")
         body = warrant.body
-        return _Watch(body.officer_id, body.ground, warrant.expires_at, body.may_talk)
+        return Watch(body.officer_id, body.ground, warrant.expires_at, body.may_talk)
 
     async def _close_quietly(self, session_id: str) -> None:
         watch = self._watches.get(session_id)
         if watch is None or watch.wall is None:
             await super()._close_quietly(session_id)
-        elif self.machine.is_open and self._clock() >= watch.expires_at:
-            self.detach_wall(watch.wall, PeerLost.CLOSED, "expired")
         else:
-            self.detach_wall(watch.wall, PeerLost.CLOSED, "call_over" if not self.machine.is_open else "node_stops")
+            expired = "expired" if self._clock() >= watch.expires_at else "node_stops"
+            self.detach_wall(watch.wall, PeerLost.CLOSED, expired if self.machine.is_open else "call_over")
 
     def _owner_of(self, session_id: str) -> str | None:
         watch = self._watches.get(session_id)
@@ -414,8 +370,7 @@ class OrdinaryRoom(Room):
             self.hush(self._talk.wall, "call_over")
 
     def _tell_recorder(self, event: CallEvent) -> None:
-        leg = self._recorder
-        if leg is None:
+        if (leg := self._recorder) is None:
             return
         try:
             leg.on_event(event)
@@ -443,15 +398,3 @@ class OrdinaryRoom(Room):
         for channel in tuple(self._observers):
             channel.close(code, reason)
         self._observers.clear()
-
-
-def _ordinary(charter: CallCharter) -> OrdinaryCallId:
-    """The call's identifier. TypeError if it is not an ordinary call's, whatever the room's type says."""
-    call_id = parse_call_id(charter.call_id)
-    if not isinstance(call_id, OrdinaryCallId):
-        raise TypeError("an ordinary room is for an ordinary call")
-    return call_id
-
-
-def _spoken(talk: _Talk, talking: bool) -> Officer:
-    return Officer(talking=talking, to="you" if len(talk.sides) == 1 else "all")

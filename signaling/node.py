@@ -20,13 +20,14 @@ from signaling.ids import CallId, OrdinaryCallId, parse_call_id
 from signaling.media.ice import CONSENT
 from signaling.media.node import MediaNode
 from signaling.media.session import Answer, PatchAnswer
-from signaling.messages import Hello, Report, WallRequest
+from signaling.messages import Hello, Report
 from signaling.recorder_leg import RecorderFactory
 from signaling.room import Room
 from signaling.room_context import RoomContext
 from signaling.rooms import Rooms
 from signaling.seats import Channel
 from signaling.tickets import Clock, PrivilegedCallError, TicketVerifier
+from signaling.wall_messages import WallRequest
 from signaling.walls import Walls
 
 log = structlog.get_logger(__name__)

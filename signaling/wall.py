@@ -18,11 +18,15 @@ from signaling.media.leg import Kind
 from signaling.media.listener import PeerLost
 from signaling.media.session import WallSlot
 from signaling.media.wall import SIDES_FIRST, MediaWall
-from signaling.messages import (
+from signaling.messages import ServerMessage
+from signaling.monitored_room import WARRANT_EXPIRED_CODE, OrdinaryRoom
+from signaling.rooms import Rooms
+from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel
+from signaling.tickets import Clock, MonitorWarrant, TicketVerifier, Verified
+from signaling.wall_messages import (
     Hush,
     OfCall,
     Refused,
-    ServerMessage,
     Show,
     Speech,
     Talk,
@@ -34,10 +38,6 @@ from signaling.messages import (
     WallWelcome,
     Watch,
 )
-from signaling.monitored_room import WARRANT_EXPIRED_CODE, OrdinaryRoom
-from signaling.rooms import Rooms
-from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REPLACED_CODE, Channel
-from signaling.tickets import Clock, MonitorWarrant, TicketVerifier, Verified
 
 WALL_OVER_CODE = 4005  # WebSocket close code of this protocol: the wall's media session is over
 

@@ -9,11 +9,12 @@ import structlog
 from signaling.errors import UnknownSession
 from signaling.media.node import MediaNode
 from signaling.media.session import Answer, PatchAnswer
-from signaling.messages import Hello, Report, WallRequest
+from signaling.messages import Hello, Report
 from signaling.rooms import Rooms
 from signaling.seats import Channel
 from signaling.tickets import Clock, TicketVerifier
 from signaling.wall import Wall
+from signaling.wall_messages import WallRequest
 
 log = structlog.get_logger(__name__)
 
