@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recorder.access import read_data_key, read_opening
 from recorder.blobs import BlobStore
 from recorder.documents import WRITER, sign_document
-from recorder.errors import RecordingBusy, RecordingExists, RecordingNotFound
+from recorder.errors import RecordingBusy, RecordingExists, RecordingNotFound, WriterReplaced
 from recorder.keys import KeyRing
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import writer_body, writer_file, writer_number
@@ -59,7 +59,10 @@ def take_over(
     if not needs_recovery(store, recording_id):  # the old writer had sealed it before it could see the document
         store.delete(document)
         raise RecordingExists(recording_id)
-    return _continue(stored, store, signing_key, clock, mono_ns, dropped, segment_seconds), stored
+    try:
+        return _continue(stored, store, signing_key, clock, mono_ns, dropped, segment_seconds), stored
+    except WriterReplaced as error:
+        raise RecordingBusy(recording_id) from error
 
 
 def _continue(
