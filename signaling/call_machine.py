@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from signaling.call_rules import CallRules, due_notice, gone_sides, missing, recorder_missing, target_phase
+from signaling.call_rules import CallRules, due_notice, missing, recorder_missing, target_phase, verdict
 from signaling.calls import (
     BEFORE_LIVE,
     FINAL,
@@ -334,28 +334,10 @@ class CallMachine:
         return True
 
     def _time_is_over(self, now: datetime) -> bool:
-        phase, charter = self.state.phase, self.charter
-        at_end = now >= charter.ends_at
-        if phase in IN_PROGRESS:
-            if at_end:
-                self._end(now, Phase.ENDED, "time_over", SYSTEM)
-                return True
-            since, gone = self.state.phase_since, gone_sides(self.charter, self.state)
-            waited = phase is Phase.RECONNECTING and since is not None and now - since >= self.rules.reconnect_limit
-            if waited and gone:
-                self._end(now, Phase.ENDED, "side_gone", SYSTEM, {"sides": gone})
-                return True
-            return False
-        never_came = sorted(set(charter.sides) - self.state.arrived)
-        grace = self.rules.no_show_after
-        if never_came and (at_end or (grace is not None and now >= charter.starts_at + grace)):
-            self._end(now, Phase.NO_SHOW, "no_show", SYSTEM, {"sides": never_came})
-            return True
-        if at_end:
-            lacking = missing(self.charter, self.state)
-            self._end(now, Phase.FAILED, lacking[0] if lacking else "never_live", SYSTEM, {"missing": lacking})
-            return True
-        return False
+        outcome = verdict(self.charter, self.rules, self.state, now)
+        if outcome is not None:
+            self._end(now, outcome[0], outcome[1], SYSTEM, outcome[2])
+        return outcome is not None
 
     def _witness(self, now: datetime) -> None:
         state = self.state

@@ -76,3 +76,24 @@ def due_notice(charter: CallCharter, rules: CallRules, state: CallState, now: da
     earliest = min(state.noticed, default=1 << 30)
     due = [minutes for minutes in rules.notices if left <= timedelta(minutes=minutes) < whole and minutes < earliest]
     return min(due, default=None)
+
+
+def verdict(
+    charter: CallCharter, rules: CallRules, state: CallState, now: datetime
+) -> tuple[Phase, str, dict[str, Any]] | None:
+    """The outcome that time alone has brought about, with cause and data; None while the call may still be."""
+    at_end = now >= charter.ends_at
+    if state.phase in IN_PROGRESS:
+        if at_end:
+            return Phase.ENDED, "time_over", {}
+        since, gone = state.phase_since, gone_sides(charter, state)
+        waited = state.phase is Phase.RECONNECTING and since is not None and now - since >= rules.reconnect_limit
+        return (Phase.ENDED, "side_gone", {"sides": gone}) if waited and gone else None
+    never_came = sorted(side.value for side in set(charter.sides) - state.arrived)
+    grace = rules.no_show_after
+    if never_came and (at_end or (grace is not None and now >= charter.starts_at + grace)):
+        return Phase.NO_SHOW, "no_show", {"sides": never_came}
+    if at_end:
+        lacking = missing(charter, state)
+        return Phase.FAILED, lacking[0] if lacking else "never_live", {"missing": lacking}
+    return None

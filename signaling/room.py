@@ -47,9 +47,9 @@ from signaling.messages import (
 )
 from signaling.room_context import RoomContext
 from signaling.seats import CALL_OVER_CODE, NODE_STOPS_CODE, REMOVED_CODE, REPLACED_CODE, Channel, Seat, Seats
-from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
+from signaling.snapshot import RoomSnapshot
 from signaling.tickets import Verified
-from signaling.views import participant_message, participants_message, welcome_message
+from signaling.views import participant_message, participants_message, room_snapshot, welcome_message
 
 log = structlog.get_logger(__name__)
 
@@ -334,44 +334,7 @@ class Room:
 
     def snapshot(self, node_id: str) -> RoomSnapshot:
         """The room at this moment."""
-        state, charter, counters = self.machine.state, self.charter, self._media.counters()
-        return RoomSnapshot(
-            call_id=str(charter.call_id),
-            node_id=node_id,
-            privileged=charter.privileged,
-            phase=state.phase,
-            phase_since=state.phase_since,
-            cause=state.cause,
-            starts_at=charter.starts_at,
-            ends_at=charter.ends_at,
-            connected_seconds=state.connected_seconds(self._clock()),
-            held_by_officer=state.held_by_officer,
-            recording=charter.recording,
-            recorder=state.recorder,
-            supervision=charter.supervision,
-            officers=tuple(sorted(set(state.monitors.values()))),
-            participants=tuple(self._participant(seat) for seat in self._seats),
-            last_sequence=state.sequence,
-            packets_received=counters.received,
-            packets_forwarded=counters.forwarded,
-            packets_dropped_gate=counters.dropped_gate,
-        )
-
-    def _participant(self, seat: Seat) -> ParticipantSnapshot:
-        participant_id = seat.ticket.participant_id
-        person = self.machine.state.people.get(participant_id)
-        return ParticipantSnapshot(
-            participant_id=participant_id,
-            side=seat.ticket.side,
-            name=seat.ticket.name,
-            present=person is not None and person.present,
-            connected=person is not None and person.connected,
-            muted=tuple(kind for kind in Kind if (participant_id, kind) in self.machine.state.muted),
-            held=participant_id in self.machine.state.held_people,
-            microphone=seat.device.microphone if seat.device else None,
-            camera=seat.device.camera if seat.device else None,
-            quality=seat.quality,
-        )
+        return room_snapshot(node_id, self.machine, self._seats, self._media.counters(), self._clock())
 
     # --- carrying out ------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from signaling.call_machine import CallMachine
 from signaling.calls import FINAL, ActorKind, CallEvent, EventType, Phase, phase_after
 from signaling.media.leg import Kind, Side
+from signaling.media.stats import RoomCounters
 from signaling.messages import (
     Ended,
     Muted,
@@ -22,6 +23,7 @@ from signaling.messages import (
     Welcome,
 )
 from signaling.seats import Seat, Seats
+from signaling.snapshot import ParticipantSnapshot, RoomSnapshot
 
 _ABOUT_PEOPLE = frozenset(
     {
@@ -41,6 +43,51 @@ _SAFE_WORDS = "words"
 def participants_message(machine: CallMachine, seats: Seats) -> Participants:
     """Who is in the call."""
     return Participants(participants=tuple(_participant_info(machine, seat) for seat in seats))
+
+
+def room_snapshot(
+    node_id: str, machine: CallMachine, seats: Seats, counters: RoomCounters, now: datetime
+) -> RoomSnapshot:
+    """The room at this moment, as the node with this id has it."""
+    state, charter = machine.state, machine.charter
+    return RoomSnapshot(
+        call_id=str(charter.call_id),
+        node_id=node_id,
+        privileged=charter.privileged,
+        phase=state.phase,
+        phase_since=state.phase_since,
+        cause=state.cause,
+        starts_at=charter.starts_at,
+        ends_at=charter.ends_at,
+        connected_seconds=state.connected_seconds(now),
+        held_by_officer=state.held_by_officer,
+        recording=charter.recording,
+        recorder=state.recorder,
+        supervision=charter.supervision,
+        officers=tuple(sorted(set(state.monitors.values()))),
+        participants=tuple(_participant_snapshot(machine, seat) for seat in seats),
+        last_sequence=state.sequence,
+        packets_received=counters.received,
+        packets_forwarded=counters.forwarded,
+        packets_dropped_gate=counters.dropped_gate,
+    )
+
+
+def _participant_snapshot(machine: CallMachine, seat: Seat) -> ParticipantSnapshot:
+    participant_id = seat.ticket.participant_id
+    person = machine.state.people.get(participant_id)
+    return ParticipantSnapshot(
+        participant_id=participant_id,
+        side=seat.ticket.side,
+        name=seat.ticket.name,
+        present=person is not None and person.present,
+        connected=person is not None and person.connected,
+        muted=tuple(kind for kind in Kind if (participant_id, kind) in machine.state.muted),
+        held=participant_id in machine.state.held_people,
+        microphone=seat.device.microphone if seat.device else None,
+        camera=seat.device.camera if seat.device else None,
+        quality=seat.quality,
+    )
 
 
 def _participant_info(machine: CallMachine, seat: Seat) -> ParticipantInfo:
