@@ -226,6 +226,9 @@ class OrdinaryRoom(Room):
             leg = await factory(warrant.body)
         finally:
             self._recorder_coming = False
+        if self._lost:
+            leg.abandon()
+            raise WrongState("the call is another node's")
         if not self.machine.is_open:
             await self._seal_leg(leg, "call_over")
             raise WrongState("the call is over")
@@ -241,6 +244,7 @@ class OrdinaryRoom(Room):
         if self._recorder is not None:  # one that failed and did not come back
             self._let_recorder_go(self._recorder, "replaced")
         self._recorder = leg
+        self._fenced = False
         leg.failed = lambda cause: self._recorder_failed(leg, cause)
         leg.recovered = lambda: self._recorder_recovered(leg, body)
         for event in tuple(self.machine.events):

@@ -279,10 +279,14 @@ class SignalingNode:
     async def _run_clock(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._look_at_lease()
-            self._beat = self._monotonic()
-            self.rooms.tick()
-            self.walls.tick()
+            try:
+                self._look_at_lease()
+                self._beat = self._monotonic()
+                self.rooms.tick()
+                self.walls.tick()
+            except Exception:
+                # Time must go on for every other call: without it no warrant would end and no officer be missed.
+                log.exception("tick failed", node_id=self.info.node_id)
 
     # --- the lease ---------------------------------------------------------------------------------------------
 

@@ -2075,6 +2075,13 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
             }
             break;
         }
+        /* A handler may shut the gates (SIGCONT after a long stop): it runs before these are looked at, not after. */
+        if (PyErr_CheckSignals() < 0) {
+            outbox_release(outbox);
+            Py_DECREF(outbox);
+            self->draining = 0;
+            return NULL;
+        }
         PyObject *clock = PyObject_CallNoArgs(self->clock);
         double now = clock != NULL ? PyFloat_AsDouble(clock) : -1.0;
         Py_XDECREF(clock);

@@ -55,6 +55,7 @@ class Layer(Stream):
         self._slots: tuple[Forwarder, ...] = ()
         self._waiting: tuple[Forwarder, ...] = ()
         self._measured = float("-inf")
+        self._fresh_from = 0  # the first packet that belongs to the time since the gate last moved
         self.watch(
             track=track,
             gate=track.gate,
@@ -135,6 +136,9 @@ class Layer(Stream):
         view.index = index = reception.add(view.sequence, view.timestamp, arrival)
         if index != highest + 1 and highest >= 0 and not self._out_of_turn(highest, index, arrival):
             counters.duplicates += 1
+            return
+        if index < self._fresh_from:
+            counters.dropped_gate += 1
             return
         if self.is_video:
             self.octets += size
@@ -246,7 +250,14 @@ class Layer(Stream):
             self.requests.request(now)
 
     def gate_changed(self, now: float) -> None:
-        """The gate was opened or closed, or the track was muted or unmuted: everybody starts afresh."""
+        """The gate was opened or closed, or the track was muted or unmuted: everybody starts afresh.
+
+        What was sent before is nobody's any more, however late it comes and whoever had asked for it: it may have been
+        said during a hold.
+        """
+        self._fresh_from = self.reception.highest + 1
+        if self._nack is not None:
+            self._nack.clear()
         for slot in self._slots:
             slot.pause()
         if self.cache is not None and self.packets is not None:

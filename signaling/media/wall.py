@@ -6,7 +6,7 @@ one m-line on which the officer sends a voice. Which call is in which slot chang
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -235,19 +235,23 @@ class MediaWall:
         return list(room.participant_ids) if room is not None and room.gate_open else []
 
     def _tell_slots(self, slots: Sequence[WallSlot]) -> None:
-        if self.listener is not None:
-            try:
-                self.listener.wall_slots(slots)
-            except Exception:
-                self.live_counters.listener_errors += 1
-                log.exception("listener failed", session_id=self.session_id)
+        self._tell(lambda listener: listener.wall_slots(slots))
+
+    def _tell(self, say: Callable[[WallListener], None]) -> None:
+        """Say something to the listener; if that fails, the session goes on, or ends, as it would have."""
+        if self.listener is None:
+            return
+        try:
+            say(self.listener)
+        except Exception:
+            self.live_counters.listener_errors += 1
+            log.exception("listener failed", session_id=self.session_id)
 
     # What the session says (peer.PeerOwner)
 
     def peer_connected(self, peer: Peer) -> None:
         """See `peer.PeerOwner`."""
-        if self.listener is not None:
-            self.listener.wall_connected()
+        self._tell(lambda listener: listener.wall_connected())
 
     def peer_lost(self, peer: Peer, why: PeerLost) -> None:
         """See `peer.PeerOwner`."""
@@ -255,8 +259,7 @@ class MediaWall:
         for call_id in tuple(self._rooms):
             self._rooms.pop(call_id).remove_viewer(self)
         self._places.clear()
-        if self.listener is not None:
-            self.listener.wall_lost(why)
+        self._tell(lambda listener: listener.wall_lost(why))
 
     def new_source(self, peer: Peer, publication: Publication, ssrc: int) -> Track:
         """See `peer.PeerOwner`."""

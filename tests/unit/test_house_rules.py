@@ -22,6 +22,9 @@ MEDIAN_LINES = 150
 MOST_LINES = 400
 LONGER_FOR_A_REASON = {
     "recorder/standalone_verify.py": "one file on purpose: a court's expert reads and runs it alone",
+    "signaling/room.py": "who is told what, and in which order, is right or wrong as a whole",
+    "signaling/monitored_room.py": "the same for those who watch: watches, walls and the recorder end together",
+    "signaling/media/forwarder.py": "start, catching up, switching and repair share one slot's numbers",
 }
 
 
