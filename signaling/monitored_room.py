@@ -68,9 +68,10 @@ class OrdinaryRoom(Room):
         """
         watch = self._watch(warrant)
         self._observers[channel] = watch
-        for name, other in self._watches.items():
-            if other.officer_id == watch.officer_id and other.expires_at < watch.expires_at:
-                self._watches[name] = replace(other, expires_at=watch.expires_at)
+        for kept in (self._watches, self._observers):  # an officer's wall has a line of its own, that goes on as well
+            for name, other in kept.items():
+                if other.officer_id == watch.officer_id and other.expires_at < watch.expires_at:
+                    kept[name] = replace(other, expires_at=watch.expires_at)
         session_id = next((name for name, other in self._watches.items() if other.officer_id == watch.officer_id), None)
         channel.send(
             welcome_message(

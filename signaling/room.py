@@ -394,7 +394,9 @@ class Room:
         self._set_gate()
 
     def _set_gate(self) -> None:
-        self._media.set_gate(self.phase is Phase.LIVE and not self._frozen and not self._lost)
+        # While the room is let go of, its phase still says LIVE: it may be, at the next node.
+        passes = self.phase is Phase.LIVE and not (self._frozen or self._lost or self._finishing)
+        self._media.set_gate(passes)
 
     def _deliver(self, event: CallEvent) -> None:
         self._log.info("call event", sequence=event.sequence, type=event.type.value, cause=event.cause)
