@@ -21,7 +21,7 @@ from signaling.room_context import RoomContext
 from signaling.seats import Channel
 from signaling.tickets import PrivilegedCallError, Verified
 from signaling.views import participant_message, welcome_message
-from signaling.watch import Talk, WallPlace, Watch, ordinary, spoken
+from signaling.watch import Talk, WallPlace, Watch, ordinary, prolong, spoken
 
 SEAL_TIMEOUT = 30.0  # seconds; a recorder that does not seal by then has failed
 WARRANT_EXPIRED_CODE = 4003
@@ -68,10 +68,8 @@ class OrdinaryRoom(Room):
         """
         watch = self._watch(warrant)
         self._observers[channel] = watch
-        for kept in (self._watches, self._observers):  # an officer's wall has a line of its own, that goes on as well
-            for name, other in kept.items():
-                if other.officer_id == watch.officer_id and other.expires_at < watch.expires_at:
-                    kept[name] = replace(other, expires_at=watch.expires_at)
+        prolong(self._watches, watch)
+        prolong(self._observers, watch)  # an officer's wall has a line of its own
         session_id = next((name for name, other in self._watches.items() if other.officer_id == watch.officer_id), None)
         channel.send(
             welcome_message(
@@ -96,9 +94,7 @@ class OrdinaryRoom(Room):
             raise WrongState("the call is not watched")
         expires_at = max(watch.expires_at, fresh.expires_at)
         self._watches[wall.session_id] = replace(watch, expires_at=expires_at, may_talk=fresh.may_talk)
-        for line, other in self._observers.items():
-            if other.officer_id == watch.officer_id and other.expires_at < expires_at:
-                self._observers[line] = replace(other, expires_at=expires_at)
+        prolong(self._observers, self._watches[wall.session_id])
 
     def detach_wall(self, wall: WallPlace, why: PeerLost, cause: str = "") -> None:
         """A wall shows the call no more; nothing happens if it does not."""

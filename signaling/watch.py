@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from signaling.calls import Actor
 from signaling.capabilities import CallCharter
@@ -12,6 +12,8 @@ from signaling.ids import OrdinaryCallId, parse_call_id
 from signaling.media.leg import Side
 from signaling.media.wall import MediaWall
 from signaling.messages import Officer
+
+_Key = TypeVar("_Key")
 
 
 class WallPlace(Protocol):
@@ -67,3 +69,10 @@ def ordinary(charter: CallCharter) -> OrdinaryCallId:
     if not isinstance(call_id, OrdinaryCallId):
         raise TypeError("an ordinary room is for an ordinary call")
     return call_id
+
+
+def prolong(kept: dict[_Key, Watch], fresh: Watch) -> None:
+    """Let all that the officer has in `kept` go on for as long as his `fresh` watch does."""
+    for key, other in kept.items():
+        if other.officer_id == fresh.officer_id and other.expires_at < fresh.expires_at:
+            kept[key] = replace(other, expires_at=fresh.expires_at)
