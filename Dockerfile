@@ -48,7 +48,7 @@ ENV PATH=/opt/visitserver/bin:$PATH \
 WORKDIR /var/lib/visitserver
 USER visitserver
 RUN python -c "import aiohttp, aiortc, av, cv2, dlib, onnxruntime, rapidocr_onnxruntime, sqlalchemy, visitserver" \
-    && python -c "import signaling.media._native"
+    && python -c "import recorder._tape, signaling.media._native"
 VOLUME /var/lib/visitserver
 EXPOSE 8080/tcp 8189/udp
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \

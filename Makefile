@@ -108,7 +108,7 @@ $(STAMPS)/locked: requirements.lock $(STAMPS)/python
 	@$(INSTALL) --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(STAMPS)/prod: pyproject.toml signaling/media/_native.c signaling/media/_packet.h $(STAMPS)/locked
+$(STAMPS)/prod: pyproject.toml signaling/media/_native.c signaling/media/_packet.h recorder/_tape.c $(STAMPS)/locked
 	@$(INSTALL) --editable .
 	@touch $@
 

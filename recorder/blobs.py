@@ -178,7 +178,8 @@ class FolderStore:
 
     def exists(self, name: str) -> bool:
         """See BlobStore."""
-        return self._path(name).exists()
+        prefix, file = self._parts(name)
+        return os.path.exists(f"{self._root}/{prefix}/{file}")  # noqa: PTH110 (asked at every round of every writer)
 
     def append(self, name: str, writer: int = 1) -> Appender:
         """See BlobStore."""
@@ -258,10 +259,17 @@ class FolderStore:
         return self._root / prefix
 
     def _path(self, name: str) -> Path:
+        prefix, file = self._parts(name)
+        return self._folder(prefix) / file
+
+    @staticmethod
+    def _parts(name: str) -> tuple[str, str]:
         prefix, _, file = name.partition("/")
         if not _NAME.fullmatch(file) or file.endswith(_OPEN):
             raise RecordingNotFound("not an object's name")
-        return self._folder(prefix) / file
+        if not _PREFIX.fullmatch(prefix):
+            raise RecordingNotFound("not a recording's identifier")
+        return prefix, file
 
     def _open_path(self, name: str) -> Path:
         committed, mark, writer = name.partition(_WRITER)

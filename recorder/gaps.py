@@ -92,6 +92,18 @@ class SequenceTracker:
             return counted
         return self._out_of_line(number, mono_ns)
 
+    def expects(self, number: int) -> bool:
+        """Whether a packet with this 16-bit number is the next in order."""
+        return number == self._expected
+
+    def go_on(self, packets: int, last_ns: int) -> None:
+        """So many packets (at least one) came in order, the first of them the one that is expected."""
+        self.received += packets
+        self.last_ns = last_ns
+        self._expected = (self._expected + packets) & 0xFFFF
+        self._next += packets
+        self._withheld = False
+
     def withhold(self) -> None:
         """From here on the relay holds packets back; the next jump forward is its doing."""
         self._withheld = self._expected >= 0

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from recorder.blobs import Appender, BlobStore
 from recorder.documents import MANIFEST, sign_document
 from recorder.errors import WriterReplaced
-from recorder.log import HEADER, NO_TRACK, RecordKind
+from recorder.log import NO_TRACK, RecordKind
+from recorder.log import frame as record
 from recorder.manifest import (
     MANIFEST_FILE,
     SealSummary,
@@ -28,10 +29,8 @@ from recorder.manifest import (
     writer_file,
 )
 from recorder.segment import SegmentEntry, SegmentWriter, segment_name
-from recorder.summary import RTP_HEADER, RecordingSummary
-
-# (RecordKind, track number, payload: bytes as they arrived or a JSON object, arrival in seconds of the monotonic clock)
-Item = tuple[int, int, bytes | Mapping[str, Any], float]
+from recorder.summary import RecordingSummary
+from recorder.tape import Item, frame
 
 SEGMENT_SECONDS = 2.0
 _CLOCK_STEP_NS = 500_000_000
@@ -83,6 +82,7 @@ class LogSink:
         self._store = store
         self._opening = dict(opening)
         self._recording_id = str(opening["recording_id"])
+        self._successor = f"{self._recording_id}/{writer_file(before.writer + 1)}"
         self._cipher = AESGCM(data_key)
         self._key = signing_key
         self._segment_ns = int(segment_seconds * 1e9)
@@ -99,7 +99,7 @@ class LogSink:
         """How many segments are closed."""
         return len(self._segments)
 
-    def write(self, items: Sequence[Item], now_ns: int, offset_ns: int) -> None:
+    def write(self, items: list[Item], now_ns: int, offset_ns: int) -> None:
         """Append a batch.
 
         `now_ns` is the monotonic clock now; `offset_ns` what to add to it to get nanoseconds since 1970.
@@ -146,7 +146,7 @@ class LogSink:
         return summary_of(body)
 
     def _look_for_successor(self) -> None:
-        if self._store.exists(f"{self._recording_id}/{writer_file(self._writer + 1)}"):
+        if self._store.exists(self._successor):
             raise WriterReplaced(self._recording_id)
 
     def abandon(self) -> None:
@@ -155,7 +155,7 @@ class LogSink:
             self._open.abandon()
             self._open = None
 
-    def _write_chunk(self, items: Sequence[Item], offset_ns: int) -> None:
+    def _write_chunk(self, items: list[Item], offset_ns: int) -> None:
         if not items:
             return
         plain, first_ns, last_ns = self._frame(items, offset_ns)
@@ -168,36 +168,41 @@ class LogSink:
         self.summary.at(first_ns)
         self.summary.at(last_ns)
 
-    def _frame(self, items: Sequence[Item], offset_ns: int) -> tuple[bytes, int, int]:
-        """The records' bytes, and the times of the earliest and the latest.
-
-        This loop is most of what recording costs.
-        """
-        pack = HEADER.pack
-        tracks = self.summary.tracks
-        parts: list[bytes] = []
-        add = parts.append
+    def _frame(self, items: list[Item], offset_ns: int) -> tuple[bytes, int, int]:
+        """The records' bytes, and the times of the earliest and the latest."""
         shift = self._shift_ns
-        first_ns = last_ns = int(items[0][3] * 1e9) + shift
+        parts: list[bytes] = []
+        times: list[int] = []
+        at = 0
+        while at < len(items):
+            end, records, runs, first_ns, last_ns = frame(items, at, shift, offset_ns)
+            if end > at:
+                parts.append(records)
+                times += (first_ns, last_ns)
+                if runs is None or not self.summary.runs(runs):
+                    self._follow(items[at:end])
+            if end < len(items):
+                kind, index, payload, arrival = items[end]
+                mono_ns = int(arrival * 1e9) + shift
+                parts.append(self._frame_json(kind, index, payload, mono_ns, offset_ns))  # type: ignore[arg-type]
+                times.append(mono_ns)
+                end += 1
+            at = end
+        return b"".join(parts), min(times), max(times)
+
+    def _follow(self, items: Iterable[Item]) -> None:
+        """Count packets one by one: some of them are not in order."""
         for kind, index, payload, arrival in items:
-            mono_ns = int(arrival * 1e9) + shift
-            if kind == 1:  # RecordKind.RTP, spelt out: the enum costs a lookup per packet
-                track = tracks.get(index)
-                if track is not None and len(payload) >= RTP_HEADER:
-                    track.media_bytes += len(payload)
-                    track.sequence.packet(payload[2] << 8 | payload[3], mono_ns)  # type: ignore[index]
-            elif not isinstance(payload, bytes):
-                if shift and "first_ns" in payload:  # a note of what was dropped, by this process's own clock
-                    payload = {**payload, **{key: payload[key] + shift for key in ("first_ns", "last_ns")}}
-                self._note_json(kind, index, payload, mono_ns)
-                payload = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-            if mono_ns > last_ns:
-                last_ns = mono_ns
-            elif mono_ns < first_ns:
-                first_ns = mono_ns
-            add(pack(kind, index, len(payload), mono_ns, mono_ns + offset_ns))
-            add(payload)  # type: ignore[arg-type]
-        return b"".join(parts), first_ns, last_ns
+            if kind == RecordKind.RTP and isinstance(payload, bytes):
+                self.summary.rtp(index, payload, int(arrival * 1e9) + self._shift_ns)
+
+    def _frame_json(self, kind: int, index: int, payload: Mapping[str, Any], mono_ns: int, offset_ns: int) -> bytes:
+        shift = self._shift_ns
+        if shift and "first_ns" in payload:  # a note of what was dropped, by this process's own clock
+            payload = {**payload, **{key: payload[key] + shift for key in ("first_ns", "last_ns")}}
+        self._note_json(kind, index, payload, mono_ns)
+        text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+        return record(kind, index, mono_ns, mono_ns + offset_ns, text)
 
     def _note_json(self, kind: int, index: int, value: Mapping[str, Any], mono_ns: int) -> None:
         if kind == RecordKind.TRACK:

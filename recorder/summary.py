@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recorder.events import PAUSES, gate_after, in_clear, muted_by
 from recorder.gaps import Gap, GapChange, SequenceTracker
 from recorder.log import Record, RecordKind
+from recorder.tape import RTP_HEADER, Run
 
 MAX_LISTED_GAPS = 2000  # in the manifest; the log has them all
 _PAUSE_TYPES = frozenset(kind.value for kind in PAUSES)
-RTP_HEADER = 12
 
 
 class TrackSummary:
@@ -98,6 +98,21 @@ class RecordingSummary:
             return
         track.media_bytes += len(packet)
         track.sequence.packet(packet[2] << 8 | packet[3], mono_ns)
+
+    def runs(self, runs: Sequence[Run]) -> bool:
+        """Packets of several tracks, each track's in order.
+
+        False, and nothing is counted, unless every run goes on where its track is.
+        """
+        tracks = self.tracks
+        if not all(run[0] not in tracks or tracks[run[0]].sequence.expects(run[1]) for run in runs):
+            return False
+        for index, _, packets, octets, last_ns in runs:
+            track = tracks.get(index)
+            if track is not None:
+                track.media_bytes += octets
+                track.sequence.go_on(packets, last_ns)
+        return True
 
     def event(self, event: Mapping[str, Any], mono_ns: int) -> None:
         """Something happened to the call."""

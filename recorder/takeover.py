@@ -22,8 +22,9 @@ from recorder.keys import KeyRing
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import writer_body, writer_file, writer_number
 from recorder.recover import needs_recovery
-from recorder.sink import Continued, Item, LogSink
+from recorder.sink import Continued, LogSink
 from recorder.stored import StoredLog
+from recorder.tape import Item
 
 log = structlog.get_logger(__name__)
 

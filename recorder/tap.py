@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from recorder.log import NO_TRACK, RecordKind
+from recorder.tape import Tape
 from recorder.writer import LogWriter, dropped_note
 from signaling.media.leg import Kind, TrackInfo
 
@@ -28,7 +29,7 @@ _RTP = int(RecordKind.RTP)
 _RTCP = int(RecordKind.RTCP)
 
 
-class RecorderLeg:
+class RecorderLeg(Tape):
     """Implements signaling.media.leg.Leg. Everything but `seal` is called on the event loop's thread and never waits.
 
     `failed(cause)` is called, on the loop, when nothing is recorded any more: `overflow` (the queue is full),
@@ -76,6 +77,9 @@ class RecorderLeg:
         """Give the leg its writer; once, before anything else."""
         self._writer = writer
         self._items = writer.items
+        self.watch(
+            numbers=self._numbers, items=self._items, writer=writer, limit=self._limit, stall_limit=self._stall_limit
+        )
 
     # --- what the room asks ---------------------------------------------------------------------------------------
 
@@ -134,8 +138,8 @@ class RecorderLeg:
         if number is not None and not self._closed:
             self._items.append((RecordKind.TRACK_END, number, {"track_id": track_id}, self._monotonic()))
 
-    def on_rtp(self, track: TrackInfo, packet: bytes, arrival: float) -> None:
-        """See Leg."""
+    def on_rtp_slowly(self, track: TrackInfo, packet: bytes, arrival: float) -> None:
+        """See Tape."""
         try:
             number = self._numbers[track.track_id]
         except KeyError:
@@ -161,7 +165,7 @@ class RecorderLeg:
         """See Leg. Begins the seal; `seal` waits for it."""
         if not self._closed:
             self._closed = True
-            self._numbers = dict.fromkeys(self._numbers)
+            self._take_nothing_more()
             self._note_drops()
             self._writer.stop(reason)
 
@@ -170,7 +174,7 @@ class RecorderLeg:
         if not self._closed:
             self._closed = True
             self._failed = None
-            self._numbers = dict.fromkeys(self._numbers)
+            self._take_nothing_more()
             self._writer.abandon()
 
     async def seal(self, reason: str) -> SealSummary:
@@ -182,6 +186,10 @@ class RecorderLeg:
         return await asyncio.to_thread(self._writer.join, SEAL_TIMEOUT)
 
     # --- trouble --------------------------------------------------------------------------------------------------
+
+    def _take_nothing_more(self) -> None:
+        for track_id in self._numbers:
+            self._numbers[track_id] = None
 
     def _late_track(self, track: TrackInfo) -> int | None:
         self.track_added(track)
@@ -234,7 +242,7 @@ class RecorderLeg:
             return
         self._trouble = cause
         if for_good:
-            self._numbers = dict.fromkeys(self._numbers)
+            self._take_nothing_more()
             self._items.clear()
         self._log.error("recording stopped", cause=cause)
         if self._failed is not None:

@@ -14,7 +14,8 @@ from recorder.blobs import Claim
 from recorder.errors import SealFailed, WriterReplaced
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import SealSummary
-from recorder.sink import Item, LogSink
+from recorder.sink import LogSink
+from recorder.tape import Item
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,13 @@ from signaling.media import srtp
 SWITCH = "VISIT_NATIVE"
 
 
+def wanted() -> bool:
+    """Whether what can be done in C is to be done there."""
+    return os.environ.get(SWITCH, "1").strip().lower() not in ("0", "no", "off", "false")
+
+
 def _load() -> tuple[ModuleType | None, str]:
-    if os.environ.get(SWITCH, "1").strip().lower() in ("0", "no", "off", "false"):
+    if not wanted():
         return None, "switched_off"
     try:
         found = import_module("signaling.media._native")

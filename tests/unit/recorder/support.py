@@ -24,7 +24,8 @@ from recorder.keys import LocalKeyRing, new_key_line
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import SealSummary
 from recorder.service import RecordingService
-from recorder.sink import Item, LogSink
+from recorder.sink import LogSink
+from recorder.tape import Item
 from signaling.calls import SYSTEM, CallEvent, EventType
 from signaling.capabilities import RecordingWarrant
 from signaling.ids import OrdinaryCallId, new_call_id, new_id
