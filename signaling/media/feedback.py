@@ -12,6 +12,7 @@ from signaling.media.limit import TokenBucket
 from signaling.media.line import Uplink
 from signaling.media.listener import Direction, LineState
 from signaling.media.remb import FLOOR
+from signaling.media.retransmission import RepairBudget
 
 if TYPE_CHECKING:
     from signaling.media.forwarder import Forwarder
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _REPORT_INTERVAL = 0.5  # seconds between two reports to a publisher
 _RETRANSMISSIONS_PER_SECOND = 200.0
+_BURST = 0.3  # seconds for which what comes out of a cache at once may fill the client's line
+_START_OVER = 2.0  # seconds between two keyframes instead of repairs
+_LEAST_BURST = 12_000  # bytes
 _DOWNLINK_LIFETIME = 5.0  # seconds that a client's REMB stays good
 _DEFAULT_ROUND_TRIP = 0.1
 
@@ -35,6 +39,8 @@ class Feedback:
         self._reporter = rtcp.Reporter(secrets.randbits(32), secrets.token_hex(8))
         self._last_report = now
         self._retransmissions = TokenBucket(_RETRANSMISSIONS_PER_SECOND, now)
+        self._repairs = RepairBudget(now)
+        self._started_over = float("-inf")
         self._downlink: int | None = None
         self._downlink_at = float("-inf")
         self._choice = LayerChoice()
@@ -78,8 +84,17 @@ class Feedback:
         for sequence in rtcp.nack_sequences(part):
             if not self._retransmissions.take(now):
                 return
+            if slot.kind is Kind.VIDEO and not self._repairs.take(self._estimate(now), now):
+                self._start_over(slot, now)
+                return
             if slot.retransmit(sequence, now):
                 counters.retransmitted += 1
+
+    def _start_over(self, slot: Forwarder, now: float) -> None:
+        """More is missing than the line carries again in time: a keyframe is cheaper, and ends the asking."""
+        if not self._peer.hidden and slot.layer is not None and now - self._started_over >= _START_OVER:
+            self._started_over = now
+            slot.layer.request_keyframe(now)
 
     def _read_payload_feedback(self, part: rtcp.RtcpPart, now: float) -> None:
         if part.count == rtcp.RTCP_PSFB_PLI:
@@ -119,6 +134,11 @@ class Feedback:
         videos = sum(1 for slot in self._peer.slots if slot.kind is Kind.VIDEO and slot.track is not None)
         return self._downlink // max(videos, 1)
 
+    @property
+    def limit(self) -> int | None:
+        """What of each video the client can take at most, if even the lowest layer is too much for it; bit/s."""
+        return self._choice.limit
+
     # What the relay says
 
     @property
@@ -150,7 +170,11 @@ class Feedback:
         peer = self._peer
         videos = [slot for slot in peer.slots if slot.kind is Kind.VIDEO]
         if videos:
-            self._say_line("down", self._choice.tick(videos, self._estimate(now), now))
+            estimate = self._estimate(now)
+            burst = None if estimate is None else max(_LEAST_BURST, round(estimate * _BURST / 8))
+            for slot in videos:
+                slot.burst = burst
+            self._say_line("down", self._choice.tick(videos, estimate, now))
         video = peer.sources.tracks.get(Kind.VIDEO)
         if video is not None:
             self._say_line("up", self._uplink.tick(video, now))
@@ -176,10 +200,8 @@ class Feedback:
         remb = None
         video = peer.sources.tracks.get(Kind.VIDEO)
         if video is not None and video.uplink is not None:
-            # With layers, each receiver gets what fits it; without, the slowest one decides for all.
-            layered = video.is_layered
-            limits = peer.room.downlinks(peer) if not layered else []
-            bitrate = FLOOR if video.withheld else video.uplink.bitrate(limits, layered=layered)
+            limits = peer.room.downlinks(peer)
+            bitrate = FLOOR if video.withheld else video.uplink.bitrate(limits, layered=video.is_layered)
             remb = (bitrate, [layer.ssrc for layer in video.layers])
             peer.counters.remb_sent += 1
         peer.counters.receiver_reports += 1

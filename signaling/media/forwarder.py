@@ -129,6 +129,7 @@ class Forwarder:
         self.participant_id: str | None = None
         self.wanted_height: int | None = None  # device pixels at the receiver; 0: not shown, None: never said
         self.suspended = False
+        self.burst: int | None = None  # bytes that the receiver's line takes at once; None: not known
         self.retransmitted = 0
         self.skipped = 0
         self.report = SlotReport()
@@ -204,8 +205,7 @@ class Forwarder:
             return
         self._wait_for(None)
         cache = layer.cache
-        cheap = _CHEAP_HIDDEN if self.hidden else _CHEAP
-        if not self._live or (cache is not None and cache.packets and cache.size <= cheap):
+        if not self._live or (cache is not None and cache.packets and cache.size <= self._cheap()):
             self._go_over(layer)
             self._start()
             return
@@ -231,8 +231,21 @@ class Forwarder:
     def _start(self) -> None:
         """Start a video at once if that can be: from the cache, or else by asking for a keyframe."""
         may_start = self._enabled and not self.suspended and self._needs_keyframe and self.layer is not None
-        if may_start and not self._start_from_cache():
+        if not may_start:
+            return
+        too_much = self.burst is not None and self._cached() > self._cheap()
+        if too_much or not self._start_from_cache():
             self._outlet.starved(self)
+
+    def _cached(self) -> int:
+        """The bytes of a start from the cache."""
+        return self.layer.cache.size if self.layer is not None and self.layer.cache is not None else 0
+
+    def _cheap(self) -> int:
+        """The bytes that may come out of the cache at once; an officer's slot cannot ask for a keyframe instead."""
+        if self.hidden:
+            return _CHEAP_HIDDEN
+        return _CHEAP if self.burst is None else min(_CHEAP, self.burst)
 
     def pause(self) -> None:
         """Send nothing until the next packet from which a receiver can start."""

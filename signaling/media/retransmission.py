@@ -9,6 +9,9 @@ from signaling.media.rtp import EXTENSION, HEADER, HEADER_LENGTH, MARKER, PADDIN
 
 KEPT = 512  # packets, a power of two; about seven seconds of video at 75 packets/s
 _SENT = 256
+_REPAIRS = 0.5  # of the estimate
+_FULL = 1100  # bytes of a full packet, by which each repair is counted
+_LEAST_REPAIRS = 8.0  # a second
 _MIN_RTX = 2  # bytes of the original sequence number that an RTX payload begins with
 
 
@@ -57,6 +60,30 @@ class SentPackets:
         """The packet with this sequence number, or None if it is no longer (or never was) here."""
         kept = self._ring[sequence % _SENT]
         return kept[1] if kept is not None and kept[0] == sequence else None
+
+
+class RepairBudget:
+    """How many video packets a client may be sent again: part of what its line carries, or repairs would fill the queue
+    whose overflow is what they repair. Times in seconds of one monotonic clock.
+    """
+
+    __slots__ = ("_last", "_tokens")
+
+    def __init__(self, now: float) -> None:
+        self._tokens = float(_LEAST_REPAIRS)
+        self._last = now
+
+    def take(self, estimate: int | None, now: float) -> bool:
+        """Whether one more may be sent now. `estimate` is what the client can receive in bit/s; None: no limit here."""
+        if estimate is None:
+            return True
+        rate = max(_REPAIRS * estimate / (8 * _FULL), _LEAST_REPAIRS)
+        self._tokens = min(rate, self._tokens + (now - self._last) * rate)
+        self._last = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 def unwrap(packet: bytes, ssrc: int, payload_type: int) -> bytes | None:

@@ -238,7 +238,14 @@ class MediaRoom:
     def downlinks(self, peer: Peer) -> list[int]:
         """See `peer.PeerOwner`. Officers are left out: their coming may not change what a participant is allowed."""
         now = self._transport.clock()
-        said = (other.feedback.downlink(now) for other in self._participants.values() if other is not peer)
+        others = [other for other in self._participants.values() if other is not peer]
+        video = peer.sources.tracks.get(Kind.VIDEO)
+        if video is not None and video.is_layered:
+            # Each gets the layer that fits it. Only when the lowest fits nobody is the publisher to send less of it.
+            limits = [other.feedback.limit for other in others]
+            known = [limit for limit in limits if limit is not None]
+            return [max(known)] if known and len(known) == len(limits) else []
+        said = (other.feedback.downlink(now) for other in others)
         return [bitrate for bitrate in said if bitrate is not None]
 
     def _end_track(self, track: Track) -> None:

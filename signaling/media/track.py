@@ -20,6 +20,7 @@ from signaling.media.talking import TalkingDetector
 log = structlog.get_logger(__name__)
 
 _MAX_LEG_FAILURES = 10  # within the window
+_STALL = 2.5  # seconds of silence, beyond those after which a layer is not sent, before a higher one takes its place
 _FAILURE_WINDOW = 10.0  # seconds
 
 
@@ -271,6 +272,10 @@ class Track:
                 continue
             others = [other for other in self.layers if other.is_active(now)]
             for slot in layer.slots if others else ():
-                if slot.next_layer not in others:
-                    lower = [other for other in others if other.height < layer.height]
-                    slot.switch(max(lower or others, key=lambda other: other.height))
+                if slot.next_layer in others:
+                    continue
+                lower = [other for other in others if other.height < layer.height]
+                if lower:
+                    slot.switch(max(lower, key=lambda other: other.height))
+                elif not layer.is_active(now - _STALL):  # browsers leave out the highest layers, not the lowest
+                    slot.switch(min(others, key=lambda other: other.height))

@@ -19,9 +19,10 @@ class FakeLayer:
     bitrate: float
     since: float = -100.0
     sends: bool = True
+    stopped_at: float = float("-inf")
 
     def is_active(self, now: float) -> bool:
-        return self.sends
+        return self.sends or now < self.stopped_at + 0.5
 
 
 @dataclass
@@ -171,6 +172,58 @@ def test_loss_beyond_repair_takes_the_picture_too() -> None:
     line = Line(slot)
     line.run(6)
     assert slot.suspended
+
+
+def test_loss_on_a_line_that_is_too_narrow_for_the_lowest_layer_takes_the_picture() -> None:
+    slot = FakeSlot(track=FakeTrack([FakeLayer(240, 250_000)]))
+    slot.report.fraction_lost = 0.3
+    line = Line(slot, capacity=150_000)
+    line.run(10)
+    assert slot.suspended
+    roomy = FakeSlot(track=FakeTrack([FakeLayer(240, 250_000)]))
+    roomy.report.fraction_lost = 0.3
+    Line(roomy).run(60)
+    assert not roomy.suspended  # by chance, then: repairs keep up with it
+
+
+def test_a_publisher_whose_lowest_layer_is_too_much_is_held_back_until_there_is_room() -> None:
+    layer = FakeLayer(240, 250_000)
+    slot = FakeSlot(track=FakeTrack([layer]))
+    slot.report.fraction_lost = 0.15
+    line = Line(slot, capacity=200_000)
+    line.run(8)
+    assert line.choice.limit is not None
+    assert line.choice.limit < 200_000
+    layer.bitrate = line.choice.limit - 40_000
+    slot.report.fraction_lost = 0.0
+    line.capacity = 5_000_000
+    line.run(60)
+    assert line.choice.limit is None
+    assert not slot.suspended
+
+
+def test_a_publisher_is_not_held_back_while_a_lesser_layer_can_be_shown() -> None:
+    slot = FakeSlot()
+    slot.report.fraction_lost = 0.15
+    line = Line(slot, capacity=300_000)
+    for _ in range(60):
+        line.run(0.5)
+        assert line.choice.limit is None
+    assert slot.height == 180
+
+
+def test_a_higher_layer_does_not_take_the_place_of_one_that_stops_for_a_moment() -> None:
+    slot = FakeSlot()
+    line = Line(slot, capacity=300_000)
+    line.run(60)
+    assert slot.height == 180
+    assert slot.track is not None
+    lowest = slot.track.layers[0]
+    lowest.sends, lowest.stopped_at = False, line.now
+    line.run(2)
+    assert slot.height == 180
+    line.run(3)
+    assert slot.height == 360
 
 
 def test_what_the_publishers_own_line_does_not_carry_is_nobodys_poor_line() -> None:

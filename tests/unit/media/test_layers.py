@@ -197,6 +197,70 @@ def test_a_slot_goes_over_at_once_where_the_cache_is_small() -> None:
         assert 0 < (later.timestamp - earlier.timestamp & 0xFFFFFFFF) < RATE
 
 
+def test_what_a_narrow_line_does_not_take_at_once_does_not_come_out_of_the_cache() -> None:
+    camera = Camera("q", "f")
+    slot, wire = slot_on(camera)
+    camera.play(key=True)
+    for _ in range(20):
+        camera.play()
+    wire.run_timers()
+    slot.burst = 500
+    slot.switch(camera.layer(1))
+    assert slot.next_layer is camera.layer(1)
+    assert wire.starvations >= 1
+    wire.run_timers()
+    camera.play()
+    assert slot.layer is camera.layer(0)
+    camera.play(key=True)
+    assert slot.layer is camera.layer(1)
+    check_seamless(seen(wire))
+    for _ in range(20):
+        camera.play()
+    slot.suspend(True)
+    camera.play()
+    sent, starved = len(wire.sent), wire.starvations
+    slot.suspend(False)
+    wire.run_timers()
+    assert len(wire.sent) == sent
+    assert wire.starvations == starved + 1
+    camera.play(key=True)
+    assert len(wire.sent) == sent + 1
+    assert height(seen(wire)[-1]) == 360
+
+
+def test_an_officers_slot_starts_from_the_cache_whatever_its_line() -> None:
+    camera = Camera("q", "f")
+    camera.play(key=True)
+    for _ in range(20):
+        camera.play()
+    slot, wire = slot_on(camera, hidden=True)
+    slot.burst = 500
+    slot.switch(camera.layer(1))
+    wire.run_timers()
+    assert slot.layer is camera.layer(1)
+    assert height(seen(wire)[0]) == 360
+    assert not wire.starvations
+
+
+def test_a_layer_that_stops_for_a_moment_is_kept_and_one_that_stops_for_good_is_left() -> None:
+    camera = Camera("q", "f")
+    slot, wire = slot_on(camera)
+    camera.play(key=True)
+    slot.switch(camera.layer(0))
+    wire.run_timers()
+    until = camera.now + 2.0
+    while camera.now < until:
+        camera.play(1)
+        camera.track.tick(camera.now)
+    assert slot.layer is camera.layer(0)
+    assert slot.next_layer is None
+    until = camera.now + 2.0
+    while camera.now < until:
+        camera.play(1)
+        camera.track.tick(camera.now)
+    assert camera.layer(1) in (slot.layer, slot.next_layer)
+
+
 Step = tuple[str, int]
 
 

@@ -10,7 +10,7 @@ from signaling.media.gate import Gate
 from signaling.media.leg import Kind
 from signaling.media.limit import TokenBucket
 from signaling.media.remb import CEILING, FLOOR, UplinkEstimate
-from signaling.media.retransmission import SentPackets
+from signaling.media.retransmission import RepairBudget, SentPackets
 from signaling.media.rtp import RtpView
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import SILENT, TalkingDetector
@@ -32,6 +32,14 @@ def test_the_bucket_lets_through_its_rate_and_no_more() -> None:
     bucket = TokenBucket(10, 0.0)
     assert sum(bucket.take(0.0) for _ in range(100)) == 10
     assert sum(bucket.take(step / 100) for step in range(1, 501)) in (49, 50, 51)
+
+
+def test_repairs_take_a_part_of_the_line_and_no_more() -> None:
+    budget = RepairBudget(0.0)
+    assert all(budget.take(None, 0.0) for _ in range(500))  # nothing is known of the line
+    taken = sum(budget.take(300_000, number / 100) for number in range(2000))
+    assert 20 * 300_000 * 0.4 < taken * 1100 * 8 < 20 * 300_000 * 0.6
+    assert sum(budget.take(0, 100 + number / 100) for number in range(1000)) >= 70  # some there are always
 
 
 def test_talking_starts_after_four_loud_packets_and_is_repeated_each_second() -> None:
