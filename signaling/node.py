@@ -11,6 +11,7 @@ import structlog
 from signaling.bus import Bus, Service
 from signaling.call_rules import CallRules
 from signaling.calls import CallEvent
+from signaling.cancelling import cancelled
 from signaling.channel import Attachment
 from signaling.command_server import CommandServer
 from signaling.commands import CALL_EVENT_TOPIC, control_topic
@@ -135,9 +136,7 @@ class SignalingNode:
             await self._service.aclose()
             self._service = None
         await self._publish_the_last()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         self._tasks = []
         try:
             await self._directory.unregister(self.info.node_id)

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
+from signaling.cancelling import cancelled
 from signaling.redis_connection import REDIS_ERRORS
 
 log = structlog.get_logger(__name__)
@@ -33,9 +34,7 @@ class Inbox:
     async def aclose(self) -> None:
         """Listen no more."""
         self._closing = True
-        while not self._task.done():  # a cancellation that meets a time limit of the client's can get lost in it
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=1.0)
+        await cancelled([self._task])
 
     async def _run(self) -> None:
         while not self._closing:

@@ -17,6 +17,7 @@ from recorder.archive import Archive
 from recorder.blobs import FolderStore
 from recorder.disk import StorageState
 from recorder.service import RecordingService
+from signaling.cancelling import cancelled
 from signaling.control import BusRoomControl
 from signaling.http import media_routes
 from signaling.ids import new_call_id, new_id
@@ -79,7 +80,7 @@ from visitserver.services.templates import TemplateService
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
 from visitserver.services.why import WhyService
-from visitserver.serving import cancelled, stop_signals, wait_or_hurry
+from visitserver.serving import stop_signals, wait_or_hurry
 from visitserver.store.anchors import FileAnchors
 from visitserver.store.engine import create_engine
 from visitserver.store.migrate import migrate
@@ -163,13 +164,13 @@ class House:
                 stack.push_async_callback(self.identity.stop)
                 # Models and workers take seconds to load; whoever needs them sooner waits for them then.
                 warming = asyncio.create_task(self._warm(), name="warm-up")
-                stack.push_async_callback(cancelled, warming)
+                stack.push_async_callback(cancelled, [warming])
             if self.node is not None:
                 await self._recover()
                 stack.push_async_callback(self.recorder.close)
             if self._works:
                 following = asyncio.create_task(self._events.run(), name="call-events")
-                stack.push_async_callback(cancelled, following)
+                stack.push_async_callback(cancelled, [following])
                 # The node's last events are stored after it has stopped.
                 stack.push_async_callback(self._events.stop)
             if self.node is not None:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from signaling.cancelling import cancelled
 from visitserver.joblock import JobLock, NoLock
 
 log: Final = structlog.get_logger(__name__)
@@ -49,9 +50,7 @@ class JobRunner:
 
     async def stop(self) -> None:
         """Cancel what runs (each run is a transaction, or safe to repeat) and wait for it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancelled(self._tasks)
         self._tasks = []
 
     async def _repeat(self, job: Job) -> None:

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from signaling.cancelling import cancelled
+
 
 def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
     """Events that are set by the first and the second SIGTERM or SIGINT.
@@ -29,10 +31,4 @@ async def wait_or_hurry(work: Coroutine[Any, Any, Any], hurry: asyncio.Event) ->
     """Wait for `work`, or until somebody is in a hurry; then it is cancelled."""
     working, impatient = asyncio.create_task(work), asyncio.create_task(hurry.wait())
     await asyncio.wait({working, impatient}, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(cancelled(working), cancelled(impatient))
-
-
-async def cancelled(task: asyncio.Task[Any]) -> None:
-    """Cancel `task` and wait for its end."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await cancelled((working, impatient))

@@ -88,8 +88,10 @@ async def test_runners_of_two_processes_share_a_job_and_do_what_is_made_for_many
         nonlocal inside, most
         inside += 1
         most = max(most, inside)
-        await asyncio.sleep(0.002)
-        inside -= 1
+        try:
+            await asyncio.sleep(0.002)
+        finally:  # the end of the test may come here
+            inside -= 1
 
     async def by_both(number: int) -> None:
         shared.append(number)
