@@ -50,6 +50,20 @@ async def louder(page: Page, than: float) -> None:
     )
 
 
+async def quiet(page: Page) -> dict[str, float]:
+    """What a page has received of the officer's voice, once nothing more of it comes: the last packets and the
+    statistics may be later than the word that he has stopped."""
+    deadline = asyncio.get_running_loop().time() + 60
+    last = await page.evaluate(VOICE)
+    while True:
+        await asyncio.sleep(0.5)
+        now = await page.evaluate(VOICE)
+        if now["packets"] == last["packets"]:
+            return dict(now)
+        assert asyncio.get_running_loop().time() < deadline, "the voice goes on"
+        last = now
+
+
 async def talks(house: ConsoleHouse, call_id: str, count: int) -> list[tuple[str, list[str]]]:
     """The events of an officer's talking, once so many are stored: they are, a moment after they happen."""
     deadline = asyncio.get_running_loop().time() + 60
@@ -142,7 +156,7 @@ async def test_four_calls_in_one_connection_one_voice_and_the_officers_own(
             await told(one, False, "all")
 
         # a whisper: a short press keeps it on, by keyboard as well
-        before = [await one.evaluate(VOICE) for one in people]
+        before = [await quiet(one) for one in people]
         only = page.get_by_role("button", name="Only the prisoner")
         await only.focus()
         await page.keyboard.press("Space")
