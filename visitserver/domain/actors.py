@@ -15,11 +15,13 @@ class ActorKind(StrEnum):
     PRISONER = "prisoner"
     STAFF = "staff"
     SYSTEM = "system"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts. `id` is the Contact's id (family), the Prisoner's, the Staff's, or a job's name (system).
+    """Who acts. `id` is the Contact's id (family), the Prisoner's, the Staff's, a job's name (system),
+    or the ApiClient's (client: a prison's own system).
 
     `prison_id` is None for families, who belong to no prison. No names: an actor is written into audit rows.
     """
@@ -40,6 +42,10 @@ class Actor:
     @property
     def is_prisoner(self) -> bool:
         return self.kind is ActorKind.PRISONER
+
+    @property
+    def is_client(self) -> bool:
+        return self.kind is ActorKind.CLIENT
 
     @property
     def is_system(self) -> bool:

@@ -54,7 +54,7 @@ class Prisoner:
     """A person who is held. `number` is the prison service's own number, unique across prisons.
 
     `prison_id` is where they are now, None after release. `location` is up to four levels, outermost first
-    (wing, landing, cell, bed).
+    (wing, landing, cell, bed). `merged_into` names the record that took this one's place: a merged record is nobody's.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Prisoner:
     language: str = "en"
     released_at: datetime | None = None
     external_id: str | None = None
+    merged_into: str | None = None
 
     @property
     def name(self) -> str:
@@ -80,7 +81,11 @@ class Prisoner:
 
 @dataclass(eq=False)
 class Contact:
-    """A person outside. `timezone` is theirs (IANA), for showing them their own time."""
+    """A person outside. `timezone` is theirs (IANA), for showing them their own time.
+
+    `home_prison_id`: the prison whose own system registered them, before any relationship says where they are known.
+    `merged_into` as in Prisoner.
+    """
 
     id: str
     given_name: str
@@ -91,6 +96,8 @@ class Contact:
     timezone: str | None = None
     language: str = "en"
     external_id: str | None = None
+    home_prison_id: str | None = None
+    merged_into: str | None = None
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from visitserver.store.repositories.accounts import SqlAccounts
 from visitserver.store.repositories.allowance import SqlAllowance
 from visitserver.store.repositories.audit import SqlAudit
 from visitserver.store.repositories.calls import SqlCalls
+from visitserver.store.repositories.clients import SqlClients
 from visitserver.store.repositories.identity import SqlIdentity
 from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
@@ -27,6 +28,7 @@ from visitserver.store.repositories.policies import SqlPolicies
 from visitserver.store.repositories.recordings import SqlRecordings
 from visitserver.store.repositories.rights import SqlRights
 from visitserver.store.repositories.scheduling import SqlScheduling
+from visitserver.store.repositories.webhooks import SqlWebhooks
 
 
 class SqlUnitOfWork:
@@ -42,10 +44,12 @@ class SqlUnitOfWork:
         self.scheduling = SqlScheduling(session)
         self.allowance = SqlAllowance(session)
         self.calls = SqlCalls(session)
+        self.clients = SqlClients(session)
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)
         self.audit = SqlAudit(session, clock, audit_key)
         self.outbox = SqlOutbox(session, clock)
+        self.webhooks = SqlWebhooks(session)
 
     @property
     def session(self) -> AsyncSession:

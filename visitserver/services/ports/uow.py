@@ -13,6 +13,7 @@ from visitserver.services.ports.accounts import Accounts
 from visitserver.services.ports.allowance import Allowance
 from visitserver.services.ports.audit import Audit
 from visitserver.services.ports.calls import Calls
+from visitserver.services.ports.clients import Clients
 from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
@@ -20,6 +21,7 @@ from visitserver.services.ports.policies import Policies
 from visitserver.services.ports.recordings import Recordings
 from visitserver.services.ports.rights import Rights
 from visitserver.services.ports.scheduling import Scheduling
+from visitserver.services.ports.webhooks import Webhooks
 
 
 class UnitOfWork(Protocol):
@@ -40,6 +42,8 @@ class UnitOfWork(Protocol):
     @property
     def calls(self) -> Calls: ...
     @property
+    def clients(self) -> Clients: ...
+    @property
     def identity(self) -> Identity: ...
     @property
     def recordings(self) -> Recordings: ...
@@ -47,6 +51,8 @@ class UnitOfWork(Protocol):
     def audit(self) -> Audit: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
 
     async def commit(self) -> None:
         """Write everything, the audit rows last. Conflict when a constraint of the database says no."""

@@ -6,6 +6,7 @@ from visitserver.store.tables import (
     allowance,
     audit,
     calls,
+    clients,
     identity,
     outbox,
     people,
@@ -13,6 +14,7 @@ from visitserver.store.tables import (
     recordings,
     rights,
     scheduling,
+    webhooks,
 )
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "allowance",
     "audit",
     "calls",
+    "clients",
     "identity",
     "metadata",
     "outbox",
@@ -28,6 +31,7 @@ __all__ = [
     "recordings",
     "rights",
     "scheduling",
+    "webhooks",
 ]
 
 # Foreign keys are checked at commit (both databases can): entities refer to each other by id, without ORM

@@ -42,6 +42,7 @@ prisoners = Table(
     Column("language", String(16), nullable=False),
     Column("released_at", UtcDateTime),
     Column("external_id", String(100), unique=True),
+    Column("merged_into", Id()),
     Index("ix_prisoners_name", "family_name", "given_name"),
 )
 
@@ -57,7 +58,10 @@ contacts = Table(
     Column("timezone", String(64)),
     Column("language", String(16), nullable=False),
     Column("external_id", String(100), unique=True),
+    Column("home_prison_id", Id(), index=True),
+    Column("merged_into", Id()),
     Index("ix_contacts_name", "family_name", "given_name"),
+    Index("ix_contacts_email", "email"),
 )
 
 staff = Table(
