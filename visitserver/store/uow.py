@@ -22,6 +22,7 @@ from visitserver.store.repositories.audit import SqlAudit
 from visitserver.store.repositories.calls import SqlCalls
 from visitserver.store.repositories.clients import SqlClients
 from visitserver.store.repositories.identity import SqlIdentity
+from visitserver.store.repositories.offers import SqlOffers
 from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
 from visitserver.store.repositories.policies import SqlPolicies
@@ -42,6 +43,7 @@ class SqlUnitOfWork:
         self.rights = SqlRights(session)
         self.policies = SqlPolicies(session)
         self.scheduling = SqlScheduling(session)
+        self.offers = SqlOffers(session)
         self.allowance = SqlAllowance(session)
         self.calls = SqlCalls(session)
         self.clients = SqlClients(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,8 +27,23 @@ class Outbox(Protocol):
 
     async def get(self, message_id: str) -> OutboxMessage: ...
 
-    async def claim(self, at: datetime, *, lease: timedelta, limit: int) -> Sequence[OutboxMessage]:
-        """Take up to `limit` due messages for this worker until `at + lease`. Two workers never get the same one."""
+    async def known_keys(self, keys: Sequence[str]) -> set[str]:
+        """Those of these dedupe keys that a message has already."""
+        ...
+
+    async def claim(
+        self,
+        at: datetime,
+        *,
+        lease: timedelta,
+        limit: int,
+        topics: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> Sequence[OutboxMessage]:
+        """Take up to `limit` due messages for this worker until `at + lease`: of `topics` only, or all but `but`.
+
+        Two workers never get the same one.
+        """
         ...
 
     async def messages(self, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:

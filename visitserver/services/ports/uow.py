@@ -15,6 +15,7 @@ from visitserver.services.ports.audit import Audit
 from visitserver.services.ports.calls import Calls
 from visitserver.services.ports.clients import Clients
 from visitserver.services.ports.identity import Identity
+from visitserver.services.ports.offers import Offers
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
 from visitserver.services.ports.policies import Policies
@@ -37,6 +38,8 @@ class UnitOfWork(Protocol):
     def policies(self) -> Policies: ...
     @property
     def scheduling(self) -> Scheduling: ...
+    @property
+    def offers(self) -> Offers: ...
     @property
     def allowance(self) -> Allowance: ...
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,7 +53,20 @@ class SqlOutbox:
             raise NotFound("There is no such message.")
         return found
 
-    async def claim(self, at: datetime, *, lease: timedelta, limit: int) -> Sequence[OutboxMessage]:
+    async def known_keys(self, keys: Sequence[str]) -> set[str]:
+        found = await self._session.scalars(select(outbox.c.dedupe_key).where(outbox.c.dedupe_key.in_(keys)))
+        return {key for key in found if key is not None}
+
+    async def claim(
+        self,
+        at: datetime,
+        *,
+        lease: timedelta,
+        limit: int,
+        topics: Collection[str] | None = None,
+        but: Collection[str] = (),
+    ) -> Sequence[OutboxMessage]:
+        conditions = [] if topics is None else [outbox.c.topic.in_(topics)]
         rows = (
             await self._session.scalars(
                 select(OutboxMessage)
@@ -61,6 +74,8 @@ class SqlOutbox:
                     outbox.c.state == OutboxState.PENDING,
                     outbox.c.due_at <= at,
                     or_(outbox.c.claimed_until.is_(None), outbox.c.claimed_until <= at),
+                    outbox.c.topic.not_in(but),
+                    *conditions,
                 )
                 .order_by(outbox.c.due_at, outbox.c.id)
                 .limit(limit)
