@@ -21,6 +21,7 @@ from visitserver.store.repositories.allowance import SqlAllowance
 from visitserver.store.repositories.audit import SqlAudit
 from visitserver.store.repositories.calls import SqlCalls
 from visitserver.store.repositories.clients import SqlClients
+from visitserver.store.repositories.flags import SqlFlags
 from visitserver.store.repositories.identity import SqlIdentity
 from visitserver.store.repositories.offers import SqlOffers
 from visitserver.store.repositories.outbox import SqlOutbox
@@ -47,6 +48,7 @@ class SqlUnitOfWork:
         self.allowance = SqlAllowance(session)
         self.calls = SqlCalls(session)
         self.clients = SqlClients(session)
+        self.flags = SqlFlags(session)
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)
         self.audit = SqlAudit(session, clock, audit_key)

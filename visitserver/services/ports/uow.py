@@ -14,6 +14,7 @@ from visitserver.services.ports.allowance import Allowance
 from visitserver.services.ports.audit import Audit
 from visitserver.services.ports.calls import Calls
 from visitserver.services.ports.clients import Clients
+from visitserver.services.ports.flags import Flags
 from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.offers import Offers
 from visitserver.services.ports.outbox import Outbox
@@ -46,6 +47,8 @@ class UnitOfWork(Protocol):
     def calls(self) -> Calls: ...
     @property
     def clients(self) -> Clients: ...
+    @property
+    def flags(self) -> Flags: ...
     @property
     def identity(self) -> Identity: ...
     @property

@@ -1,0 +1,267 @@
+"""Appointments, blocks, the waiting list and preferences, kept in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import TypeVar
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from visitserver.domain.appointments import Appointment
+from visitserver.domain.blocks import Block
+from visitserver.domain.errors import NotFound
+from visitserver.domain.occupancy import Span
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.preferences import Preference
+from visitserver.domain.scheduling import BookingState
+from visitserver.domain.waitlist import STANDING, EntryState, OfferState, WaitlistEntry, WaitlistOffer
+from visitserver.services.ports.offers import AppointmentFilter, BlockFilter
+from visitserver.store.paging import fetch_page
+from visitserver.store.tables.offers import appointments, blocks, preferences, waitlist_entries, waitlist_offers
+from visitserver.store.tables.scheduling import bookings
+
+T = TypeVar("T")
+
+_NAMES = {
+    Appointment: "appointment",
+    Block: "block",
+    WaitlistEntry: "entry of the waiting list",
+    WaitlistOffer: "offer",
+    Preference: "preference",
+}
+
+
+class SqlOffers:
+    """The port services/ports/offers.py."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, item: Appointment | Block | WaitlistEntry | WaitlistOffer | Preference) -> None:
+        self._session.add(item)
+
+    async def get_appointment(self, appointment_id: str, *, fresh: bool = False) -> Appointment:
+        return await self._get(Appointment, appointment_id, fresh=fresh)
+
+    async def find_appointment(self, prison_id: str, external_id: str) -> Appointment | None:
+        return await self._session.scalar(
+            select(Appointment).where(appointments.c.prison_id == prison_id, appointments.c.external_id == external_id)
+        )
+
+    async def appointments_of(self, prisoner_ids: Sequence[str], span: Span) -> Sequence[Appointment]:
+        return (
+            await self._session.scalars(
+                select(Appointment)
+                .where(
+                    appointments.c.prisoner_id.in_(prisoner_ids),
+                    appointments.c.starts_at < span.ends_at,
+                    appointments.c.ends_at > span.starts_at,
+                    appointments.c.cancelled_at.is_(None),
+                )
+                .order_by(appointments.c.starts_at, appointments.c.id)
+            )
+        ).all()
+
+    async def appointments(self, wanted: AppointmentFilter, page: PageRequest) -> Page[Appointment]:
+        statement = select(Appointment)
+        if wanted.prison_id is not None:
+            statement = statement.where(appointments.c.prison_id == wanted.prison_id)
+        if wanted.prisoner_id is not None:
+            statement = statement.where(appointments.c.prisoner_id == wanted.prisoner_id)
+        if wanted.ends_after is not None:
+            statement = statement.where(appointments.c.ends_at > wanted.ends_after)
+        if wanted.starts_before is not None:
+            statement = statement.where(appointments.c.starts_at < wanted.starts_before)
+        if not wanted.cancelled:
+            statement = statement.where(appointments.c.cancelled_at.is_(None))
+        return await fetch_page(
+            self._session,
+            statement,
+            [appointments.c.starts_at, appointments.c.id],
+            page,
+            lambda row: (row.starts_at, row.id),
+        )
+
+    async def get_block(self, block_id: str, *, fresh: bool = False) -> Block:
+        return await self._get(Block, block_id, fresh=fresh)
+
+    async def blocks(self, prison_id: str, span: Span) -> Sequence[Block]:
+        return (
+            await self._session.scalars(
+                select(Block)
+                .where(
+                    blocks.c.prison_id == prison_id,
+                    blocks.c.ends_at > span.starts_at,
+                    blocks.c.starts_at < span.ends_at,
+                    blocks.c.lifted_at.is_(None),
+                )
+                .order_by(blocks.c.starts_at, blocks.c.id)
+            )
+        ).all()
+
+    async def list_blocks(self, wanted: BlockFilter, page: PageRequest) -> Page[Block]:
+        statement = select(Block).where(blocks.c.prison_id == wanted.prison_id)
+        if wanted.ends_after is not None:
+            statement = statement.where(blocks.c.ends_at > wanted.ends_after)
+        if not wanted.lifted:
+            statement = statement.where(blocks.c.lifted_at.is_(None))
+        return await fetch_page(
+            self._session, statement, [blocks.c.ends_at, blocks.c.id], page, lambda row: (row.ends_at, row.id)
+        )
+
+    async def get_entry(self, entry_id: str, *, for_update: bool = False) -> WaitlistEntry:
+        return await self._get(WaitlistEntry, entry_id, fresh=for_update, for_update=for_update)
+
+    async def standing_entries(self, prisoner_id: str, contact_id: str) -> Sequence[WaitlistEntry]:
+        return (
+            await self._session.scalars(
+                select(WaitlistEntry)
+                .where(
+                    waitlist_entries.c.prisoner_id == prisoner_id,
+                    waitlist_entries.c.contact_id == contact_id,
+                    waitlist_entries.c.state.in_(sorted(STANDING)),
+                )
+                .order_by(waitlist_entries.c.first_day, waitlist_entries.c.id)
+            )
+        ).all()
+
+    async def waiting(self, prison_id: str, day: date, page: PageRequest) -> Page[WaitlistEntry]:
+        return await fetch_page(
+            self._session,
+            select(WaitlistEntry).where(
+                waitlist_entries.c.prison_id == prison_id,
+                waitlist_entries.c.state == EntryState.WAITING,
+                waitlist_entries.c.first_day <= day,
+                waitlist_entries.c.last_day >= day,
+            ),
+            [waitlist_entries.c.queued_at, waitlist_entries.c.id],
+            page,
+            lambda row: (row.queued_at, row.id),
+        )
+
+    async def entries(
+        self,
+        states: frozenset[EntryState],
+        page: PageRequest,
+        *,
+        prison_id: str | None = None,
+        contact_id: str | None = None,
+        prisoner_id: str | None = None,
+    ) -> Page[WaitlistEntry]:
+        statement = select(WaitlistEntry)
+        if states:
+            statement = statement.where(waitlist_entries.c.state.in_(sorted(states)))
+        if prison_id is not None:
+            statement = statement.where(waitlist_entries.c.prison_id == prison_id)
+        if contact_id is not None:
+            statement = statement.where(waitlist_entries.c.contact_id == contact_id)
+        if prisoner_id is not None:
+            statement = statement.where(waitlist_entries.c.prisoner_id == prisoner_id)
+        return await fetch_page(
+            self._session,
+            statement,
+            [waitlist_entries.c.queued_at, waitlist_entries.c.id],
+            page,
+            lambda row: (row.queued_at, row.id),
+        )
+
+    async def entries_before(self, prison_id: str, day: date, limit: int) -> Sequence[WaitlistEntry]:
+        return (
+            await self._session.scalars(
+                select(WaitlistEntry)
+                .where(
+                    waitlist_entries.c.prison_id == prison_id,
+                    waitlist_entries.c.state == EntryState.WAITING,
+                    waitlist_entries.c.last_day < day,
+                )
+                .order_by(waitlist_entries.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+
+    async def get_offer(self, offer_id: str, *, for_update: bool = False) -> WaitlistOffer:
+        return await self._get(WaitlistOffer, offer_id, fresh=for_update, for_update=for_update)
+
+    async def offer_of_booking(self, booking_id: str) -> WaitlistOffer | None:
+        return await self._session.scalar(select(WaitlistOffer).where(waitlist_offers.c.booking_id == booking_id))
+
+    async def standing_offers(self, entry_ids: Sequence[str]) -> dict[str, WaitlistOffer]:
+        rows = await self._session.scalars(
+            select(WaitlistOffer).where(
+                waitlist_offers.c.entry_id.in_(entry_ids), waitlist_offers.c.state == OfferState.STANDING
+            )
+        )
+        return {row.entry_id: row for row in rows}
+
+    async def offered_entries(self, slot_key: str) -> frozenset[str]:
+        return frozenset(
+            await self._session.scalars(
+                select(waitlist_offers.c.entry_id).where(waitlist_offers.c.slot_key == slot_key)
+            )
+        )
+
+    async def offers_to_settle(self, at: datetime, limit: int) -> Sequence[WaitlistOffer]:
+        return (
+            await self._session.scalars(
+                select(WaitlistOffer)
+                .join(bookings, bookings.c.id == waitlist_offers.c.booking_id)
+                .where(
+                    waitlist_offers.c.state == OfferState.STANDING,
+                    or_(waitlist_offers.c.expires_at <= at, bookings.c.state != BookingState.HELD),
+                )
+                .order_by(waitlist_offers.c.expires_at, waitlist_offers.c.id)
+                .limit(limit)
+            )
+        ).all()
+
+    async def get_preference(self, preference_id: str, *, fresh: bool = False) -> Preference:
+        return await self._get(Preference, preference_id, fresh=fresh)
+
+    async def preferences_of(self, prisoner_id: str, contact_id: str) -> Sequence[Preference]:
+        return (
+            await self._session.scalars(
+                select(Preference)
+                .where(
+                    preferences.c.prisoner_id == prisoner_id,
+                    preferences.c.contact_id == contact_id,
+                    preferences.c.closed_at.is_(None),
+                )
+                .order_by(preferences.c.rank, preferences.c.id)
+            )
+        ).all()
+
+    async def preferences(self, prison_id: str, page: PageRequest, *, day: date | None = None) -> Page[Preference]:
+        statement = select(Preference).where(preferences.c.prison_id == prison_id, preferences.c.closed_at.is_(None))
+        if day is not None:
+            statement = statement.where(preferences.c.first_day <= day, preferences.c.last_day >= day)
+        return await fetch_page(
+            self._session,
+            statement,
+            [preferences.c.created_at, preferences.c.id],
+            page,
+            lambda row: (row.created_at, row.id),
+        )
+
+    async def preferences_before(self, prison_id: str, day: date, limit: int) -> Sequence[Preference]:
+        return (
+            await self._session.scalars(
+                select(Preference)
+                .where(
+                    preferences.c.prison_id == prison_id,
+                    preferences.c.closed_at.is_(None),
+                    preferences.c.last_day < day,
+                )
+                .order_by(preferences.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+
+    async def _get(self, entity: type[T], key: str, *, fresh: bool = False, for_update: bool = False) -> T:
+        found = await self._session.get(entity, key, populate_existing=fresh, with_for_update=for_update or None)
+        if found is None:
+            raise NotFound(f"There is no such {_NAMES[entity]}.")
+        return found
