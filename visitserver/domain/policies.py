@@ -2,32 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from visitserver.domain.errors import Invalid
 
 
+PolicyData = bool | int | frozenset[str]
+"""What a policy can be: yes or no, a number, or a set of texts (codes, days)."""
+
+LONGEST_SET = 500
+WEEKDAYS: Final = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+_CODE = re.compile(r"[A-Z0-9][A-Z0-9 ._-]{0,62}")
+
+
+def code(text: str) -> str:
+    """A code as codes are compared: upper case, hyphens for underscores, no space around it."""
+    return text.strip().upper().replace("_", "-")
+
+
+def is_code(text: str) -> bool:
+    """Whether `text` is a code: letters, digits and a few marks."""
+    return _CODE.fullmatch(text) is not None
+
+
+def is_day(text: str) -> bool:
+    """Whether `text` is a day, YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyKey:
-    """A value that a prison may set: its name with the unit in it, the default, and the range of numbers."""
+    """A value that a prison may set: its name with the unit in it, the default, and what else it may be.
+
+    `lowest` and `highest` bound numbers; `each` says whether a text may be in a set, and `tidy` writes it the one way.
+    """
 
     name: str
-    default: bool | int
+    default: PolicyData
     lowest: int = 0
     highest: int = 10_000
     summary: str = ""
+    each: Callable[[str], bool] = is_code
+    tidy: Callable[[str], str] = code
 
-    def check(self, value: Any) -> bool | int:
-        """`value` when it is one for this key; Invalid otherwise."""
+    def check(self, value: Any) -> PolicyData:
+        """`value` when it is one for this key (a set may come as a list); Invalid otherwise."""
         if isinstance(self.default, bool):
             if isinstance(value, bool):
                 return value
-        elif isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest:
-            return value
+        elif isinstance(self.default, int):
+            if isinstance(value, int) and not isinstance(value, bool) and self.lowest <= value <= self.highest:
+                return value
+        elif isinstance(value, list | tuple | set | frozenset) and len(value) <= LONGEST_SET:
+            texts = frozenset(self.tidy(each) if isinstance(each, str) else "" for each in value)
+            if all(self.each(text) for text in texts):
+                return texts
         raise Invalid(f"Not a value for the policy {self.name}.", code="policy_value", field=self.name)
+
+    def stored(self, value: Any) -> bool | int | list[str]:
+        """`value`, checked, as it is stored and shown: a set as a sorted list."""
+        checked = self.check(value)
+        return sorted(checked) if isinstance(checked, frozenset) else checked
+
+
+def _codes(name: str, default: Iterable[str], summary: str) -> PolicyKey:
+    return PolicyKey(name, frozenset(default), summary=summary)
 
 
 ACCEPTANCE_REQUIRED: Final = PolicyKey(
@@ -77,6 +123,68 @@ WATCH_BANNER: Final = PolicyKey(
 )
 LOBBY_MINUTES: Final = PolicyKey("call.lobby_minutes", 15, 5, 60, "How long before its start the waiting room opens.")
 
+MEDIA_CALLS: Final = PolicyKey("media.calls_max", 60, 1, 10_000, "Calls that the servers carry for one prison at once.")
+
+WEEK_LIMIT_REMAND: Final = PolicyKey("limits.week_remand", 7, 0, 100, "Social visits a week for remand prisoners.")
+WEEK_LIMIT_CONVICTED: Final = PolicyKey("limits.week_convicted", 7, 0, 100, "Social visits a week for the convicted.")
+WEEK_LIMIT_CIVIL: Final = PolicyKey("limits.week_civil", 7, 0, 100, "Social visits a week for civil prisoners.")
+WEEK_LIMIT_UNDER_18: Final = PolicyKey("limits.week_under_18", 14, 0, 100, "Social visits a week under 18.")
+RECEPTION_DAYS: Final = PolicyKey("limits.reception_days", 14, 0, 90, "Length of the reception phase after admission.")
+RECEPTION_LIMIT: Final = PolicyKey("limits.reception_visits", 4, 0, 100, "Social visits in the reception phase.")
+
+FLOOR_STANDARD: Final = PolicyKey("floor.month_standard", 2, 0, 31, "Visits a month that discipline cannot take away.")
+FLOOR_ENHANCED: Final = PolicyKey("floor.month_enhanced", 4, 0, 31, "The same at the enhanced level.")
+FLOOR_UNDER_18: Final = PolicyKey("floor.month_under_18", 8, 0, 62, "The same under 18.")
+FLOOR_REMAND_WEEK: Final = PolicyKey("floor.week_remand", 3, 0, 21, "The same a week for remand prisoners.")
+RECEPTION_HOURS: Final = PolicyKey(
+    "reception.credit_hours", 72, 0, 720, "How long after admission the free reception visit can take place."
+)
+
+DISCIPLINARY_TYPES: Final = _codes(
+    "restrictions.disciplinary_types",
+    ["DISCIPLINE", "CELLULAR-CONFINEMENT", "LOSS-OF-VISITS"],
+    "Types of restriction on a prisoner that are punishments: they stop at the floor.",
+)
+COURT_TYPES: Final = _codes(
+    "restrictions.court_types",
+    ["NON-CONTACT", "COURT-ORDER"],
+    "Types of restriction that always refuse, whatever else is said about them. These two belong to it anyway.",
+)
+ALERTS_REVIEW: Final = _codes(
+    "alerts.review_codes",
+    ["CHILD-PROTECTION", "CONTACT-RISK", "ESCAPE-RISK", "HIGH-RISK", "PROTECTED-PERSON", "SELF-HARM"],
+    "Codes of a prisoner's alerts that ask for a person's look.",
+)
+ALERTS_IGNORED: Final = _codes(
+    "alerts.ignored_codes", [], "Codes that have nothing to do with visits. A code in neither list is reviewed."
+)
+NON_ASSOCIATION_MINUTES: Final = PolicyKey(
+    "non_association.minutes", 30, 0, 480, "Time that must lie between the calls of two who must not meet."
+)
+NON_ASSOCIATION_WHOLE_DAY: Final = PolicyKey(
+    "non_association.whole_day", False, summary="They have no calls on the same day at all."
+)
+NON_ASSOCIATION_SAME_WING: Final = PolicyKey(
+    "non_association.same_wing_only", True, summary="It matters only where both are on one wing."
+)
+
+REVIEW_WORKING_DAYS: Final = PolicyKey(
+    "review.working_days", 2, 0, 20, "Working days ahead at which a booking for review is first offered."
+)
+WORKING_DAYS: Final = PolicyKey(
+    "review.working_weekdays",
+    frozenset({"MON", "TUE", "WED", "THU", "FRI"}),
+    summary="Days of the week on which reviews are done: MON, TUE, WED, THU, FRI, SAT, SUN.",
+    each=WEEKDAYS.__contains__,
+)
+HOLIDAYS: Final = PolicyKey(
+    "review.holidays",
+    frozenset(),
+    summary="Days (YYYY-MM-DD) on which no reviews are done.",
+    each=is_day,
+    tidy=str.strip,
+)
+
 KEYS: Final[Mapping[str, PolicyKey]] = {
     key.name: key
     for key in (
@@ -84,6 +192,11 @@ KEYS: Final[Mapping[str, PolicyKey]] = {
         *(HOLD_MINUTES, FREE_CANCEL_HOURS, BUFFER_MINUTES, CALLERS_MAX, ADULTS_MAX, IDENTITY_REQUIRED),
         *(OFFICERS, CALLS_PER_OFFICER, ACCRUAL_DAYS_STANDARD, ACCRUAL_DAYS_PRIVILEGED, STANDARD_PER_ACCRUAL),
         *(PRIVILEGED_PER_ACCRUAL, ACCUMULATE_DAYS, CREDIT_CAP, PRIVILEGED_EXPIRY_DAYS),
+        *(MEDIA_CALLS, WEEK_LIMIT_REMAND, WEEK_LIMIT_CONVICTED, WEEK_LIMIT_CIVIL, WEEK_LIMIT_UNDER_18),
+        *(RECEPTION_DAYS, RECEPTION_LIMIT, FLOOR_STANDARD, FLOOR_ENHANCED, FLOOR_UNDER_18, FLOOR_REMAND_WEEK),
+        *(RECEPTION_HOURS, DISCIPLINARY_TYPES, COURT_TYPES, ALERTS_REVIEW, ALERTS_IGNORED),
+        *(NON_ASSOCIATION_MINUTES, NON_ASSOCIATION_WHOLE_DAY, NON_ASSOCIATION_SAME_WING),
+        *(REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS),
         *(RECORDING_REQUIRED, WATCH_BANNER, LOBBY_MINUTES),
     )
 }
@@ -93,6 +206,7 @@ KEYS: Final[Mapping[str, PolicyKey]] = {
 class PolicyValue:
     """One version of one policy. `prison_id` None: for every prison without its own. Never edited, only superseded.
 
+    `value` is as PolicyKey.stored gives it. `authority` is whose word it is: a law, an order, a governor's decision.
     `valid_to` is exclusive; None is open.
     """
 
@@ -100,12 +214,13 @@ class PolicyValue:
     prison_id: str | None
     key: str
     version: int
-    value: bool | int
+    value: bool | int | list[str]
     valid_from: datetime
     created_at: datetime
     created_by: str
     reason: str
     valid_to: datetime | None = None
+    authority: str | None = None
 
     def valid_at(self, at: datetime) -> bool:
         return self.valid_from <= at and (self.valid_to is None or at < self.valid_to)
@@ -113,9 +228,15 @@ class PolicyValue:
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The values in force for one prison at one moment. A key without a row has its default, version "default"."""
+    """The values in force for one prison at one moment. A key without a row has its default, version "default".
 
-    values: Mapping[str, tuple[bool | int, str]] = field(default_factory=dict)
+    A value that its key does not allow (a row from before the key changed) raises Invalid where it is asked for, and
+    nowhere else.
+    """
+
+    values: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    _checked: dict[str, PolicyData] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _used: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def resolve(cls, rows: list[PolicyValue], *, prison_id: str, at: datetime) -> Policies:
@@ -136,16 +257,36 @@ class Policies:
 
     def number(self, key: PolicyKey) -> int:
         """The value of a numeric key."""
-        return int(self._of(key)[0])
+        value = self.value(key)
+        if isinstance(value, frozenset):
+            raise TypeError(f"{key.name} is a set")
+        return int(value)
 
     def flag(self, key: PolicyKey) -> bool:
         """The value of a yes/no key."""
-        return bool(self._of(key)[0])
+        return bool(self.value(key))
+
+    def texts(self, key: PolicyKey) -> frozenset[str]:
+        """The value of a key that is a set of texts."""
+        value = self.value(key)
+        if not isinstance(value, frozenset):
+            raise TypeError(f"{key.name} is no set")
+        return value
+
+    def value(self, key: PolicyKey) -> PolicyData:
+        """The value of any key."""
+        known = self._checked.get(key.name)
+        if known is None:
+            known = self._checked[key.name] = key.check(self.values.get(key.name, (key.default, ""))[0])
+        return known
+
+    def version(self, key: PolicyKey) -> str:
+        """Which version of it holds: "prison.3", "service.1", "default"."""
+        return self.values.get(key.name, (None, "default"))[1]
 
     def used(self, *keys: PolicyKey) -> str:
         """`key@version` for each, for a decision's trace."""
-        return " ".join(f"{key.name}@{self._of(key)[1]}" for key in keys)
-
-    def _of(self, key: PolicyKey) -> tuple[bool | int, str]:
-        value, version = self.values.get(key.name, (key.default, "default"))
-        return key.check(value), version
+        names = tuple(key.name for key in keys)
+        if names not in self._used:
+            self._used[names] = " ".join(f"{key.name}@{self.version(key)}" for key in keys)
+        return self._used[names]

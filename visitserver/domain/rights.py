@@ -175,6 +175,30 @@ class Restriction:
 
 
 @dataclass(eq=False)
+class Alert:
+    """A warning on a prisoner that the prison's own system keeps, under that system's `code`; days as in Restriction.
+
+    Which codes ask for a person's look is a policy (`alerts.review_codes`), not a matter of the row.
+    """
+
+    id: str
+    prisoner_id: str
+    code: str
+    starts_on: date
+    created_at: datetime
+    created_by: str
+    ends_on: date | None = None
+    note: str | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    external_id: str | None = None
+
+    def applies_on(self, day: date) -> bool:
+        """In force on `day`: from its first through its last day, unless closed."""
+        return self.closed_at is None and self.starts_on <= day and (self.ends_on is None or day <= self.ends_on)
+
+
+@dataclass(eq=False)
 class NonAssociation:
     """Two prisoners who must not meet. Stored once, the smaller id first; dates as in Restriction."""
 
@@ -184,3 +208,49 @@ class NonAssociation:
     starts_on: date
     created_by: str
     ends_on: date | None = None
+    created_at: datetime | None = None
+    reason: str | None = None
+    external_id: str | None = None
+
+    def applies_on(self, day: date) -> bool:
+        """In force on `day`, from its first through its last day."""
+        return self.starts_on <= day and (self.ends_on is None or day <= self.ends_on)
+
+    def other(self, prisoner_id: str) -> str:
+        """The other one of the two."""
+        return self.prisoner_b if prisoner_id == self.prisoner_a else self.prisoner_a
+
+
+@dataclass(frozen=True, slots=True)
+class NonAssociatedVisit:
+    """A booking of a prisoner whom another one must not meet, with the days on which that holds.
+
+    `wing_id` is where the other prisoner lives, `station_wing_id` where their call takes place; None when not known.
+    """
+
+    non_association_id: str
+    booking_id: str
+    prisoner_id: str
+    starts_at: datetime
+    ends_at: datetime
+    starts_on: date
+    ends_on: date | None = None
+    wing_id: str | None = None
+    station_wing_id: str | None = None
+
+    def applies_on(self, day: date) -> bool:
+        return self.starts_on <= day and (self.ends_on is None or day <= self.ends_on)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVisit:
+    """A visit of the prisoner's own that counts towards limits and floors: booked, held, taken place, or stood up.
+
+    `day` is the prison's.
+    """
+
+    booking_id: str
+    kind: CallKind
+    starts_at: datetime
+    ends_at: datetime
+    day: date

@@ -9,6 +9,13 @@ from enum import StrEnum
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict
+from visitserver.domain.people import IncentiveLevel, LegalStatus
+
+
+Location = tuple[str, ...]
+"""A path of one to four levels within a prison, outermost first: wing, landing, cell, bed."""
+
+LOCATION_LEVELS = 4
 
 
 class StationKind(StrEnum):
@@ -46,6 +53,10 @@ class SessionTemplate:
     The session is cut into slots of `duration_minutes` with the buffer between them. It recurs every `every_weeks`
     weeks counted from the week of `valid_from`, until `valid_to` (included). A template is never edited once bookings
     stand on it: `version` grows, `supersedes` names the row before, which is end-dated.
+
+    Who may use it: the prisoner must be in every `include_…` group that is not empty and in no `exclude_…` group. A
+    location is a path of one to four levels, outermost first; it means everybody below it too. Empty `incentive_levels`
+    and `legal_statuses` mean all of them. `capacity_supervised` is how many of its calls may be watched live at a time.
     """
 
     id: str
@@ -71,6 +82,12 @@ class SessionTemplate:
     supersedes: str | None = None
     created_by: str = ""
     created_at: datetime | None = None
+    include_locations: frozenset[Location] = field(default_factory=frozenset)
+    exclude_locations: frozenset[Location] = field(default_factory=frozenset)
+    include_categories: frozenset[str] = field(default_factory=frozenset)
+    exclude_categories: frozenset[str] = field(default_factory=frozenset)
+    incentive_levels: frozenset[IncentiveLevel] = field(default_factory=frozenset)
+    legal_statuses: frozenset[LegalStatus] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,12 @@ class Slot:
     public: bool
     include_wings: frozenset[str]
     exclude_wings: frozenset[str]
+    include_locations: frozenset[Location] = field(default_factory=frozenset)
+    exclude_locations: frozenset[Location] = field(default_factory=frozenset)
+    include_categories: frozenset[str] = field(default_factory=frozenset)
+    exclude_categories: frozenset[str] = field(default_factory=frozenset)
+    incentive_levels: frozenset[IncentiveLevel] = field(default_factory=frozenset)
+    legal_statuses: frozenset[LegalStatus] = field(default_factory=frozenset)
 
     @property
     def key(self) -> str:
@@ -121,6 +144,13 @@ class BookingState(StrEnum):
 
 OPEN_STATES = frozenset({BookingState.HELD, BookingState.REQUESTED, BookingState.BOOKED})
 
+class HoldKind(StrEnum):
+    """Why a place is kept: its booker is about to confirm it (minutes), or the waiting list offers it (hours)."""
+
+    BOOKER = "booker"
+    OFFER = "offer"
+
+
 _NEXT: dict[BookingState, frozenset[BookingState]] = {
     BookingState.HELD: frozenset(
         {BookingState.REQUESTED, BookingState.BOOKED, BookingState.EXPIRED, BookingState.WITHDRAWN}
@@ -135,7 +165,13 @@ _NEXT: dict[BookingState, frozenset[BookingState]] = {
         }
     ),
     BookingState.BOOKED: frozenset(
-        {BookingState.CANCELLED, BookingState.COMPLETED, BookingState.NO_SHOW, BookingState.FAILED}
+        {
+            BookingState.REQUESTED,  # moved to another time that a person must look at first
+            BookingState.CANCELLED,
+            BookingState.COMPLETED,
+            BookingState.NO_SHOW,
+            BookingState.FAILED,
+        }
     ),
 }
 
@@ -157,6 +193,9 @@ class Booking:
     `id` is also the hold's id while the state is HELD. `revision` counts what people must be told of (the SEQUENCE of
     a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
     `acknowledged_at`: when the prisoner said at a terminal that they have seen it and will come.
+    `hold_kind` is set while it is HELD. `overbook_reason`: why staff placed it beyond the session's capacity, if they
+    did. `escalated_at`: when a supervisor was told that the request is about to lapse.
+    A booking that moves to another time keeps its id (and so the UID of its invitation); see BookingChange.
     """
 
     id: str
@@ -183,6 +222,9 @@ class Booking:
     decided_at: datetime | None = None
     revision: int = 0
     acknowledged_at: datetime | None = None
+    hold_kind: HoldKind | None = None
+    overbook_reason: str | None = None
+    escalated_at: datetime | None = None
 
     @property
     def privileged(self) -> bool:
@@ -208,6 +250,27 @@ class Booking:
         if state not in _NEXT.get(self.state, frozenset()):
             raise Conflict(f"A booking that is {self.state} cannot become {state}.", code="booking_state")
         self.state = state
+
+
+@dataclass(eq=False)
+class BookingChange:
+    """What a booking was before it was moved: the time that its revision `revision` took the place of.
+
+    `outcome` says what became of the old time (calls.OutcomeCode: superseded, details_changed).
+    """
+
+    id: str
+    booking_id: str
+    revision: int
+    at: datetime
+    actor: str
+    outcome: str
+    from_slot_key: str
+    from_starts_at: datetime
+    from_ends_at: datetime
+    from_station_id: str
+    to_slot_key: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dateutil.rrule import WEEKLY, rrule
 
 from visitserver.domain.errors import Invalid
 from visitserver.domain.occupancy import CELL
-from visitserver.domain.scheduling import SessionTemplate, Slot
+from visitserver.domain.scheduling import LOCATION_LEVELS, SessionTemplate, Slot
 
 _KEY = re.compile(r"(?P<template>[a-z]{2,8}_[a-z0-9_]{1,31})@(?P<start>\d{8}T\d{4})Z")
 
@@ -99,6 +99,10 @@ def check_template(template: SessionTemplate) -> None:
         raise refuse("Choose one or more kinds of visit.", "kinds")
     if len({kind.privileged for kind in template.kinds}) > 1:
         raise refuse("Legal visits and others have sessions of their own.", "kinds")
+    for name in ("include_locations", "exclude_locations"):
+        for path in getattr(template, name):
+            if not 1 <= len(path) <= LOCATION_LEVELS or not all(level.strip() for level in path):
+                raise refuse(f"A location has one to {LOCATION_LEVELS} levels, none of them empty.", name)
     if template.valid_to is not None and template.valid_to < template.valid_from:
         raise refuse("The last day comes before the first.", "valid_to")
 
@@ -142,6 +146,12 @@ def _slot(template: SessionTemplate, starts_at: datetime, day: date) -> Slot:
         public=template.public,
         include_wings=template.include_wings,
         exclude_wings=template.exclude_wings,
+        include_locations=template.include_locations,
+        exclude_locations=template.exclude_locations,
+        include_categories=template.include_categories,
+        exclude_categories=template.exclude_categories,
+        incentive_levels=template.incentive_levels,
+        legal_statuses=template.legal_statuses,
     )
 
 

@@ -114,6 +114,19 @@ class IntTuple(TypeDecorator[tuple[int, ...]]):
         return None if value is None else tuple(json.loads(value))
 
 
+class PathSet(TypeDecorator[frozenset[tuple[str, ...]]]):
+    """A frozenset of paths (tuples of texts), sorted, as a JSON array of arrays in a text column."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(sorted(list(path) for path in value), ensure_ascii=False)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> frozenset[tuple[str, ...]] | None:
+        return None if value is None else frozenset(tuple(path) for path in json.loads(value))
+
+
 class TextSet(TypeDecorator[frozenset[str]]):
     """A frozenset of texts (or of a StrEnum, when given), sorted, as a JSON array in a text column."""
 

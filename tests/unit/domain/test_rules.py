@@ -97,6 +97,11 @@ def fine() -> Facts:
         restrictions=Known([]),
         ledger=Known(ledger()),
         room=Known(FREE),
+        alerts=Known([]),
+        non_associated=Known([]),
+        visits=Known([]),
+        appointments=Known([]),
+        blocks=Known([]),
         next_credit=date(2026, 3, 13),
     )
 

@@ -8,11 +8,13 @@ from datetime import date, datetime
 from typing import Generic, NoReturn, TypeVar
 
 from visitserver.domain.actors import ActorKind
+from visitserver.domain.appointments import Appointment
+from visitserver.domain.blocks import Block
 from visitserver.domain.calls import CallKind
 from visitserver.domain.ledger import Ledger
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies
-from visitserver.domain.rights import Relationship, Restriction
+from visitserver.domain.rights import Alert, CountedVisit, NonAssociatedVisit, Relationship, Restriction
 from visitserver.domain.scheduling import Slot
 
 T = TypeVar("T")
@@ -72,7 +74,9 @@ class Caller:
 class Room:
     """What is left around the slot's time. The booking's own hold is not counted against it.
 
-    `prisoner_busy` and `busy_contacts` are about this very time, buffer included.
+    `prisoner_busy` and `busy_contacts` are about this very time, buffer included. `free_stations` are those that are
+    in use, neither taken nor blocked. `free_supervised` is what is left of the template's live-watched calls; None
+    where it has no such limit.
     """
 
     prisoner_busy: bool
@@ -80,13 +84,17 @@ class Room:
     free_places: int
     free_stations: int
     free_seats: int
+    free_media: int = 1
+    free_supervised: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Everything the rules may look at. `today` is the prison's day; `next_credit` is when one comes, if one will.
 
-    `overrides` are rule keys that staff set aside, each with the reason.
+    `alerts` are the prisoner's, `non_associated` other prisoners' bookings that may stand in the way, `visits` the
+    prisoner's own others of the weeks and the month around (this booking is not among them), `station_wings` the wings
+    of the slot's stations as far as they are known. `overrides` are rule keys that staff set aside, each with the reason.
     """
 
     now: datetime
@@ -101,6 +109,12 @@ class Facts:
     restrictions: Known[Sequence[Restriction]] | Missing
     ledger: Known[Ledger] | Missing
     room: Known[Room] | Missing
+    alerts: Known[Sequence[Alert]] | Missing
+    non_associated: Known[Sequence[NonAssociatedVisit]] | Missing
+    visits: Known[Sequence[CountedVisit]] | Missing
+    appointments: Known[Sequence[Appointment]] | Missing
+    blocks: Known[Sequence[Block]] | Missing
+    station_wings: frozenset[str] = frozenset()
     next_credit: date | None = None
     already_charged: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from visitserver.domain.decisions import DecisionRecord
 from visitserver.domain.paging import Page, PageRequest
-from visitserver.domain.rights import NonAssociation, Relationship, RelationshipKind, RelationshipState, Restriction
+from visitserver.domain.rights import (
+    Alert,
+    CountedVisit,
+    NonAssociatedVisit,
+    NonAssociation,
+    Relationship,
+    RelationshipKind,
+    RelationshipState,
+    Restriction,
+)
 
 
 class Rights(Protocol):
-    """Relationships, restrictions, kept decisions. `get_…` raises NotFound; `find_…` gives None."""
+    """Relationships, restrictions, alerts, non-associations, kept decisions. `get_…` raises NotFound; `find_…` gives None."""
 
-    def add(self, right: Relationship | Restriction | NonAssociation | DecisionRecord) -> None: ...
+    def add(self, right: Relationship | Restriction | Alert | NonAssociation | DecisionRecord) -> None: ...
 
     async def get_relationship(self, relationship_id: str, *, fresh: bool = False) -> Relationship:
         """`fresh` reads it anew even when this unit of work has seen it: after taking a lock."""
@@ -56,6 +66,51 @@ class Rights(Protocol):
 
     async def restrictions_of(self, subject_id: str, page: PageRequest) -> Page[Restriction]:
         """All restrictions (past ones too) on a contact, a relationship or a prisoner, newest first."""
+        ...
+
+    async def get_alert(self, alert_id: str, *, fresh: bool = False) -> Alert:
+        """`fresh` as in `get_relationship`."""
+        ...
+
+    async def alerts_of(self, prisoner_id: str, *, first: date, last: date) -> Sequence[Alert]:
+        """Every alert on the prisoner in force on some day (the prison's) from `first` to `last`."""
+        ...
+
+    async def alerts(self, prisoner_id: str, page: PageRequest) -> Page[Alert]:
+        """All alerts (past ones too) on the prisoner, newest first."""
+        ...
+
+    async def get_non_association(self, non_association_id: str, *, fresh: bool = False) -> NonAssociation:
+        """`fresh` as in `get_relationship`."""
+        ...
+
+    async def non_associations_of(self, prisoner_id: str, *, first: date, last: date) -> Sequence[NonAssociation]:
+        """Those of the prisoner with anybody, in force on some day from `first` to `last`."""
+        ...
+
+    async def non_associated_visits(
+        self, prisoner_id: str, prison_id: str, *, starts_at: datetime, ends_at: datetime
+    ) -> Sequence[NonAssociatedVisit]:
+        """Open bookings at the prison, overlapping the interval, of anybody whom the prisoner must not meet.
+
+        Whether the non-association holds on the day is left to the caller (`applies_on`). At most two queries.
+        """
+        ...
+
+    async def counted_visits(
+        self,
+        prisoner_id: str,
+        zone: ZoneInfo,
+        *,
+        starts_from: datetime,
+        starts_before: datetime,
+        but: str | None = None,
+    ) -> Sequence[CountedVisit]:
+        """What counts towards the prisoner's limits and floors in the interval, in order of start.
+
+        Open bookings, calls that took place, and no-shows that cost a credit; never the booking `but`. Days are told
+        in `zone`.
+        """
         ...
 
     async def decisions_of_booking(self, booking_id: str) -> Sequence[DecisionRecord]:

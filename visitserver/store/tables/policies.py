@@ -20,6 +20,7 @@ policies = Table(
     Column("created_by", String(100), nullable=False),
     Column("reason", Text, nullable=False),
     Column("valid_to", UtcDateTime),
+    Column("authority", String(200)),
     UniqueConstraint("prison_id", "key", "version"),
 )
 

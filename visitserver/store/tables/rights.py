@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, Column, Date, ForeignKey, Index, String,
 from visitserver.domain.calls import CallKind
 from visitserver.domain.decisions import DecisionRecord, Outcome
 from visitserver.domain.rights import (
+    Alert,
     NonAssociation,
     PrisonerAnswer,
     Relationship,
@@ -69,6 +70,23 @@ restrictions = Table(
     CheckConstraint("ends_on IS NULL OR ends_on >= starts_on", name="ends_after_start"),
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("prisoner_id", Id(), ForeignKey("prisoners.id"), nullable=False, index=True),
+    Column("code", String(64), nullable=False),
+    Column("starts_on", Date, nullable=False),
+    Column("ends_on", Date),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("note", Text),
+    Column("closed_at", UtcDateTime),
+    Column("closed_by", String(100)),
+    Column("external_id", String(100), unique=True),
+    CheckConstraint("ends_on IS NULL OR ends_on >= starts_on", name="ends_after_start"),
+)
+
 non_associations = Table(
     "non_associations",
     metadata,
@@ -78,6 +96,9 @@ non_associations = Table(
     Column("starts_on", Date, nullable=False),
     Column("ends_on", Date),
     Column("created_by", String(100), nullable=False),
+    Column("created_at", UtcDateTime),
+    Column("reason", Text),
+    Column("external_id", String(100), unique=True, index=True),
     UniqueConstraint("prisoner_a", "prisoner_b", "starts_on"),
     CheckConstraint("prisoner_a < prisoner_b", name="smaller_id_first"),
 )
@@ -99,5 +120,6 @@ decisions = Table(
 
 mapper_registry.map_imperatively(Relationship, relationships)
 mapper_registry.map_imperatively(Restriction, restrictions)
+mapper_registry.map_imperatively(Alert, alerts)
 mapper_registry.map_imperatively(NonAssociation, non_associations)
 mapper_registry.map_imperatively(DecisionRecord, decisions)

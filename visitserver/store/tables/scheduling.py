@@ -15,15 +15,20 @@ from sqlalchemy import (
     Table,
     Text,
     Time,
+    UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import relationship
 
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
+from visitserver.domain.people import IncentiveLevel, LegalStatus
 from visitserver.domain.scheduling import (
     Booking,
+    BookingChange,
     BookingParticipant,
     BookingState,
+    HoldKind,
     SessionTemplate,
     Station,
     StationKind,
@@ -32,6 +37,7 @@ from visitserver.domain.scheduling import (
 from visitserver.store.base import (
     Id,
     IntTuple,
+    PathSet,
     TextEnum,
     TextSet,
     TextTuple,
@@ -75,6 +81,12 @@ session_templates = Table(
     Column("include_wings", TextSet(), nullable=False),
     Column("exclude_wings", TextSet(), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("include_locations", PathSet, nullable=False, server_default="[]"),
+    Column("exclude_locations", PathSet, nullable=False, server_default="[]"),
+    Column("include_categories", TextSet(), nullable=False, server_default="[]"),
+    Column("exclude_categories", TextSet(), nullable=False, server_default="[]"),
+    Column("incentive_levels", TextSet(IncentiveLevel), nullable=False, server_default="[]"),
+    Column("legal_statuses", TextSet(LegalStatus), nullable=False, server_default="[]"),
     Column("supersedes", Id(), ForeignKey("session_templates.id")),
     Column("created_by", String(100), nullable=False),
     Column("created_at", UtcDateTime),
@@ -90,7 +102,7 @@ bookings = Table(
     Column("prisoner_id", Id(), ForeignKey("prisoners.id"), nullable=False),
     Column("kind", TextEnum(CallKind), nullable=False),
     Column("state", TextEnum(BookingState), nullable=False),
-    Column("template_id", Id(), ForeignKey("session_templates.id"), nullable=False, index=True),
+    Column("template_id", Id(), ForeignKey("session_templates.id"), nullable=False),
     Column("slot_key", String(64), nullable=False, index=True),
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False),
@@ -108,10 +120,40 @@ bookings = Table(
     Column("decided_at", UtcDateTime),
     Column("revision", Integer, nullable=False),
     Column("acknowledged_at", UtcDateTime),
+    Column("hold_kind", TextEnum(HoldKind)),
+    Column("overbook_reason", Text),
+    Column("escalated_at", UtcDateTime),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
     Index("ix_bookings_prison_day", "prison_id", "starts_at", "id"),
     Index("ix_bookings_prisoner", "prisoner_id", "starts_at"),
     Index("ix_bookings_state", "state", "starts_at"),
+    # How many stand on each slot of a template during some days, without reading the rows.
+    Index("ix_bookings_template_day", "template_id", "starts_at", "state", "slot_key"),
+    # The few that are held just now, among all that ever were booked.
+    Index(
+        "ix_bookings_held",
+        "hold_expires_at",
+        postgresql_where=text("state = 'held'"),
+        sqlite_where=text("state = 'held'"),
+    ),
+)
+
+booking_changes = Table(
+    "booking_changes",
+    metadata,
+    Column("id", Id(), primary_key=True),
+    Column("booking_id", Id(), ForeignKey("bookings.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("from_slot_key", String(64), nullable=False),
+    Column("from_starts_at", UtcDateTime, nullable=False),
+    Column("from_ends_at", UtcDateTime, nullable=False),
+    Column("from_station_id", Id(), nullable=False),
+    Column("to_slot_key", String(64), nullable=False),
+    Column("reason", Text),
+    UniqueConstraint("booking_id", "revision"),
 )
 
 booking_participants = Table(
@@ -143,6 +185,8 @@ occupancy_spans = Table(
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
+    # Holds all that availability asks, so that a month of a prison is read without touching the rows.
+    Index("ix_occupancy_spans_resource", "kind", "resource", "starts_at", "ends_at", "booking_id"),
 )
 
 after_create(
@@ -159,6 +203,7 @@ after_create(
 
 mapper_registry.map_imperatively(Station, stations)
 mapper_registry.map_imperatively(SessionTemplate, session_templates)
+mapper_registry.map_imperatively(BookingChange, booking_changes)
 mapper_registry.map_imperatively(BookingParticipant, booking_participants)
 mapper_registry.map_imperatively(
     Booking,
