@@ -9,9 +9,11 @@ from typing import Protocol
 
 from visitserver.domain.appointments import Appointment
 from visitserver.domain.blocks import Block
+from visitserver.domain.calls import CallKind
 from visitserver.domain.occupancy import Span
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.preferences import Preference
+from visitserver.domain.scheduling import Booking
 from visitserver.domain.waitlist import EntryState, WaitlistEntry, WaitlistOffer
 
 
@@ -35,6 +37,21 @@ class BlockFilter:
     prison_id: str
     ends_after: datetime | None = None
     lifted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedFilter:
+    """Bookings of a prison that are REQUESTED or BOOKED and take place between `starts_at` and `ends_at` in part or
+    whole (UTC): at one of the stations and in one of the sessions, of one of the kinds, each where it is not empty.
+    """
+
+    prison_id: str
+    starts_at: datetime
+    ends_at: datetime | None = None
+    station_ids: frozenset[str] = frozenset()
+    template_ids: frozenset[str] = frozenset()
+    prisoner_id: str | None = None
+    kinds: frozenset[CallKind] = frozenset()
 
 
 class Offers(Protocol):
@@ -67,6 +84,12 @@ class Offers(Protocol):
     async def list_blocks(self, wanted: BlockFilter, page: PageRequest) -> Page[Block]:
         """In order of end, then id."""
         ...
+
+    async def touched(self, wanted: TouchedFilter, page: PageRequest) -> Page[Booking]:
+        """In order of start, then id."""
+        ...
+
+    async def count_touched(self, wanted: TouchedFilter) -> int: ...
 
     # the waiting list
 

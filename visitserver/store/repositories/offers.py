@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.appointments import Appointment
@@ -15,9 +15,9 @@ from visitserver.domain.errors import NotFound
 from visitserver.domain.occupancy import Span
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.preferences import Preference
-from visitserver.domain.scheduling import BookingState
+from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.domain.waitlist import STANDING, EntryState, OfferState, WaitlistEntry, WaitlistOffer
-from visitserver.services.ports.offers import AppointmentFilter, BlockFilter
+from visitserver.services.ports.offers import AppointmentFilter, BlockFilter, TouchedFilter
 from visitserver.store.paging import fetch_page
 from visitserver.store.tables.offers import appointments, blocks, preferences, waitlist_entries, waitlist_offers
 from visitserver.store.tables.scheduling import bookings
@@ -31,6 +31,31 @@ _NAMES = {
     WaitlistOffer: "offer",
     Preference: "preference",
 }
+
+
+# A call lasts three hours at most (domain/slots.py), so whatever goes on at a moment began less than that before it:
+# the index is on starts.
+_LONGEST_CALL = timedelta(hours=3)
+
+
+def _touching(wanted: TouchedFilter) -> list[ColumnElement[bool]]:
+    conditions = [
+        bookings.c.prison_id == wanted.prison_id,
+        bookings.c.state.in_([BookingState.BOOKED, BookingState.REQUESTED]),
+        bookings.c.starts_at > wanted.starts_at - _LONGEST_CALL,
+        bookings.c.ends_at > wanted.starts_at,
+    ]
+    if wanted.ends_at is not None:
+        conditions.append(bookings.c.starts_at < wanted.ends_at)
+    if wanted.station_ids:
+        conditions.append(bookings.c.station_id.in_(sorted(wanted.station_ids)))
+    if wanted.template_ids:
+        conditions.append(bookings.c.template_id.in_(sorted(wanted.template_ids)))
+    if wanted.prisoner_id is not None:
+        conditions.append(bookings.c.prisoner_id == wanted.prisoner_id)
+    if wanted.kinds:
+        conditions.append(bookings.c.kind.in_(sorted(wanted.kinds)))
+    return conditions
 
 
 class SqlOffers:
@@ -110,6 +135,19 @@ class SqlOffers:
         return await fetch_page(
             self._session, statement, [blocks.c.ends_at, blocks.c.id], page, lambda row: (row.ends_at, row.id)
         )
+
+    async def touched(self, wanted: TouchedFilter, page: PageRequest) -> Page[Booking]:
+        return await fetch_page(
+            self._session,
+            select(Booking).where(*_touching(wanted)),
+            [bookings.c.starts_at, bookings.c.id],
+            page,
+            lambda row: (row.starts_at, row.id),
+        )
+
+    async def count_touched(self, wanted: TouchedFilter) -> int:
+        statement = select(func.count()).select_from(bookings).where(*_touching(wanted))
+        return int(await self._session.scalar(statement) or 0)
 
     async def get_entry(self, entry_id: str, *, for_update: bool = False) -> WaitlistEntry:
         return await self._get(WaitlistEntry, entry_id, fresh=for_update, for_update=for_update)
