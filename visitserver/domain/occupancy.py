@@ -13,13 +13,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ResourceKind(StrEnum):
-    """What can be in one booking at a time. PLACE is one of a slot's places, SEAT one of the officers' live watches."""
+    """What can be in one booking at a time.
+
+    PLACE is one of a slot's places, WATCHED one of those that may be watched live, SEAT one of the officers' live
+    watches, MEDIA one of the calls that the servers carry for a prison.
+    """
 
     PRISONER = "prisoner"
     CONTACT = "contact"
     PLACE = "place"
     STATION = "station"
     SEAT = "seat"
+    WATCHED = "watched"
+    MEDIA = "media"
 
 
 # Every transaction takes its resources in this order and, within a kind, by id: so two never wait for each other.
@@ -70,3 +76,13 @@ def places(slot_key: str, capacity: int) -> list[Resource]:
 def seats(prison_id: str, count: int) -> list[Resource]:
     """The officers' live watches of a prison."""
     return [Resource(ResourceKind.SEAT, f"{prison_id}#{number:03}") for number in range(count)]
+
+
+def watched_places(slot_key: str, capacity: int) -> list[Resource]:
+    """The places of a slot whose calls may be watched live, where its template has a limit."""
+    return [Resource(ResourceKind.WATCHED, f"{slot_key}#{number:03}") for number in range(capacity)]
+
+
+def media_calls(prison_id: str, count: int) -> list[Resource]:
+    """The calls that the servers carry for a prison at one time."""
+    return [Resource(ResourceKind.MEDIA, f"{prison_id}#{number:04}") for number in range(count)]

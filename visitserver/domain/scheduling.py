@@ -11,7 +11,6 @@ from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict
 from visitserver.domain.people import IncentiveLevel, LegalStatus
 
-
 Location = tuple[str, ...]
 """A path of one to four levels within a prison, outermost first: wing, landing, cell, bed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -9,14 +10,24 @@ from typing import TypeVar
 
 from visitserver.domain import policies as keys
 from visitserver.domain.actors import SYSTEM, ActorKind
+from visitserver.domain.appointments import Appointment
+from visitserver.domain.blocks import Block, open_stations
 from visitserver.domain.errors import NotFound, Unavailable
 from visitserver.domain.ledger import Ledger
-from visitserver.domain.occupancy import Resource, ResourceKind, Span, seats
+from visitserver.domain.occupancy import Resource, ResourceKind, Span, media_calls, seats, watched_places
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies
-from visitserver.domain.rights import Relationship, Restriction
+from visitserver.domain.rights import (
+    Alert,
+    CountedVisit,
+    NonAssociatedVisit,
+    Relationship,
+    Restriction,
+    RestrictionEffect,
+)
 from visitserver.domain.rules.facts import Caller, Facts, IdentityStanding, Known, Missing, Room
-from visitserver.domain.scheduling import Slot
+from visitserver.domain.scheduling import Slot, Station, SupervisionLevel
+from visitserver.domain.slots import day_starts
 from visitserver.services.accruals import bring_up_to_date, next_credit_day
 from visitserver.services.clock import today_at
 from visitserver.services.ports.identity_standing import IdentityStandings
@@ -54,10 +65,44 @@ class Background:
     callers: tuple[Caller, ...]
     restrictions: Known[Sequence[Restriction]] | Missing
     ledger: Known[Ledger] | Missing
+    alerts: Known[Sequence[Alert]] | Missing
+    non_associated: Known[Sequence[NonAssociatedVisit]] | Missing
+    visits: Known[Sequence[CountedVisit]] | Missing
+    appointments: Known[Sequence[Appointment]] | Missing
+    blocks: Known[Sequence[Block]] | Missing
     next_credit: date | None
-    stations: frozenset[str]
+    all_stations: Sequence[Station]
     asked_by: ActorKind
     overrides: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stations(self) -> frozenset[str]:
+        """The stations in use, blocked or not."""
+        return frozenset(station.id for station in self.all_stations if station.active)
+
+    @property
+    def media_count(self) -> int | None:
+        """How many calls the servers carry at once; None where there are no more stations than that anyway."""
+        most = self.policies.number(keys.MEDIA_CALLS)
+        return most if len(self.stations) > most else None
+
+    def open_stations(self, slot: Slot) -> frozenset[str]:
+        """The slot's stations that are in use and not blocked then. Blocks that could not be read block nothing here:
+        the rule about them asks for a review.
+        """
+        stations = self.stations.intersection(slot.station_ids)
+        if isinstance(self.blocks, Missing):
+            return stations
+        return open_stations(self.blocks.value, slot.template_id, stations, slot.starts_at, slot.ends_at)
+
+    def may_be_watched(self, slot: Slot) -> bool:
+        """Whether a call in the slot needs an officer watching live, as far as can be said without its day."""
+        if self.party.relationships[0].call_kind.privileged:
+            return False
+        return slot.supervision is SupervisionLevel.LIVE or any(
+            each.effective is RestrictionEffect.LIVE_SUPERVISED
+            for each in (self.restrictions.value if isinstance(self.restrictions, Known) else ())
+        )
 
     @property
     def buffer(self) -> timedelta:
@@ -86,6 +131,16 @@ class Background:
             restrictions=self.restrictions,
             ledger=self.ledger,
             room=room,
+            alerts=self.alerts,
+            non_associated=self.non_associated,
+            visits=self.visits,
+            appointments=self.appointments,
+            blocks=self.blocks,
+            station_wings=frozenset(
+                station.wing_id
+                for station in self.all_stations
+                if station.wing_id is not None and station.id in slot.station_ids
+            ),
             next_credit=self.next_credit,
             already_charged=already_charged,
             overrides=self.overrides,
@@ -118,9 +173,17 @@ class FactsReader:
         first: date,
         last: date,
         overrides: Mapping[str, str] | None = None,
+        but: str | None = None,
     ) -> Background:
-        """Everything about the party that does not depend on the slot; restrictions of the days `first` to `last`."""
+        """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
+
+        The booking `but` is not among the prisoner's other visits.
+        """
         policies = await u.policies.at(party.prison.id, now)
+        prisoner, zone = party.prisoner, party.prison.zone
+        whole = Span(day_starts(first, zone), day_starts(last + timedelta(days=1), zone))
+        # As far as two who must not meet are to be kept apart, and a whole day when they are.
+        apart = timedelta(days=1)
         standings = await _guarded("identity", self._identity(u, party.contact_ids))
         restrictions = await _guarded(
             "restrictions",
@@ -132,6 +195,26 @@ class FactsReader:
                 last=last,
             ),
         )
+        alerts = await _guarded("alerts", u.rights.alerts_of(prisoner.id, first=first, last=last))
+        non_associated = await _guarded(
+            "non_associations",
+            u.rights.non_associated_visits(
+                prisoner.id, party.prison.id, starts_at=whole.starts_at - apart, ends_at=whole.ends_at + apart
+            ),
+        )
+        counted = counted_days(prisoner, party.prison, policies, first, last)
+        visits = await _guarded(
+            "visits",
+            u.rights.counted_visits(
+                prisoner.id,
+                zone,
+                starts_from=day_starts(counted[0], zone),
+                starts_before=day_starts(counted[1] + timedelta(days=1), zone),
+                but=but,
+            ),
+        )
+        appointments = await _guarded("appointments", u.offers.appointments_of([prisoner.id], whole))
+        blocks = await _guarded("blocks", u.offers.blocks(party.prison.id, whole))
         ledger = await _guarded("ledger", self.ledger(u, party.prisoner, party.prison, policies, now=now))
         stations = await u.scheduling.stations(party.prison.id)
         return Background(
@@ -144,8 +227,13 @@ class FactsReader:
             ),
             restrictions=restrictions,
             ledger=ledger,
+            alerts=alerts,
+            non_associated=non_associated,
+            visits=visits,
+            appointments=appointments,
+            blocks=blocks,
             next_credit=next_credit_day(party.prisoner, party.prison, policies, now),
-            stations=frozenset(station.id for station in stations if station.active),
+            all_stations=stations,
             asked_by=asked_by,
             overrides=overrides or {},
         )
@@ -195,6 +283,13 @@ async def _occupancy(u: UnitOfWork, background: Background, slots: Sequence[Slot
             for each in sorted({each for slot in slots for each in slot.station_ids})
         ),
         *seats(party.prison.id, background.seat_count),
+        *(
+            each
+            for slot in slots
+            if background.may_be_watched(slot)
+            for each in watched_places(slot.key, slot.capacity_supervised or 0)
+        ),
+        *media_calls(party.prison.id, background.media_count or 0),
     ]
     cells = await u.scheduling.occupied(wanted, whole, but=but)
     templates = sorted({slot.template_id for slot in slots})
@@ -208,14 +303,40 @@ def _room(background: Background, slot: Slot, occupied: _Occupied) -> Room:
     def busy(kind: ResourceKind) -> set[str]:
         return {resource.id for resource in during if resource.kind is kind}
 
-    stations = background.stations.intersection(slot.station_ids)
+    stations = background.open_stations(slot)
     return Room(
         prisoner_busy=bool(busy(ResourceKind.PRISONER)),
         busy_contacts=frozenset(busy(ResourceKind.CONTACT)),
         free_places=slot.capacity - occupied.places.get(slot.key, 0),
         free_stations=len(stations - busy(ResourceKind.STATION)),
         free_seats=background.seat_count - len(busy(ResourceKind.SEAT)),
+        free_media=_most_media(background) - len(busy(ResourceKind.MEDIA)),
+        free_supervised=_free_watched(slot, busy(ResourceKind.WATCHED)),
     )
+
+
+def _most_media(background: Background) -> int:
+    return background.policies.number(keys.MEDIA_CALLS)
+
+
+def _free_watched(slot: Slot, taken: set[str]) -> int | None:
+    if slot.capacity_supervised is None:
+        return None
+    return slot.capacity_supervised - sum(each.startswith(f"{slot.key}#") for each in taken)
+
+
+def counted_days(prisoner: Prisoner, prison: Prison, policies: Policies, first: date, last: date) -> tuple[date, date]:
+    """The first and the last day (the prison's) of which visits count for a visit on a day from `first` to `last`.
+
+    The whole months and weeks, and the reception phase where it has not ended before.
+    """
+    from_ = min(first.replace(day=1), first - timedelta(days=first.weekday()))
+    to = max(last.replace(day=monthrange(last.year, last.month)[1]), last + timedelta(days=6 - last.weekday()))
+    admitted = prisoner.admitted_at.astimezone(prison.zone).date()
+    phase = timedelta(days=policies.number(keys.RECEPTION_DAYS))
+    if first < admitted + phase:
+        from_, to = min(from_, admitted), max(to, admitted + phase)
+    return from_, to
 
 
 def _standing(

@@ -93,8 +93,9 @@ class Facts:
     """Everything the rules may look at. `today` is the prison's day; `next_credit` is when one comes, if one will.
 
     `alerts` are the prisoner's, `non_associated` other prisoners' bookings that may stand in the way, `visits` the
-    prisoner's own others of the weeks and the month around (this booking is not among them), `station_wings` the wings
-    of the slot's stations as far as they are known. `overrides` are rule keys that staff set aside, each with the reason.
+    prisoner's own others of the weeks and the month around (this booking is not among them), `station_wings` the
+    wings of the slot's stations as far as they are known. `overrides` are rule keys that staff set aside, each with
+    the reason.
     """
 
     now: datetime

@@ -22,7 +22,10 @@ from visitserver.domain.rights import (
 
 
 class Rights(Protocol):
-    """Relationships, restrictions, alerts, non-associations, kept decisions. `get_…` raises NotFound; `find_…` gives None."""
+    """Relationships, restrictions, alerts, non-associations, kept decisions.
+
+    `get_…` raises NotFound; `find_…` gives None.
+    """
 
     def add(self, right: Relationship | Restriction | Alert | NonAssociation | DecisionRecord) -> None: ...
 
