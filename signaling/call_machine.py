@@ -16,6 +16,7 @@ from signaling.calls import (
     BEFORE_LIVE,
     FINAL,
     IN_PROGRESS,
+    RIGHT_WITHDRAWN,
     SYSTEM,
     Actor,
     ActorKind,
@@ -258,6 +259,29 @@ class CallMachine:
         _require_staff(actor, reason)
         self._require_open()
         return self._end(now, Phase.TERMINATED, "officer", actor, {"reason": reason, "words": words})
+
+    def withdraw(self, now: datetime, actor: Actor, words: str) -> list[CallEvent]:
+        """A person has taken back a right on which the call rests, and with that ends it. `words` are shown to all.
+
+        InvalidRequest for a program: taking a right back is a person's decision, whoever carries it here.
+        """
+        if not actor.is_person or not actor.actor_id:
+            raise InvalidRequest("a right is taken back by a person")
+        self._require_open()
+        return self._end(now, Phase.ENDED, RIGHT_WITHDRAWN, actor, {"words": words})
+
+    def question(self, now: datetime, words: str) -> list[CallEvent]:
+        """Something has come up that an officer must look at: the call pauses until an officer resumes or ends it.
+
+        A program may do this much. WrongState before the call is in progress.
+        """
+        if self.state.phase not in IN_PROGRESS:
+            raise WrongState(f"a call that is {self.state.phase} cannot be held")
+        if self.state.held_by_officer:
+            return []
+        mark = len(self.events)
+        self._record(now, EventType.HOLD_PLACED, SYSTEM, "right_in_question", {"words": words})
+        return self._settled(mark, now, SYSTEM, words)
 
     def fail(self, now: datetime, cause: str) -> list[CallEvent]:
         """The machinery cannot carry the call on. This is for breakage, never for judgement."""

@@ -138,6 +138,9 @@ class Actor:
 
 SYSTEM = Actor(ActorKind.SYSTEM, "system")
 
+RIGHT_WITHDRAWN = "right_withdrawn"
+"""The cause of an end: somebody took back a right on which the call rested. For the record and for officers only."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:

@@ -15,6 +15,7 @@ from signaling.commands import (
     Hold,
     Mute,
     Open,
+    Question,
     Remove,
     Resume,
     Revoke,
@@ -22,6 +23,7 @@ from signaling.commands import (
     Snapshot,
     Snapshots,
     Terminate,
+    Withdraw,
     parse_command,
 )
 from signaling.errors import InvalidRequest
@@ -54,7 +56,19 @@ class CommandServer:
             case Revoke():
                 self._revoke(command.subject, command.at)
                 return {}
-            case Snapshot() | Hold() | Resume() | Remove() | Mute() | Terminate() | Cancel() | Bookmark() | Say():
+            case (
+                Snapshot()
+                | Hold()
+                | Resume()
+                | Remove()
+                | Mute()
+                | Terminate()
+                | Cancel()
+                | Withdraw()
+                | Question()
+                | Bookmark()
+                | Say()
+            ):
                 room = self._rooms.get(_call_id(command.call_id))
                 _intervene(room, command)
             case _:
@@ -66,7 +80,8 @@ class CommandServer:
 
 
 def _intervene(
-    room: Room, command: Snapshot | Hold | Resume | Remove | Mute | Terminate | Cancel | Bookmark | Say
+    room: Room,
+    command: (Snapshot | Hold | Resume | Remove | Mute | Terminate | Cancel | Withdraw | Question | Bookmark | Say),
 ) -> None:
     match command:
         case Hold():
@@ -87,6 +102,10 @@ def _intervene(
             room.terminate(command.actor, command.reason, command.words)
         case Cancel():
             room.cancel(command.cause)
+        case Withdraw():
+            room.withdraw(command.actor, command.words)
+        case Question():
+            room.question(command.words)
         case Bookmark():
             room.bookmark(command.actor, command.note)
         case Say():

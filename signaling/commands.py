@@ -99,6 +99,23 @@ class Cancel(_Command):
     cause: Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
 
 
+class Withdraw(_Command):
+    """A person took back a right on which the call rests: it ends."""
+
+    command: Literal["withdraw"] = "withdraw"
+    call_id: str
+    actor: Actor
+    words: _Words
+
+
+class Question(_Command):
+    """Something has come up against the call: it pauses until an officer has looked at it."""
+
+    command: Literal["question"] = "question"
+    call_id: str
+    words: _Words
+
+
 class Bookmark(_Command):
     """Mark this moment."""
 
@@ -155,6 +172,8 @@ Command = (
     | Mute
     | Terminate
     | Cancel
+    | Withdraw
+    | Question
     | Bookmark
     | Say
     | Revoke

@@ -19,6 +19,7 @@ from signaling.commands import (
     Hold,
     Mute,
     Open,
+    Question,
     Remove,
     Resume,
     Revoke,
@@ -26,6 +27,7 @@ from signaling.commands import (
     Snapshot,
     Snapshots,
     Terminate,
+    Withdraw,
     control_topic,
 )
 from signaling.directory import Directory
@@ -88,6 +90,17 @@ class RoomControl(Protocol):
 
     async def cancel(self, call_id: CallId, cause: str) -> RoomSnapshot:
         """End a call that has not been live yet because its booking is gone. `cause` is a code."""
+        ...
+
+    async def withdraw(self, call_id: CallId, actor: Actor, words: str) -> RoomSnapshot:
+        """End the call, whether it was live or not: `actor`, a person, took back a right on which it rests.
+
+        Everybody is shown `words`, and nobody who it was or why. WrongState when it is over.
+        """
+        ...
+
+    async def question(self, call_id: CallId, words: str) -> RoomSnapshot:
+        """Pause the call until an officer has looked at it. WrongState unless it is in progress."""
         ...
 
     async def bookmark(self, call_id: CallId, actor: Actor, note: str) -> RoomSnapshot:
@@ -182,6 +195,14 @@ class BusRoomControl:
     async def cancel(self, call_id: CallId, cause: str) -> RoomSnapshot:
         """See `RoomControl.cancel`."""
         return await self._to_room(call_id, _checked(Cancel, call_id=call_id, cause=cause))
+
+    async def withdraw(self, call_id: CallId, actor: Actor, words: str) -> RoomSnapshot:
+        """See `RoomControl.withdraw`."""
+        return await self._to_room(call_id, _checked(Withdraw, call_id=call_id, actor=actor, words=words))
+
+    async def question(self, call_id: CallId, words: str) -> RoomSnapshot:
+        """See `RoomControl.question`."""
+        return await self._to_room(call_id, _checked(Question, call_id=call_id, words=words))
 
     async def bookmark(self, call_id: CallId, actor: Actor, note: str) -> RoomSnapshot:
         """See `RoomControl.bookmark`."""

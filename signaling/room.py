@@ -243,6 +243,14 @@ class Room:
         """The booking is gone before the call began; see `CallMachine.cancel`."""
         self._commit(self.machine.cancel(self._clock(), cause))
 
+    def withdraw(self, actor: Actor, words: str) -> None:
+        """A person took back a right on which the call rests; see `CallMachine.withdraw`."""
+        self._commit(self.machine.withdraw(self._clock(), actor, words))
+
+    def question(self, words: str) -> None:
+        """Pause the call until an officer has looked at it; see `CallMachine.question`."""
+        self._commit(self.machine.question(self._clock(), words))
+
     def bookmark(self, actor: Actor, note: str) -> None:
         """Mark this moment; see `CallMachine.bookmark`."""
         self._commit(self.machine.bookmark(self._clock(), actor, note))

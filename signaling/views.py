@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from signaling.call_machine import CallMachine
-from signaling.calls import FINAL, ActorKind, CallEvent, EventType, Phase, phase_after
+from signaling.calls import FINAL, RIGHT_WITHDRAWN, ActorKind, CallEvent, EventType, Phase, phase_after
 from signaling.media.leg import Kind, Side
 from signaling.media.stats import RoomCounters
 from signaling.messages import (
@@ -115,13 +115,24 @@ def state_message(machine: CallMachine, now: datetime, event: CallEvent | None =
     gone = set(machine.charter.sides) - machine.state.connected_sides
     return State(
         state=phase,
-        by=event.actor.kind if event else ActorKind.SYSTEM,
-        cause=event.cause if event else "schedule",
+        by=_told_by(event),
+        cause=_told_cause(event),
         words=str(event.data.get(_SAFE_WORDS, "")) if event else "",
         waiting_for=tuple(side for side in Side if side in gone),
         connected_seconds=round(machine.state.connected_seconds(now), 1),
         ends_at=machine.charter.ends_at,
     )
+
+
+def _told_by(event: CallEvent | None) -> ActorKind:
+    """Nobody in the call learns who took a right back, nor that somebody did: the record and officers know."""
+    return ActorKind.SYSTEM if event is None or event.cause == RIGHT_WITHDRAWN else event.actor.kind
+
+
+def _told_cause(event: CallEvent | None) -> str:
+    if event is None:
+        return "schedule"
+    return "called_off" if event.cause == RIGHT_WITHDRAWN else event.cause
 
 
 def _begins_phase(event: CallEvent) -> bool:
@@ -167,7 +178,7 @@ def participant_message(event: CallEvent, machine: CallMachine, seats: Seats, no
         case EventType.ENDING:
             return Ended(
                 outcome=Phase(data["outcome"]),
-                cause=event.cause,
+                cause=_told_cause(event),
                 words=str(data.get(_SAFE_WORDS, "")),
                 connected_seconds=data["connected_seconds"],
             )
