@@ -206,6 +206,15 @@ class MailSettings(_Section):
     """Transport security towards the SMTP server."""
 
 
+class WebhookSettings(_Section):
+    """Events to other programs, which administrators set up on a page."""
+
+    allow_http: bool = False
+    """Let events go out without TLS: for a receiver on the same machine."""
+    authorities: Path | None = None
+    """PEM file of the authorities that receivers' certificates are checked with; without it the system's."""
+
+
 class PolicySettings(_Section):
     """Rules about accounts. Contact rules are versioned data in the database, not settings."""
 
@@ -245,6 +254,7 @@ class Settings(BaseSettings):
     recorder: RecorderSettings = RecorderSettings()
     identity: IdentitySettings = IdentitySettings()
     mail: MailSettings = MailSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     policy: PolicySettings = PolicySettings()
 
     @property

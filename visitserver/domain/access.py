@@ -134,6 +134,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "schedule.read": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         "schedule.book": _DESK,
         "schedule.cancel": _DESK,
+        "schedule.overbook": _to(Role.SUPERVISOR),  # besides schedule.book: beyond a session's capacity
         "template.list": _DESK,
         "template.create": _DESK,
         "template.end": _DESK,
@@ -151,6 +152,10 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "pin.set": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "pin.unlock": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "account.security": _STAFF,  # own password and second factor
+        "outbox.read": _ADMIN,
+        "outbox.retry": _ADMIN,
+        "webhook.list": _ADMIN,
+        "webhook.change": _ADMIN,
         "audit.read": _to(Role.AUDITOR, Role.ADMINISTRATOR),
         "audit.verify": _to(Role.AUDITOR, Role.ADMINISTRATOR),
         # media: by a signed ticket, never by a session

@@ -23,7 +23,7 @@ class OutboxMessage:
 
     `topic` names who delivers it. `payload` holds references where it can; what is personal in it (a mail's text) is
     wiped once delivered. `attempts` counts tries; `due_at` is when the next may be; `claimed_until` belongs to the
-    worker that has it. `dedupe_key` is unique where set.
+    worker that has it. `dedupe_key` is unique where set. `prison_id`: whose administrators see it; None: everybody's.
     """
 
     id: str
@@ -38,3 +38,4 @@ class OutboxMessage:
     delivered_at: datetime | None = None
     dedupe_key: str | None = None
     request_id: str | None = None
+    prison_id: str | None = None

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from visitserver.domain.clock import Clock
 from visitserver.domain.outbox import OutboxMessage
 from visitserver.domain.people import Contact
-from visitserver.domain.scheduling import Booking
+from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.notify.invitation import Invitation, calendar_object
 from visitserver.notify.mail import DeliveryFailed, Mail
 from visitserver.services.ports.uow import UnitOfWork
@@ -40,9 +40,27 @@ BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
         N_("Your video visit cannot take place"),
         N_("The video visit you asked for on {when} cannot take place. Your credit was given back."),
     ),
+    "booking.auto_rejected": (
+        N_("Your video visit cannot take place"),
+        N_("The video visit you asked for on {when} cannot take place. Your credit was given back."),
+    ),
+    "booking.changed": (
+        N_("Your video visit has changed"),
+        N_("Your video visit has changed. It takes place on {when}."),
+    ),
     "booking.guest_declined": (
         N_("About your video visit"),
         N_("Somebody who was to take part in the video visit on {when} does not come. It takes place all the same."),
+    ),
+    "booking.reminder_day": (
+        N_("Your video visit is soon"),
+        N_(
+            "Your video visit is on {when}. Please try your camera and microphone before: the page of your visit helps."
+        ),
+    ),
+    "booking.reminder_hour": (
+        N_("Your video visit begins soon"),
+        N_("Your video visit begins on {when}. Please sign in ten minutes earlier."),
     ),
     "booking.cancelled": (
         N_("Your video visit is cancelled"),
@@ -100,7 +118,7 @@ ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
 }
 
 # Told within the house only; nobody gets a letter.
-SILENT = frozenset({"restriction.changed", "door.review", "door.decided"})
+SILENT = frozenset({"restriction.changed", "door.review", "door.decided", "place.freed", "booking.escalated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +153,8 @@ class Letters:
 
     async def _about_booking(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
         booking = await u.scheduling.get_booking(message.payload["booking_id"])
+        if _is_overtaken(message, booking, self._clock()):
+            return []  # a later letter tells what has happened since
         prison = await u.people.get_prison(booking.prison_id)
         contacts = await u.people.contacts(booking.contact_ids)
         letters = []
@@ -232,7 +252,30 @@ class Letters:
         return self._translate(language, message).format(**values)
 
 
-_METHODS: Mapping[str, Literal["REQUEST", "CANCEL"]] = {"booking.confirmed": "REQUEST", "booking.cancelled": "CANCEL"}
+_METHODS: Mapping[str, Literal["REQUEST", "CANCEL"]] = {
+    "booking.confirmed": "REQUEST",
+    "booking.changed": "REQUEST",
+    "booking.cancelled": "CANCEL",
+}
+
+# A letter that waited too long must not say what is no longer so.
+_TRUE_WHILE: Mapping[str, frozenset[BookingState]] = {
+    "booking.confirmed": frozenset({BookingState.BOOKED}),
+    "booking.changed": frozenset({BookingState.BOOKED}),
+    "booking.requested": frozenset({BookingState.REQUESTED}),
+    "booking.reminder_day": frozenset({BookingState.BOOKED}),
+    "booking.reminder_hour": frozenset({BookingState.BOOKED}),
+}
+
+
+def _is_overtaken(message: OutboxMessage, booking: Booking, now: datetime) -> bool:
+    states = _TRUE_WHILE.get(message.topic)
+    if states is not None and booking.state not in states:
+        return True
+    told = message.payload.get("starts_at")
+    if message.topic.startswith("booking.reminder"):
+        return told != booking.starts_at.isoformat() or now >= booking.starts_at
+    return False
 
 
 def told_times(moment: datetime, prison_zone: ZoneInfo, contact: Contact) -> str:

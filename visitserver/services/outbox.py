@@ -7,6 +7,7 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Forbidden
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import Page, PageRequest
+from visitserver.services.access_checks import own_prison
 from visitserver.services.ports.uow import UnitOfWorkFactory
 
 
@@ -18,16 +19,19 @@ class OutboxService:
         self._clock = clock
 
     async def list(self, actor: Actor, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:
-        """Messages, newest first. Staff and the system only (the route's policy says which staff)."""
+        """Messages of the actor's prison and those of none, newest first. Staff and the system only (the route's policy
+        says which staff)."""
         self._may(actor)
         async with self._uow(read_only=True) as u:
-            return await u.outbox.messages(state, page)
+            return await u.outbox.messages(state, page, prison_id=actor.prison_id)
 
     async def retry(self, actor: Actor, message_id: str, *, request_id: str | None = None) -> OutboxMessage:
         """Put a message that failed or was not sent back into the queue. Conflict for one that waits or has left."""
         self._may(actor)
         async with self._uow() as u:
             message = await u.outbox.get(message_id)
+            if message.prison_id is not None:
+                own_prison(actor, message.prison_id)
             if message.state not in (OutboxState.FAILED, OutboxState.NOT_SENT):
                 raise Conflict("This message waits or has left already.", code="outbox_state")
             message.state, message.attempts, message.due_at = OutboxState.PENDING, 0, self._clock()

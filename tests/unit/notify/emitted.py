@@ -85,12 +85,20 @@ class _Source:
         assert name in parameters, f"{self._name}: cannot tell what {name} is"
         place = parameters.index(name)
         values: set[str] = set()
-        for caller in self._functions:
-            for call in _calls(caller):
-                if isinstance(call.func, ast.Attribute) and call.func.attr == function.name:
-                    values |= self._values(call.args[place], caller)
+        for source in (self, *self._users(function.name)):
+            for caller in source._functions:
+                for call in _calls(caller):
+                    if isinstance(call.func, ast.Attribute) and call.func.attr == function.name:
+                        values |= source._values(call.args[place], caller)
         assert values, f"{self._name}: nobody calls {function.name}"
         return values
+
+    def _users(self, name: str) -> Iterator[_Source]:
+        """The other modules that import this one's class or function and call `….name(`."""
+        for path in sorted(PACKAGE.rglob("*.py")):
+            text = path.read_text("utf-8")
+            if f".{name}(" in text and f"from {self._name} import" in text:
+                yield _Source(path, ast.parse(text))
 
 
 def _calls(function: ast.AST) -> Iterator[ast.Call]:

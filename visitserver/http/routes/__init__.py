@@ -6,6 +6,7 @@ from visitserver.http.registry import RouteTable
 from visitserver.http.routes import (
     admin_staff,
     admin_stations,
+    admin_webhooks,
     audit,
     call_control,
     desk_bookings,
@@ -17,6 +18,7 @@ from visitserver.http.routes import (
     family_signin,
     family_visits,
     officer,
+    outbox,
     recordings,
     review_door,
     review_identity,
@@ -54,6 +56,8 @@ _MODULES = (
     recordings,
     admin_staff,
     admin_stations,
+    admin_webhooks,
+    outbox,
     audit,
 )
 

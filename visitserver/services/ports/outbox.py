@@ -22,7 +22,10 @@ class Outbox(Protocol):
         dedupe_key: str | None = None,
         request_id: str | None = None,
     ) -> str:
-        """Write a message in this transaction; gives its id. It is due at once unless `due_at` says later."""
+        """Write a message in this transaction; gives its id. It is due at once unless `due_at` says later.
+
+        A `prison_id` in the payload says whose administrators see the message.
+        """
         ...
 
     async def get(self, message_id: str) -> OutboxMessage: ...
@@ -46,6 +49,8 @@ class Outbox(Protocol):
         """
         ...
 
-    async def messages(self, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:
-        """Newest first."""
+    async def messages(
+        self, state: OutboxState | None, page: PageRequest, *, prison_id: str | None = None
+    ) -> Page[OutboxMessage]:
+        """Newest first; with `prison_id` those of that prison and those of none."""
         ...

@@ -43,6 +43,7 @@ class SqlOutbox:
             payload=dict(payload),
             dedupe_key=dedupe_key,
             request_id=request_id,
+            prison_id=payload.get("prison_id"),
         )
         self._session.add(message)
         return message.id
@@ -86,8 +87,12 @@ class SqlOutbox:
             row.claimed_until = at + lease
         return rows
 
-    async def messages(self, state: OutboxState | None, page: PageRequest) -> Page[OutboxMessage]:
+    async def messages(
+        self, state: OutboxState | None, page: PageRequest, *, prison_id: str | None = None
+    ) -> Page[OutboxMessage]:
         statement = select(OutboxMessage)
+        if prison_id is not None:
+            statement = statement.where(or_(outbox.c.prison_id == prison_id, outbox.c.prison_id.is_(None)))
         if state is not None:
             statement = statement.where(outbox.c.state == state)
         return await fetch_page(

@@ -22,7 +22,9 @@ outbox = Table(
     Column("delivered_at", UtcDateTime),
     Column("dedupe_key", String(200), unique=True),
     Column("request_id", String(64)),
+    Column("prison_id", Id()),
     Index("ix_outbox_due", "state", "due_at"),
+    Index("ix_outbox_created", "created_at", "id"),
 )
 
 mapper_registry.map_imperatively(OutboxMessage, outbox)

@@ -1,4 +1,4 @@
-"""telling: webhooks' endpoints. Revision 0009, after 0008."""
+"""telling: webhooks' endpoints; whose a message of the outbox is. Revision 0009, after 0008."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("webhook_endpoints", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_webhook_endpoints_prison_id"), ["prison_id"], unique=False)
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("prison_id", sa.String(length=40), nullable=True))
+        batch_op.create_index("ix_outbox_created", ["created_at", "id"], unique=False)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_index("ix_outbox_created")
+        batch_op.drop_column("prison_id")
     op.drop_table("webhook_endpoints")
