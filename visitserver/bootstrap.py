@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -46,20 +47,26 @@ from visitserver.notify.folder import FolderMailer
 from visitserver.notify.letters import Letters, Sender
 from visitserver.notify.mail import Mailer
 from visitserver.notify.smtp import SmtpMailer, SmtpServer
+from visitserver.notify.webhooks import WebhookWorker
 from visitserver.notify.worker import OutboxWorker
 from visitserver.services.accounts import AccountRules, AccountService
 from visitserver.services.allowance import AllowanceService
 from visitserver.services.audit import AuditService
+from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
 from visitserver.services.bookings import BookingReader
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
+from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
+from visitserver.services.desk_moves import DeskMoves
+from visitserver.services.desk_requests import DeskRequests
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
 from visitserver.services.identity_standing import identity_standings
+from visitserver.services.outbox import OutboxService
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
 from visitserver.services.pins import PinService
@@ -69,6 +76,7 @@ from visitserver.services.recording_care import RecordingCare
 from visitserver.services.recording_rescue import RecordingRescue
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.relationships import RelationshipService
+from visitserver.services.reminders import ReminderService
 from visitserver.services.restrictions import RestrictionService
 from visitserver.services.revoking import RevokingService
 from visitserver.services.sealing import AesGcmSealer
@@ -79,6 +87,7 @@ from visitserver.services.stations import StationService
 from visitserver.services.templates import TemplateService
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
+from visitserver.services.webhooks import WebhookService
 from visitserver.services.why import WhyService
 from visitserver.serving import stop_signals, wait_or_hurry
 from visitserver.store.anchors import FileAnchors
@@ -282,9 +291,15 @@ class House:
             visits=visits,
             waiting_room=WaitingRoomService(uow, visits),
             desk=DeskService(uow, clock),
+            board=BoardService(uow, clock),
+            moves=DeskMoves(uow, clock, facts),
+            day_sheet=DaySheetService(uow),
+            requests=DeskRequests(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
+            outbox=OutboxService(uow, clock),
+            webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
             ),
@@ -302,6 +317,8 @@ class House:
             Job("recording-rescue", MINUTE, rescue.run_once, limit=600.0, at_start=False),
             Job("revocations", 15.0, self._revoking.run_once),
             Job("outbox", 2.0, outbox.run_once),
+            Job("webhooks", 2.0, self._webhook_worker().run_once, limit=2 * MINUTE),
+            Job("reminders", MINUTE, ReminderService(self.uow, self.clock).run_once),
             Job("expire-holds", 30.0, services.booking.expire_holds),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
             Job("sessions", HOUR, services.sessions.sweep),
@@ -322,6 +339,11 @@ class House:
 
         sender = Sender(self.settings.mail.sender, self.settings.server.public_url)
         return Letters(sender, self.clock, translate)
+
+    def _webhook_worker(self) -> WebhookWorker:
+        authorities = self.settings.webhooks.authorities
+        tls = None if authorities is None else ssl.create_default_context(cafile=str(authorities))
+        return WebhookWorker(self.uow, self.clock, AesGcmSealer(self._keys.sealing), tls=tls)
 
     def _mailer(self) -> Mailer | None:
         mail = self.settings.mail

@@ -56,14 +56,22 @@ from visitserver.domain.identity import (
 from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 from visitserver.http.routes import all_tables
 from visitserver.identity.vault import PersonVault
+from visitserver.services.board import BoardService
 from visitserver.services.calls import CallService
+from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
+from visitserver.services.desk_moves import DeskMoves
+from visitserver.services.desk_requests import DeskRequests
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
+from visitserver.services.facts import FactsReader
+from visitserver.services.outbox import OutboxService
 from visitserver.services.ports.uow import UnitOfWorkFactory
 from visitserver.services.recordings import RecordingsService
+from visitserver.services.sealing import AesGcmSealer
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
+from visitserver.services.webhooks import WebhookService
 
 ROUTES = [route for table in all_tables() for route in table if route.parameters]
 SEED = Actor(ActorKind.SYSTEM, "seed", PRISON)
@@ -141,6 +149,8 @@ class Things:
             "enrolment_id": self._enrolment,
             "check_id": self._check,
             "picture_id": self._picture,
+            "endpoint_id": self._endpoint,
+            "message_id": self._message,
         }
 
     def missing(self) -> list[str]:
@@ -263,6 +273,21 @@ class Things:
         """The picture of what was made just before: its owner stands first in the path."""
         return self._pictured
 
+    async def _endpoint(self, _route: Route) -> str:
+        administrator = Actor(ActorKind.STAFF, "stf_seed", PRISON)
+        made = await self.house.services.webhooks.add(
+            administrator, "https://other.example/events", frozenset({"booking.confirmed"})
+        )
+        return made.endpoint.id
+
+    async def _message(self, _route: Route) -> str:
+        """A letter that could not be sent."""
+        async with self.house.uow() as u:
+            message = await u.outbox.get(u.outbox.add("booking.confirmed", {"prison_id": PRISON}))
+            message.state = OutboxState.FAILED
+            await u.commit()
+        return message.id
+
     async def _number(self, _route: Route) -> str:
         return "1"
 
@@ -295,6 +320,12 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
     services.door = DoorService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
     services.enrolment = EnrolmentService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
     services.desk = DeskService(sqlite_uow, clock)
+    services.board = BoardService(sqlite_uow, clock)
+    services.day_sheet = DaySheetService(sqlite_uow)
+    services.requests = DeskRequests(sqlite_uow, clock)
+    services.moves = DeskMoves(sqlite_uow, clock, FactsReader(world.identity, new_id=new_id))
+    services.outbox = OutboxService(sqlite_uow, clock)
+    services.webhooks = WebhookService(sqlite_uow, clock, AesGcmSealer(bytes(32)), new_id)
     services.recordings = RecordingsService(sqlite_uow, Absent(), clock, new_id)  # type: ignore[arg-type]
     for contact in (MOTHER, FRIEND):
         await services.accounts.provision_family(SEED, contact, f"{contact[4:]}@example.org", PASSWORD)

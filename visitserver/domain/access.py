@@ -134,9 +134,15 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "schedule.read": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         "schedule.book": _DESK,
         "schedule.cancel": _DESK,
+        "schedule.move": _DESK,
+        "schedule.bulk_cancel": _DESK,
+        "schedule.block": _DESK,
+        "schedule.waitlist": _DESK,
+        "schedule.day_sheet": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         "schedule.overbook": _to(Role.SUPERVISOR),  # besides schedule.book: beyond a session's capacity
         "template.list": _DESK,
         "template.create": _DESK,
+        "template.revise": _DESK,
         "template.end": _DESK,
         "decision.why": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         # administration

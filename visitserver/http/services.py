@@ -9,12 +9,18 @@ if TYPE_CHECKING:
     from visitserver.services.accounts import AccountService
     from visitserver.services.allowance import AllowanceService
     from visitserver.services.audit import AuditService
+    from visitserver.services.board import BoardService
     from visitserver.services.booking import BookingService
     from visitserver.services.bookings import BookingReader
     from visitserver.services.calls import CallService
+    from visitserver.services.day_sheet import DaySheetService
     from visitserver.services.desk import DeskService
+    from visitserver.services.desk_moves import DeskMoves
+    from visitserver.services.desk_requests import DeskRequests
     from visitserver.services.door import DoorService
     from visitserver.services.enrolment import EnrolmentService
+    from visitserver.services.imports import ImportService
+    from visitserver.services.outbox import OutboxService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
     from visitserver.services.policies import PolicyService
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from visitserver.services.templates import TemplateService
     from visitserver.services.visits import VisitService
     from visitserver.services.waiting_room import WaitingRoomService
+    from visitserver.services.webhooks import WebhookService
     from visitserver.services.why import WhyService
 
 
@@ -58,10 +65,19 @@ class Services:
     waiting_room: WaitingRoomService
     # the console's and the desk's own views (CONSOLE)
     desk: DeskService
+    board: BoardService
+    moves: DeskMoves
+    day_sheet: DaySheetService
+    requests: DeskRequests
     # identity (IDENTITY)
     enrolment: EnrolmentService
     door: DoorService
     # calls (CONTROL)
     calls: CallService
+    # people and rights from prisons' own systems (PEOPLE)
+    imports: ImportService
     # recordings (RECORDER)
     recordings: RecordingsService
+    # what is told to people and programs
+    outbox: OutboxService
+    webhooks: WebhookService

@@ -91,21 +91,21 @@ class DeskService:
                 starts_before=day_starts(first + timedelta(days=days), prison.zone),
             )
             found = await u.scheduling.bookings(wanted, page)
-            return Page(await _views(u, found.items), found.next_cursor)
+            return Page(await read_views(u, found.items), found.next_cursor)
 
     async def views(self, actor: Actor, bookings: Sequence[Booking]) -> list[BookingView]:
         """The same for bookings that another service gave; NotFound when one is another prison's."""
         for booking in bookings:
             own_prison(actor, booking.prison_id)
         async with self._uow(read_only=True) as u:
-            return await _views(u, bookings)
+            return await read_views(u, bookings)
 
     async def view(self, actor: Actor, booking_id: str) -> BookingView:
         """One booking."""
         async with self._uow(read_only=True) as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_prison(actor, booking.prison_id)
-            return (await _views(u, [booking]))[0]
+            return (await read_views(u, [booking]))[0]
 
     async def current(self, actor: Actor) -> dict[str, BookingView]:
         """What may be going on now or about to begin, by booking id: starts from three hours ago to 30 minutes ahead.
@@ -122,7 +122,7 @@ class DeskService:
         )
         async with self._uow(read_only=True) as u:
             found = await u.scheduling.bookings(wanted, PageRequest(MAX_LIMIT))
-            return {view.booking.id: view for view in await _views(u, found.items)}
+            return {view.booking.id: view for view in await read_views(u, found.items)}
 
     async def search_prisoners(self, actor: Actor, text: str, page: PageRequest) -> Page[Prisoner]:
         """Prisoners of the actor's prison whose number or a name begins with `text`."""
@@ -166,7 +166,8 @@ class DeskService:
         return names
 
 
-async def _views(u: UnitOfWork, bookings: Sequence[Booking]) -> list[BookingView]:
+async def read_views(u: UnitOfWork, bookings: Sequence[Booking]) -> list[BookingView]:
+    """The bookings with everybody and everything they name, within the caller's transaction."""
     prisoners = await u.people.prisoners([booking.prisoner_id for booking in bookings])
     contacts = await u.people.contacts([contact for booking in bookings for contact in booking.contact_ids])
     prisons = sorted({booking.prison_id for booking in bookings})

@@ -47,12 +47,16 @@ from visitserver.domain.scheduling import (
 )
 from visitserver.identity.vault import PersonVault
 from visitserver.services.allowance import AllowanceService
+from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
 from visitserver.services.bookings import BookingReader
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
+from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
+from visitserver.services.desk_moves import DeskMoves
+from visitserver.services.desk_requests import DeskRequests
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
@@ -310,6 +314,10 @@ async def console_house(http: HttpHouse, tmp_path: Path) -> AsyncIterator[Consol
     services.templates = TemplateService(http.uow, clock)
     services.why = WhyService(http.uow, clock, facts, placing)
     services.desk = DeskService(http.uow, clock)
+    services.board = BoardService(http.uow, clock)
+    services.day_sheet = DaySheetService(http.uow)
+    services.requests = DeskRequests(http.uow, clock)
+    services.moves = DeskMoves(http.uow, clock, facts)
     services.recordings = RecordingsService(http.uow, archive, clock, new_id)
     vault = PersonVault(bytes(range(32)))
     absent: Any = None  # these tests put in what the engine would have found; nothing here asks it

@@ -1,64 +1,65 @@
-"""The scheduling desk: the week by station, the day as a list, what waits for a decision."""
+"""The scheduling desk: the week by station and time, the same as a table, the day as a list."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import date, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from aiohttp import web
+from pydantic import Field
 
-from visitserver.domain.paging import MAX_LIMIT, Page, PageRequest
-from visitserver.http.console.lists import PageQuery, links
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.http.console.lists import PER_PAGE, PageQuery, links
 from visitserver.http.ctx import Ctx
 from visitserver.http.registry import RouteTable
+from visitserver.services.board import Board, CellState
 from visitserver.services.desk import BookingView
 
 routes = RouteTable("staff")
 
-MOST_OF_A_WEEK: Final = 1000
-"""So many bookings are put into a grid. Beyond that the page says that something is left, and the day lists have it."""
-
 
 class ScheduleQuery(PageQuery):
-    """Which day, or which week: the one with `day` in it; today without one."""
+    """Which day, or which week: the one with `day` in it; today without one. `stations`: which twelve of them.
+
+    `moved`: the booking that was put somewhere just now.
+    """
 
     day: date | None = None
-    view: Literal["week", "day", "requests"] = "week"
+    view: Literal["week", "table", "day", "requests"] = "week"
+    by: Literal["station", "time"] = "station"
+    wing: str = Field("", max_length=80)
+    stations: int = Field(0, ge=0, le=1000)
+    moved: str = Field("", max_length=80)
 
 
-@routes.get("/staff/schedule", action="schedule.read", summary="Week by station, day, requests", query=ScheduleQuery)
+@routes.get(
+    "/staff/schedule", action="schedule.read", summary="Week by station, as grid or table; day", query=ScheduleQuery
+)
 async def schedule(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(ScheduleQuery)
+    if query.view == "requests":  # the address that this list had
+        return ctx.redirect("/staff/schedule/requests")
     prison = await ctx.services.desk.prison(ctx.actor)
     today = await ctx.services.desk.today(ctx.actor)
     day = query.day or today
     common: dict[str, Any] = {"day": day, "today": today, "zone": prison.timezone, "prison": prison, "view": query.view}
     if query.view == "day":
-        page: Page[BookingView] = await ctx.services.desk.between(ctx.actor, day, 1, query.part())
+        page: Page[BookingView] = await ctx.services.desk.between(
+            ctx.actor, day, 1, PageRequest(PER_PAGE, query.cursor)
+        )
         return ctx.render("staff/schedule_day.html", page=page, links=links(ctx, page, query), **common)
-    if query.view == "requests":
-        found: Page[Any] = await ctx.services.bookings.requests(ctx.actor, query.part())
-        views = await ctx.services.desk.views(ctx.actor, found.items)
-        page = Page(views, found.next_cursor)
-        return ctx.render("staff/schedule_requests.html", page=page, links=links(ctx, page, query), **common)
     monday = day - timedelta(days=day.weekday())
-    bookings, left_off = await _week(ctx, monday)
-    days = [monday + timedelta(days=number) for number in range(7)]
-    grid: dict[str, dict[date, list[BookingView]]] = defaultdict(lambda: defaultdict(list))
-    for view in bookings:
-        grid[view.station.id][view.booking.starts_at.astimezone(prison.zone).date()].append(view)
-    stations = [one for one in await ctx.services.desk.stations(ctx.actor) if one.active or one.id in grid]
-    rows = [(station, [grid[station.id][each] for each in days]) for station in stations]
-    return ctx.render("staff/schedule_week.html", rows=rows, days=days, monday=monday, left_off=left_off, **common)
-
-
-async def _week(ctx: Ctx, monday: date) -> tuple[list[BookingView], bool]:
-    found: list[BookingView] = []
-    cursor: str | None = None
-    while True:
-        page = await ctx.services.desk.between(ctx.actor, monday, 7, PageRequest(MAX_LIMIT, cursor))
-        found += page.items
-        cursor = page.next_cursor
-        if cursor is None or len(found) >= MOST_OF_A_WEEK:
-            return found, cursor is not None
+    board: Board = await ctx.services.board.board(
+        ctx.actor, monday, by_time=query.by == "time", wing_id=query.wing, part=query.stations
+    )
+    return ctx.render(
+        "staff/schedule_table.html" if query.view == "table" else "staff/schedule_week.html",
+        query=query,
+        board=board,
+        monday=monday,
+        wings=await ctx.services.desk.wings(ctx.actor),
+        free=sum(cell.state is CellState.FREE for cell in board.cells),
+        booked=sum(cell.state is CellState.BOOKED for cell in board.cells),
+        here=str(request.rel_url),
+        **common,
+    )

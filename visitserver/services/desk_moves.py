@@ -1,0 +1,112 @@
+"""Before a booking is moved: what the rules say about another time or station. Looks only; booking.change moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from visitserver.domain.actors import Actor
+from visitserver.domain.clock import Clock
+from visitserver.domain.decisions import Decision, Outcome, RuleResult
+from visitserver.domain.errors import NotFound
+from visitserver.domain.occupancy import Resource, ResourceKind
+from visitserver.domain.rules.order import decide_visit
+from visitserver.domain.rules.room import free_place
+from visitserver.domain.scheduling import SessionTemplate, Slot, Station
+from visitserver.domain.slots import parse_slot_key, slot_at
+from visitserver.services.access_checks import own_prison
+from visitserver.services.desk import BookingView, read_views
+from visitserver.services.facts import Background, FactsReader
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+
+@dataclass(frozen=True, slots=True)
+class MovePreview:
+    """A booking, where it would go, and what the rules say of it. `station` None: whichever is free."""
+
+    view: BookingView
+    slot: Slot
+    template: SessionTemplate
+    station: Station | None
+    decision: Decision
+
+    @property
+    def same(self) -> bool:
+        """Whether that is where it stands already."""
+        booking = self.view.booking
+        here = self.station is None or self.station.id == booking.station_id
+        return self.slot.key == booking.slot_key and here
+
+
+class DeskMoves:
+    """Everything is of the actor's own prison; what is not is NotFound."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, facts: FactsReader) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._facts = facts
+
+    async def preview(self, actor: Actor, booking_id: str, slot_key: str, station_id: str | None = None) -> MovePreview:
+        """What the rules say now about this booking at that slot, its own place and credit counted as free and paid.
+
+        A station that the session does not use, or that is in use then, refuses by the rule of the free place.
+        NotFound for a slot that there is not.
+        """
+        template_id, starts_at = parse_slot_key(slot_key)
+        async with self._uow(read_only=True) as u:
+            booking = await u.scheduling.get_booking(booking_id)
+            own_prison(actor, booking.prison_id)
+            template = await u.scheduling.get_template(template_id)
+            own_prison(actor, template.prison_id)
+            view = (await read_views(u, [booking]))[0]
+            ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
+            links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
+            party = await self._facts.party(u, links)
+            day = starts_at.astimezone(party.prison.zone).date()
+            background = await self._facts.background(
+                u, party, now=self._clock(), asked_by=actor.kind, first=day, last=day, but=booking.id
+            )
+            slot = slot_at(template, party.prison.zone, starts_at, buffer=background.buffer)
+            if slot is None:
+                raise NotFound("There is no such time.")
+            rooms = await self._facts.rooms(u, background, [slot], but=booking.id)
+            facts = background.facts(slot, rooms[slot.key], already_charged=booking.charged)
+            decision = decide_visit(facts)
+            station = None
+            if station_id:
+                station = await u.scheduling.get_station(station_id)
+                own_prison(actor, station.prison_id)
+                fault = await self._station_fault(u, background, slot, station, booking.id)
+                if fault:
+                    decision = with_station(decision, fault, station.id)
+            return MovePreview(view, slot, template, station, decision)
+
+    async def _station_fault(
+        self, u: UnitOfWork, background: Background, slot: Slot, station: Station, booking_id: str
+    ) -> str:
+        """Why this very station cannot be had, in staff's words; empty when it can."""
+        if not station.active:
+            return f"{station.name} is out of use."
+        if station.id not in slot.station_ids:
+            return f"This session does not use {station.name}."
+        busy = await u.scheduling.occupied(
+            [Resource(ResourceKind.STATION, station.id)], background.span(slot), but=booking_id
+        )
+        return f"{station.name} is in use at that time." if busy else ""
+
+
+def with_station(decision: Decision, fault: str, station_id: str) -> Decision:
+    """The decision with the wanted station's fault in the place of what the rule of the free place said."""
+    before = next((result for result in decision.trace if result.key == free_place.key), None)
+    if before is not None and before.outcome is Outcome.REFUSE:
+        return decision
+    inputs = {**(before.inputs if before else {}), "station": station_id}
+    result = RuleResult(
+        free_place.key,
+        Outcome.REFUSE,
+        fault,
+        policy_version=before.policy_version if before else "",
+        inputs=inputs,
+    )
+    if before is None:
+        return Decision((*decision.trace, result))
+    return replace(decision, trace=tuple(result if each is before else each for each in decision.trace))
