@@ -25,6 +25,7 @@ from signaling.ids import new_call_id, new_id
 from signaling.node import SignalingNode
 from signaling.tickets import TicketIssuer
 from visitserver.config import Settings
+from visitserver.domain.access import CLIENT_ACTIONS
 from visitserver.domain.accounts import SessionLifetime
 from visitserver.domain.actors import SYSTEM
 from visitserver.domain.clock import Clock
@@ -58,7 +59,9 @@ from visitserver.services.bookings import BookingReader
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
+from visitserver.services.changes import Changes
 from visitserver.services.day_sheet import DaySheetService
+from visitserver.services.clients import ClientService
 from visitserver.services.desk import DeskService
 from visitserver.services.desk_moves import DeskMoves
 from visitserver.services.desk_requests import DeskRequests
@@ -66,6 +69,7 @@ from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
 from visitserver.services.identity_standing import identity_standings
+from visitserver.services.imports import ImportService
 from visitserver.services.outbox import OutboxService
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
@@ -258,6 +262,7 @@ class House:
         allowance = AllowanceService(uow, clock, facts)
         visits = VisitService(uow, clock)
         identity_policy = IdentityPolicy(picture_days=settings.identity.image_days)
+        changes = Changes(clock)
         return Services(
             accounts=AccountService(
                 uow,
@@ -300,6 +305,8 @@ class House:
             calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
             outbox=OutboxService(uow, clock),
             webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),
+            imports=ImportService(uow, clock, changes),
+            clients=ClientService(uow, clock, CLIENT_ACTIONS),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
             ),
@@ -320,6 +327,7 @@ class House:
             Job("webhooks", 2.0, self._webhook_worker().run_once, limit=2 * MINUTE),
             Job("reminders", MINUTE, ReminderService(self.uow, self.clock).run_once),
             Job("expire-holds", 30.0, services.booking.expire_holds),
+            Job("requests", MINUTE, services.booking.lapse_requests),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
             Job("sessions", HOUR, services.sessions.sweep),
             Job("missing-recordings", HOUR, care.check_missing),

@@ -34,11 +34,13 @@ class Grant:
 
     `ticket` means that no session is looked at: the media node verifies a JoinTicket or a warrant by itself
     (signaling/tickets.py). It is never combined with `anyone`, so that a list of the public actions is short and exact.
+    `client` means a machine client whose token names this action: no person and no role passes such a line.
     """
 
     roles: frozenset[Role] = frozenset()
     anyone: bool = False
     ticket: bool = False
+    client: bool = False
 
     def allows(self, roles: Iterable[Role]) -> bool:
         """Whether a person with `roles` (none: not signed in) may pass this line."""
@@ -51,6 +53,7 @@ def _to(*roles: Role) -> Grant:
 
 _ANYONE: Final = Grant(anyone=True)
 _TICKET: Final = Grant(ticket=True)
+_CLIENT: Final = Grant(client=True)
 _STAFF: Final = Grant(roles=STAFF_ROLES)
 _FAMILY: Final = _to(Role.FAMILY)
 _PRISONER: Final = _to(Role.PRISONER)
@@ -164,6 +167,26 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "webhook.change": _ADMIN,
         "audit.read": _to(Role.AUDITOR, Role.ADMINISTRATOR),
         "audit.verify": _to(Role.AUDITOR, Role.ADMINISTRATOR),
+        "admin.client.list": _ADMIN,
+        "admin.client.issue": _ADMIN,
+        "admin.client.revoke": _ADMIN,
+        # a prison's own systems, by a token that names the action
+        "api.prisoner.read": _CLIENT,
+        "api.prisoner.write": _CLIENT,
+        "api.contact.read": _CLIENT,
+        "api.contact.write": _CLIENT,
+        "api.relationship.read": _CLIENT,
+        "api.relationship.write": _CLIENT,
+        "api.restriction.read": _CLIENT,
+        "api.restriction.write": _CLIENT,
+        "api.alert.read": _CLIENT,
+        "api.alert.write": _CLIENT,
+        "api.appointment.read": _CLIENT,
+        "api.appointment.write": _CLIENT,
+        "api.booking.read": _CLIENT,
+        "api.availability.read": _CLIENT,
+        "api.import.read": _CLIENT,
+        "api.import.upload": _CLIENT,
         # media: by a signed ticket, never by a session
         "media.publish": _TICKET,
         "media.watch": _TICKET,
@@ -172,6 +195,9 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "media.options": _TICKET,  # says what the addresses above take, and nothing else
     }
 )
+
+CLIENT_ACTIONS: Final = frozenset(action for action, grant in POLICY.items() if grant.client)
+"""What a machine client can be given."""
 
 
 def allows(action: str, roles: Iterable[Role], policy: Mapping[str, Grant] = POLICY) -> bool:

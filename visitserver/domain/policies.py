@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from visitserver.domain.errors import Invalid
 
-
 PolicyData = bool | int | frozenset[str]
 """What a policy can be: yes or no, a number, or a set of texts (codes, days)."""
 
@@ -122,6 +121,12 @@ WATCH_BANNER: Final = PolicyKey(
     "call.watch_banner", False, summary="The people in a call are told while an officer is watching."
 )
 LOBBY_MINUTES: Final = PolicyKey("call.lobby_minutes", 15, 5, 60, "How long before its start the waiting room opens.")
+REMINDER_FIRST_HOURS: Final = PolicyKey(
+    "reminder.first_hours", 24, 0, 168, "How long before a visit the first reminder is sent; 0: none."
+)
+REMINDER_SECOND_MINUTES: Final = PolicyKey(
+    "reminder.second_minutes", 60, 0, 1440, "How long before a visit the second reminder is sent; 0: none."
+)
 
 MEDIA_CALLS: Final = PolicyKey("media.calls_max", 60, 1, 10_000, "Calls that the servers carry for one prison at once.")
 
@@ -138,6 +143,22 @@ FLOOR_UNDER_18: Final = PolicyKey("floor.month_under_18", 8, 0, 62, "The same un
 FLOOR_REMAND_WEEK: Final = PolicyKey("floor.week_remand", 3, 0, 21, "The same a week for remand prisoners.")
 RECEPTION_HOURS: Final = PolicyKey(
     "reception.credit_hours", 72, 0, 720, "How long after admission the free reception visit can take place."
+)
+
+FLOOR_MINUTES: Final = PolicyKey(
+    "floor.call_minutes", 30, 5, 240, "Length of a visit of the floor; a shorter one counts in part."
+)
+STANDARD_MORE_ENHANCED: Final = PolicyKey(
+    "allowance.standard_more_enhanced", 0, 0, 26, "Standard credits each time that the enhanced level has on top."
+)
+STANDARD_LESS_BASIC: Final = PolicyKey(
+    "allowance.standard_less_basic", 0, 0, 26, "Standard credits each time that the basic level has less."
+)
+PRIVILEGED_PER_ACCRUAL_STANDARD: Final = PolicyKey(
+    "allowance.privileged_per_accrual_standard", 0, 0, 26, "Privileged credits each time, at the standard level."
+)
+OWED_NOTICE_HOURS: Final = PolicyKey(
+    "allowance.owed_notice_hours", 24, 0, 336, "What the prison calls off with less notice owes its minutes."
 )
 
 DISCIPLINARY_TYPES: Final = _codes(
@@ -185,6 +206,20 @@ HOLIDAYS: Final = PolicyKey(
     tidy=str.strip,
 )
 
+LAPSE_HOUR: Final = PolicyKey(
+    "review.lapse_hour",
+    20,
+    0,
+    23,
+    "Hour of the prison's day at which an undecided request is rejected, on the day it comes within the notice.",
+)
+ESCALATE_HOURS: Final = PolicyKey(
+    "review.escalate_hours", 24, 0, 168, "How long before that a supervisor is told of the request."
+)
+OFFER_MINUTES: Final = PolicyKey(
+    "waitlist.offer_minutes", 120, 10, 1440, "How long a freed place is kept for somebody on the waiting list."
+)
+
 KEYS: Final[Mapping[str, PolicyKey]] = {
     key.name: key
     for key in (
@@ -196,8 +231,10 @@ KEYS: Final[Mapping[str, PolicyKey]] = {
         *(RECEPTION_DAYS, RECEPTION_LIMIT, FLOOR_STANDARD, FLOOR_ENHANCED, FLOOR_UNDER_18, FLOOR_REMAND_WEEK),
         *(RECEPTION_HOURS, DISCIPLINARY_TYPES, COURT_TYPES, ALERTS_REVIEW, ALERTS_IGNORED),
         *(NON_ASSOCIATION_MINUTES, NON_ASSOCIATION_WHOLE_DAY, NON_ASSOCIATION_SAME_WING),
-        *(REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS),
-        *(RECORDING_REQUIRED, WATCH_BANNER, LOBBY_MINUTES),
+        *(REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, LAPSE_HOUR, ESCALATE_HOURS, OFFER_MINUTES),
+        *(FLOOR_MINUTES, STANDARD_MORE_ENHANCED, STANDARD_LESS_BASIC, PRIVILEGED_PER_ACCRUAL_STANDARD),
+        OWED_NOTICE_HOURS,
+        *(RECORDING_REQUIRED, WATCH_BANNER, LOBBY_MINUTES, REMINDER_FIRST_HOURS, REMINDER_SECOND_MINUTES),
     )
 }
 

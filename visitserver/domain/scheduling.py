@@ -143,6 +143,7 @@ class BookingState(StrEnum):
 
 OPEN_STATES = frozenset({BookingState.HELD, BookingState.REQUESTED, BookingState.BOOKED})
 
+
 class HoldKind(StrEnum):
     """Why a place is kept: its booker is about to confirm it (minutes), or the waiting list offers it (hours)."""
 
@@ -193,7 +194,8 @@ class Booking:
     a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
     `acknowledged_at`: when the prisoner said at a terminal that they have seen it and will come.
     `hold_kind` is set while it is HELD. `overbook_reason`: why staff placed it beyond the session's capacity, if they
-    did. `escalated_at`: when a supervisor was told that the request is about to lapse.
+    did. `requested_at`: since when a person has to decide it; `escalated_at`: when a supervisor was told that the
+    request is about to lapse.
     A booking that moves to another time keeps its id (and so the UID of its invitation); see BookingChange.
     """
 
@@ -223,6 +225,7 @@ class Booking:
     acknowledged_at: datetime | None = None
     hold_kind: HoldKind | None = None
     overbook_reason: str | None = None
+    requested_at: datetime | None = None
     escalated_at: datetime | None = None
 
     @property

@@ -1,25 +1,32 @@
-"""Hold, confirm, cancel; bookings by staff; requests that a person decides. Each is one transaction."""
+"""Hold, confirm, change, cancel; bookings by staff; requests that a person decides. Each is one transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from visitserver.domain import policies as keys
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
-from visitserver.domain.decisions import Outcome
-from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from visitserver.domain.errors import Conflict, DomainError, Forbidden, Invalid
 from visitserver.domain.paging import PageRequest
-from visitserver.domain.scheduling import Booking, BookingState, Hold, SupervisionLevel
-from visitserver.services.access_checks import need_reason, own_booking, own_prison
+from visitserver.domain.scheduling import Booking, BookingState, Hold, HoldKind
+from visitserver.services.access_checks import need_reason, own_booking
 from visitserver.services.allowance import AllowanceService
+from visitserver.services.freed import note_freed
 from visitserver.services.guests import Declining
-from visitserver.services.places import take_seat
-from visitserver.services.placing import HOLDS_AT_ONCE, OVERRIDABLE, Considered, Placing, clear_lapsed_holds, place_gone
+from visitserver.services.moving import Moving
+from visitserver.services.placing import HOLDS_AT_ONCE, Placing, chosen_overrides, clear_lapsed_holds
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+from visitserver.services.requests import Requests
+from visitserver.services.settling import Settling
+
+MOST_AT_ONCE: Final = 500
+"""How many bookings `cancel_many` takes."""
 
 _CANCELLED_BY = {
     ActorKind.FAMILY: OutcomeCode.VISITOR_CANCELLED,
@@ -27,6 +34,28 @@ _CANCELLED_BY = {
     ActorKind.STAFF: OutcomeCode.ESTABLISHMENT_CANCELLED,
     ActorKind.SYSTEM: OutcomeCode.ADMINISTRATIVE_CANCELLATION,
 }
+
+# What staff may say besides, when they cancel.
+_STAFF_OUTCOMES = frozenset(
+    {
+        OutcomeCode.ADMINISTRATIVE_CANCELLATION,
+        OutcomeCode.ADMINISTRATIVE_ERROR,
+        OutcomeCode.BATCH_CANCELLATION,
+        OutcomeCode.ESTABLISHMENT_CANCELLED,
+        OutcomeCode.PRISONER_CANCELLED,
+        OutcomeCode.PRISONER_REFUSED,
+        OutcomeCode.VISITOR_CANCELLED,
+        OutcomeCode.BOOKER_CANCELLED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelledMany:
+    """What became of a bulk cancellation: those cancelled (by now, twice changes nothing), and the others' reasons."""
+
+    cancelled: tuple[str, ...]
+    refused: Mapping[str, str]
 
 
 class BookingService(Declining):
@@ -36,6 +65,9 @@ class BookingService(Declining):
         super().__init__(uow, clock)
         self._placing = placing
         self._allowance = allowance
+        self._settling = Settling(clock, placing, allowance)
+        self._moving = Moving(clock, placing, allowance, self._settling)
+        self._requests = Requests(uow, clock, placing, self._settling)
 
     async def hold(
         self,
@@ -68,11 +100,42 @@ class BookingService(Declining):
 
         return await self._placing.run(actor, "hold", request_id, work)
 
+    async def offer(
+        self,
+        actor: Actor,
+        relationship_id: str,
+        slot_key: str,
+        *,
+        guests: Sequence[str] = (),
+        lasts: timedelta | None = None,
+        request_id: str | None = None,
+    ) -> Hold:
+        """Keep a freed place for somebody on the waiting list, for `lasts` (default: policy `waitlist.offer_minutes`).
+
+        The system's, or staff's. The rules are asked as for the family, and the booker confirms or cancels it like any
+        hold; it cannot be extended, and another hold of theirs does not give it back. Raises as `hold`.
+        """
+        if not (actor.is_system or actor.is_staff):
+            raise Forbidden("Places are offered by the waiting list.")
+
+        async def work(u: UnitOfWork) -> Hold:
+            links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
+            considered = await self._placing.consider(u, actor, links, slot_key, asked_by=ActorKind.FAMILY)
+            booking = await self._placing.place(u, actor, considered, HoldKind.OFFER)
+            policy = timedelta(minutes=considered.background.policies.number(keys.OFFER_MINUTES))
+            # An offer never outlasts the visit's own beginning.
+            booking.hold_expires_at = min(self._clock() + (lasts or policy), considered.slot.starts_at)
+            self._placing.note(u, "booking.offer", actor, booking, considered, request_id)
+            await u.commit()
+            return Hold(booking.id, considered.slot, booking.hold_expires_at, may_extend=False)
+
+        return await self._placing.run(actor, "offer", request_id, work)
+
     async def extend(self, actor: Actor, hold_id: str, *, request_id: str | None = None) -> Booking:
         """Keep the place for another few minutes from now, once. Conflict the second time and when it has lapsed."""
         async with self._uow() as u:
             booking = await self._held(u, actor, hold_id)
-            if booking.hold_extended:
+            if booking.hold_extended or booking.hold_kind is HoldKind.OFFER:
                 raise Conflict("A place can be kept longer only once.", code="hold_extended")
             now = self._clock()
             policies = await u.policies.at(booking.prison_id, now)
@@ -91,14 +154,14 @@ class BookingService(Declining):
 
         async def work(u: UnitOfWork) -> Booking:
             booking = await u.scheduling.get_booking(hold_id)
-            self._leads(actor, booking)
+            self._settling.leads(actor, booking)
             links = await self._placing.links_of(u, booking)
             booking = await u.scheduling.get_booking(hold_id, for_update=True)
             if booking.state in (BookingState.BOOKED, BookingState.REQUESTED):
                 return booking
             self._not_lapsed(booking)
             considered = await self._placing.consider(u, actor, links, booking.slot_key, booking=booking)
-            await self._settle(u, actor, booking, considered, request_id)
+            await self._settling.settle(u, actor, booking, considered, request_id)
             await u.commit()
             return booking
 
@@ -116,19 +179,18 @@ class BookingService(Declining):
     ) -> Booking:
         """Staff book for somebody in one step. `overrides` sets rules aside, each with a reason; only some can be.
 
+        Setting `free_place` aside books beyond the session's capacity, for whoever may (action `schedule.overbook`).
         Raises Forbidden for families, Invalid for a rule that cannot be set aside, otherwise as `hold`.
         """
         if not (actor.is_staff or actor.is_system):
             raise Forbidden("Only staff book in one step.")
-        chosen = {key: need_reason(reason) for key, reason in (overrides or {}).items()}
-        if unknown := sorted(set(chosen) - OVERRIDABLE):
-            raise Invalid(f"This rule cannot be set aside: {unknown[0]}.", code="override", field="overrides")
+        chosen = chosen_overrides(actor, overrides)
 
         async def work(u: UnitOfWork) -> Booking:
             links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
             considered = await self._placing.consider(u, actor, links, slot_key, overrides=chosen)
             booking = await self._placing.place(u, actor, considered)
-            await self._settle(u, actor, booking, considered, request_id, overdraw="allowance" in chosen)
+            await self._settling.settle(u, actor, booking, considered, request_id, overdraw="allowance" in chosen)
             await u.commit()
             return booking
 
@@ -137,47 +199,74 @@ class BookingService(Declining):
     async def decide(
         self, actor: Actor, booking_id: str, *, approve: bool, reason: str, request_id: str | None = None
     ) -> Booking:
-        """A person decides a REQUESTED booking. Approving checks everything again: a refusal stays a refusal."""
-        reason = need_reason(reason)
+        """A person decides a REQUESTED booking. Approving checks everything again: a refusal stays a refusal.
 
-        async def work(u: UnitOfWork) -> Booking:
-            booking = await u.scheduling.get_booking(booking_id)
-            own_prison(actor, booking.prison_id)
-            links = await self._placing.links_of(u, booking)
-            booking = await u.scheduling.get_booking(booking_id, for_update=True)
-            if booking.state is not BookingState.REQUESTED:
-                raise Conflict("This booking waits for no decision.", code="booking_state")
-            booking.decided_by, booking.decided_at, booking.reason = actor.reference, self._clock(), reason
-            booking.revision += 1
-            if approve:
-                considered = await self._placing.consider(u, actor, links, booking.slot_key, booking=booking)
-                await self._watch(u, booking, considered)
-                booking.move(BookingState.BOOKED)
-                self._placing.note(u, "booking.approve", actor, booking, considered, request_id)
-                self._tell(u, "booking.confirmed", booking, request_id)
-            else:
-                booking.move(BookingState.REJECTED)
-                await self._give_back(u, actor, booking, "rejected", request_id)
-                u.audit.append("booking.reject", actor, booking.id, None, request_id, prison_id=booking.prison_id)
-                self._tell(u, "booking.rejected", booking, request_id)
-            await u.commit()
-            return booking
+        That it is too late to book meanwhile is no objection: it was asked for in time.
+        """
+        return await self._requests.decide(actor, booking_id, approve=approve, reason=reason, request_id=request_id)
 
-        return await self._placing.run(actor, "approve", request_id, work)
+    async def lapse_requests(self) -> int:
+        """The minute job of rule 21: reject what nobody decided in time, escalate what is about to lapse; how many."""
+        return await self._requests.run_once()
+
+    async def change(
+        self,
+        actor: Actor,
+        booking_id: str,
+        slot_key: str,
+        *,
+        guests: Sequence[str] | None = None,
+        station_id: str | None = None,
+        revision: int | None = None,
+        reason: str | None = None,
+        overrides: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+    ) -> Booking:
+        """Move a REQUESTED or BOOKED booking to another time, and (with `guests`) to other further callers.
+
+        One transaction: everything is checked again for the new time, its place is taken, the old one given back, the
+        credit stays with the booking. When any of it fails the booking stays as it was. It keeps its id; `revision`
+        grows. It becomes REQUESTED where the new time needs a person's look. Moving it to where it is changes nothing.
+
+        `station_id`: to that station of the session and no other. `revision`: only if it is still this one (Conflict
+        `booking_changed`). `reason` as for `cancel`; `overrides` (staff) as for `book`.
+        Raises DecisionRefused, Conflict (`visit_begun`, `booking_state`, `other_credit` when the new time costs another
+        kind of credit), Invalid (`reason_required`), NotFound.
+        """
+        return await self._moving.change(
+            actor,
+            booking_id,
+            slot_key,
+            guests=guests,
+            station_id=station_id,
+            revision=revision,
+            reason=reason,
+            overrides=overrides,
+            request_id=request_id,
+        )
 
     async def cancel(
-        self, actor: Actor, booking_id: str, *, reason: str | None = None, request_id: str | None = None
+        self,
+        actor: Actor,
+        booking_id: str,
+        *,
+        reason: str | None = None,
+        outcome: OutcomeCode | None = None,
+        request_id: str | None = None,
     ) -> Booking:
         """Give the place and the credit back. Late (policy `booking.free_cancel_hours`), and by staff, with a reason.
 
+        `outcome` (staff and system only): on whose account; else it is who cancels that says so.
         Raises Invalid (`reason_required`) and Conflict when the call has begun or the booking is over. Cancelling what
         is cancelled gives it back unchanged: one refund.
         """
+        if outcome is not None and (outcome not in _STAFF_OUTCOMES or actor.is_family or actor.is_prisoner):
+            raise Invalid("A cancellation has no such outcome.", code="outcome", field="outcome")
         async with self._uow() as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
             if actor.is_family:
-                self._leads(actor, booking)
+                self._settling.leads(actor, booking)
             await u.lock(f"prisoner:{booking.prisoner_id}")
             booking = await u.scheduling.get_booking(booking_id, for_update=True)
             if booking.state in (BookingState.CANCELLED, BookingState.WITHDRAWN):
@@ -186,21 +275,17 @@ class BookingService(Declining):
                 raise Conflict("This booking is over.", code="booking_state")
             now = self._clock()
             if booking.state is not BookingState.HELD:
-                if now >= booking.starts_at:
-                    raise Conflict("This visit has begun.", code="visit_begun")
                 policies = await u.policies.at(booking.prison_id, now)
-                free_until = booking.starts_at - timedelta(hours=policies.number(keys.FREE_CANCEL_HOURS))
-                if now >= free_until or not actor.is_family:
-                    reason = need_reason(reason)
+                reason = self._settling.need_late_reason(policies, actor, booking, reason)
             told = booking.state is not BookingState.HELD
             withdrawn = booking.state is BookingState.HELD or (
                 actor.is_family and booking.state is BookingState.REQUESTED
             )
             booking.move(BookingState.WITHDRAWN if withdrawn else BookingState.CANCELLED)
-            booking.reason, booking.outcome = reason, _CANCELLED_BY[actor.kind].value
+            booking.reason, booking.outcome = reason, (outcome or _CANCELLED_BY[actor.kind]).value
             booking.decided_by, booking.decided_at = actor.reference, now
             booking.revision += 1
-            await self._give_back(u, actor, booking, "cancelled", request_id)
+            await self._settling.give_back(u, actor, booking, "cancelled", request_id)
             u.audit.append(
                 "booking.cancel",
                 actor,
@@ -210,9 +295,39 @@ class BookingService(Declining):
                 prison_id=booking.prison_id,
             )
             if told:
-                self._tell(u, "booking.cancelled", booking, request_id)
+                self._settling.tell(u, "booking.cancelled", booking, request_id)
             await u.commit()
             return booking
+
+    async def cancel_many(
+        self,
+        actor: Actor,
+        booking_ids: Sequence[str],
+        reason: str,
+        outcome: OutcomeCode = OutcomeCode.BATCH_CANCELLATION,
+        *,
+        request_id: str | None = None,
+    ) -> CancelledMany:
+        """Staff cancel many bookings with one reason; the people of each are told as of any cancellation.
+
+        One transaction each, so that one that cannot be cancelled (its code is in `refused`) keeps none of the others.
+        Doing it again does the rest. Invalid for more than MOST_AT_ONCE.
+        """
+        if not (actor.is_staff or actor.is_system):
+            raise Forbidden("Only staff cancel many at once.")
+        if len(booking_ids) > MOST_AT_ONCE:
+            raise Invalid(f"Choose at most {MOST_AT_ONCE} bookings.", code="too_many", field="bookings")
+        reason = need_reason(reason)
+        done: list[str] = []
+        refused: dict[str, str] = {}
+        for booking_id in dict.fromkeys(booking_ids):
+            try:
+                await self.cancel(actor, booking_id, reason=reason, outcome=outcome, request_id=request_id)
+            except DomainError as error:
+                refused[booking_id] = error.code
+            else:
+                done.append(booking_id)
+        return CancelledMany(tuple(done), refused)
 
     async def close_within(
         self,
@@ -223,12 +338,13 @@ class BookingService(Declining):
         outcome: OutcomeCode,
         *,
         refund: bool,
+        owed: int = 0,
         request_id: str | None = None,
     ) -> Booking:
         """Within the transaction of whoever knows how the call went: COMPLETED, NO_SHOW or FAILED, with its code.
 
-        `refund` gives the credit back as our own fault. Closing what is closed changes nothing, so events may come
-        twice.
+        `refund` gives the credit back as our own fault; `owed` are seconds that were lost without the callers' doing.
+        Closing what is closed changes nothing, so events may come twice.
         """
         if state not in (BookingState.COMPLETED, BookingState.NO_SHOW, BookingState.FAILED):
             raise ValueError(state)
@@ -239,8 +355,12 @@ class BookingService(Declining):
             return booking
         booking.move(state)
         booking.outcome = outcome.value
+        # What is over takes up nobody any more.
+        await u.flush()
+        await u.scheduling.release(booking.id)
         if refund:
             await self._allowance.refund_within(u, actor, booking, outcome.value, our_fault=True, request_id=request_id)
+        await self._allowance.owe_within(u, actor, booking, owed, outcome.value)
         u.audit.append(
             "booking.close",
             actor,
@@ -252,48 +372,16 @@ class BookingService(Declining):
         return booking
 
     async def expire_holds(self) -> int:
-        """The minute job: give back what lapsed holds kept. Booking clears them too; this is for the days' pictures."""
-        async with self._uow() as u:
-            count = await clear_lapsed_holds(u, self._clock())
-            if count:
-                await u.commit()
-            return count
-
-    async def _settle(
-        self,
-        u: UnitOfWork,
-        actor: Actor,
-        booking: Booking,
-        considered: Considered,
-        request_id: str | None,
-        *,
-        overdraw: bool = False,
-    ) -> None:
-        await self._watch(u, booking, considered)
-        review = considered.decision.outcome is Outcome.REVIEW
-        booking.move(BookingState.REQUESTED if review else BookingState.BOOKED)
-        booking.hold_expires_at = None
-        await self._allowance.charge_within(u, actor, booking, overdraw=overdraw)
-        self._placing.note(u, "booking.confirm", actor, booking, considered, request_id)
-        self._tell(u, "booking.requested" if review else "booking.confirmed", booking, request_id)
-
-    async def _watch(self, u: UnitOfWork, booking: Booking, considered: Considered) -> None:
-        """A restriction may have come since the hold that asks for an officer: then a seat is needed now."""
-        if considered.supervision is SupervisionLevel.LIVE and booking.supervision is not SupervisionLevel.LIVE:
-            span = considered.background.span(considered.slot)
-            if not await take_seat(u, booking, considered.background, span):
-                raise place_gone(considered, booking.id)
-        if not booking.privileged:
-            booking.supervision = considered.supervision
-
-    async def _give_back(
-        self, u: UnitOfWork, actor: Actor, booking: Booking, cause: str, request_id: str | None
-    ) -> None:
-        await u.flush()
-        await u.scheduling.release(booking.id)
-        await self._allowance.refund_within(
-            u, actor, booking, cause, our_fault=not actor.is_family and not actor.is_prisoner, request_id=request_id
-        )
+        """The minute job: give back what lapsed holds kept. Booking clears those in its way too; this does the rest."""
+        total = 0
+        while True:
+            async with self._uow() as u:
+                count = await clear_lapsed_holds(u, self._clock())
+                if count:
+                    await u.commit()
+            total += count
+            if count < HOLDS_AT_ONCE:
+                return total
 
     async def _release_own_holds(self, u: UnitOfWork, actor: Actor, request_id: str | None) -> None:
         """Give back what the lead, whose name is locked, keeps already: nobody keeps a whole month for themselves."""
@@ -302,16 +390,17 @@ class BookingService(Declining):
             if each.lead.contact_id != actor.id:
                 continue
             held = await u.scheduling.get_booking(each.id, for_update=True)
-            if held.state is not BookingState.HELD:
+            if held.state is not BookingState.HELD or held.hold_kind is HoldKind.OFFER:
                 continue
             held.move(BookingState.WITHDRAWN)
             await u.flush()
             await u.scheduling.release(held.id)
+            note_freed(u, held, now=self._clock(), request_id=request_id)
             u.audit.append("booking.hold_released", actor, held.id, None, request_id, prison_id=held.prison_id)
 
     async def _held(self, u: UnitOfWork, actor: Actor, hold_id: str) -> Booking:
         booking = await u.scheduling.get_booking(hold_id, for_update=True)
-        self._leads(actor, booking)
+        self._settling.leads(actor, booking)
         self._not_lapsed(booking)
         return booking
 
@@ -324,20 +413,3 @@ class BookingService(Declining):
             raise Conflict("The place was kept for a few minutes, and they are over.", code="hold_expired")
         if booking.state is not BookingState.HELD:
             raise Conflict("This place is no longer kept.", code="booking_state")
-
-    @staticmethod
-    def _leads(actor: Actor, booking: Booking) -> None:
-        own_booking(actor, booking)
-        if actor.is_family and booking.lead.contact_id != actor.id:
-            raise NotFound("There is no such booking.")
-        if actor.is_prisoner:
-            raise Forbidden("Visits are booked by the people outside, or by staff.")
-
-    @staticmethod
-    def _tell(u: UnitOfWork, topic: str, booking: Booking, request_id: str | None) -> None:
-        u.outbox.add(
-            topic,
-            {"booking_id": booking.id, "revision": booking.revision},
-            dedupe_key=f"{topic}:{booking.id}:{booking.revision}",
-            request_id=request_id,
-        )

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from visitserver.domain.occupancy import Resource, ResourceKind, Span, places, seats
+from visitserver.domain.occupancy import Resource, ResourceKind, Span, media_calls, places, seats, watched_places
 from visitserver.domain.scheduling import Booking, Slot, SupervisionLevel
 from visitserver.services.facts import Background
 from visitserver.services.ports.uow import UnitOfWork
 
+MOST_BEYOND: Final = 20
+"""How many visits staff may place beyond a session's capacity: each needs a free station all the same."""
 
-async def take_place(u: UnitOfWork, booking: Booking, slot: Slot, background: Background) -> bool:
+
+async def take_place(
+    u: UnitOfWork, booking: Booking, slot: Slot, background: Background, *, station_id: str | None = None
+) -> bool:
     """Occupy prisoner, callers, a place of the slot, a station and (LIVE) an officer's seat; sets the station.
 
-    False when one of them is gone: the caller then rolls back. The order is that of ResourceKind and, within a kind, of
-    the id, so two transactions never wait for each other in a circle.
+    Where they are limited, one of the calls that may be watched and one that the servers carry, too. `station_id`: that
+    station and no other. A booking with an `overbook_reason` may take a place beyond the slot's capacity; nothing else
+    is ever beyond what there is. False when one of them is gone: the caller then rolls back. The order is that of
+    ResourceKind and, within a kind, of the id, so two transactions never wait for each other in a circle.
     """
     people = [
         Resource(ResourceKind.PRISONER, booking.prisoner_id),
         *sorted(Resource(ResourceKind.CONTACT, each) for each in booking.contact_ids),
     ]
-    stations = sorted(background.stations.intersection(slot.station_ids))
-    one_of = [places(slot.key, slot.capacity), [Resource(ResourceKind.STATION, each) for each in stations]]
+    stations = sorted(background.open_stations(slot))
+    if station_id is not None:
+        stations = [each for each in stations if each == station_id]
+    beyond = 0 if booking.overbook_reason is None else MOST_BEYOND
+    one_of = [places(slot.key, slot.capacity + beyond), [Resource(ResourceKind.STATION, each) for each in stations]]
     if booking.supervision is SupervisionLevel.LIVE:
         one_of.append(seats(booking.prison_id, background.seat_count))
+        if slot.capacity_supervised is not None:
+            one_of.append(watched_places(slot.key, slot.capacity_supervised))
+    if background.media_count is not None:
+        one_of.append(media_calls(booking.prison_id, background.media_count))
     chosen = await _take(u, booking.id, people, one_of, background.span(slot))
     if chosen is None:
         return False

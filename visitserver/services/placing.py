@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from signaling.ids import new_id
-from visitserver.domain.actors import SYSTEM, Actor
+from visitserver.domain.access import Role, allows
+from visitserver.domain.actors import SYSTEM, Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NotFound
 from visitserver.domain.rights import Relationship
+from visitserver.domain.rules.facts import Known, Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
 from visitserver.domain.rules.room import GONE, OTHER_TIME, free_place
-from visitserver.domain.scheduling import Booking, BookingParticipant, BookingState, Slot, SupervisionLevel
+from visitserver.domain.scheduling import (
+    Booking,
+    BookingParticipant,
+    BookingState,
+    HoldKind,
+    Slot,
+    SupervisionLevel,
+)
 from visitserver.domain.slots import parse_slot_key, slot_at
-from visitserver.services.access_checks import own_prison
+from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.decisions import keep_decision
 from visitserver.services.facts import Background, FactsReader, Party
+from visitserver.services.freed import note_freed
 from visitserver.services.places import take_place
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
@@ -28,7 +38,13 @@ T = TypeVar("T")
 HOLDS_AT_ONCE = 100
 """How many lapsed holds one transaction clears away."""
 
+LONGEST_BOOKING = timedelta(hours=4)
+"""The longest call and the longest pause after it."""
+
 OVERRIDABLE = frozenset(rule.key for rule in RULES if rule.overridable)
+
+OVERBOOK = "schedule.overbook"
+"""The action that setting `free_place` aside asks for besides: rule 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,7 @@ class Considered:
     background: Background
     slot: Slot
     decision: Decision
+    room: Known[Room] | Missing
 
     @property
     def party(self) -> Party:
@@ -49,6 +66,12 @@ class Considered:
         if self.party.relationships[0].call_kind.privileged:
             return SupervisionLevel.NONE
         return SupervisionLevel.LIVE if self.decision.live_supervision else self.slot.supervision
+
+    @property
+    def overbook_reason(self) -> str | None:
+        """Why the visit is placed beyond the session's capacity, when it is."""
+        full = isinstance(self.room, Known) and self.room.value.free_places <= 0
+        return self.background.overrides.get(free_place.key) if full else None
 
 
 class Refused(Exception):
@@ -137,11 +160,15 @@ class Placing:
             raise Invalid("Everybody is on a call once.", code="callers", field="guests")
         return tuple(found)
 
-    async def links_of(self, u: UnitOfWork, booking: Booking) -> tuple[Relationship, ...]:
-        """The relationships that a booking rests on, the lead's first, read under the same locks."""
+    async def links_of(self, u: UnitOfWork, booking: Booking, slot_key: str | None = None) -> tuple[Relationship, ...]:
+        """The relationships that a booking rests on, the lead's first, read under the same locks.
+
+        `slot_key`: where it is about to be moved to.
+        """
+        template_id = parse_slot_key(slot_key)[0] if slot_key is not None else booking.template_id
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
         links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
-        return await self._locked(u, links, booking.template_id)
+        return await self._locked(u, links, template_id)
 
     async def consider(
         self,
@@ -152,12 +179,17 @@ class Placing:
         *,
         booking: Booking | None = None,
         overrides: Mapping[str, str] | None = None,
+        asked_by: ActorKind | None = None,
     ) -> Considered:
-        """Ask every rule about the slot, now. `booking` does not stand in its own way."""
-        await clear_lapsed_holds(u, self._clock(), but=booking.id if booking else None)
-        await u.flush()
+        """Ask every rule about the slot, now. `booking` does not stand in its own way.
+
+        `asked_by`: whom the rules see asking, where it is not the actor: an offer of the waiting list is the family's.
+        """
         template_id, starts_at = parse_slot_key(slot_key)
         template = await u.scheduling.get_template(template_id)
+        around = (starts_at - LONGEST_BOOKING, starts_at + LONGEST_BOOKING)
+        await clear_lapsed_holds(u, self._clock(), but=booking.id if booking else None, around=around)
+        await u.flush()
         zone = (await u.people.get_prison(template.prison_id)).zone
         party = await self._facts.party(u, links)
         day = starts_at.astimezone(zone).date()
@@ -165,22 +197,25 @@ class Placing:
             u,
             party,
             now=self._clock(),
-            asked_by=actor.kind,
+            asked_by=asked_by or actor.kind,
             first=day,
             last=day,
             overrides=overrides,
+            but=booking.id if booking else None,
         )
         slot = slot_at(template, zone, starts_at, buffer=background.buffer)
         if slot is None:
             raise Conflict("This time is no longer offered.", code="slot_gone")
         rooms = await self._facts.rooms(u, background, [slot], but=booking.id if booking else None)
         facts = background.facts(slot, rooms[slot.key], already_charged=booking is not None and booking.charged)
-        considered = Considered(background, slot, decide_visit(facts))
+        considered = Considered(background, slot, decide_visit(facts), rooms[slot.key])
         if considered.decision.outcome is Outcome.REFUSE:
             raise Refused(considered, booking_id=booking.id if booking else None)
         return considered
 
-    async def place(self, u: UnitOfWork, actor: Actor, considered: Considered) -> Booking:
+    async def place(
+        self, u: UnitOfWork, actor: Actor, considered: Considered, hold_kind: HoldKind = HoldKind.BOOKER
+    ) -> Booking:
         """Make a HELD booking with its place taken. Refused when the database gave the place to somebody else."""
         party, slot = considered.party, considered.slot
         booking_id = new_id("bkg")
@@ -204,6 +239,8 @@ class Placing:
                 for number, each in enumerate(party.relationships)
             ],
             credit_type=None if kind.privileged else slot.credit_type,
+            hold_kind=hold_kind,
+            overbook_reason=considered.overbook_reason,
         )
         if not await take_place(u, booking, slot, considered.background):
             raise place_gone(considered)
@@ -232,6 +269,8 @@ class Placing:
             booking_id=booking.id,
             slot_key=booking.slot_key,
         )
+        if booking.overbook_reason is not None:
+            data["overbooked"] = True
         u.audit.append(
             action,
             actor,
@@ -268,14 +307,39 @@ def place_gone(considered: Considered, booking_id: str | None = None) -> Refused
     return Refused(considered, replace(considered.decision, trace=(*kept, lost)), booking_id)
 
 
-async def clear_lapsed_holds(u: UnitOfWork, now: datetime, *, but: str | None = None) -> int:
-    """Give back the places of holds whose time is over, within this transaction. Gives how many."""
+async def clear_lapsed_holds(
+    u: UnitOfWork,
+    now: datetime,
+    *,
+    but: str | None = None,
+    around: tuple[datetime, datetime] | None = None,
+) -> int:
+    """Give back the places of holds whose time is over, within this transaction. Gives how many, at most HOLDS_AT_ONCE.
+
+    `around`: only of visits that start in this interval (those that can stand in somebody's way). Holds that somebody
+    else is changing just now are left to them.
+    """
     count = 0
-    for held in await u.scheduling.lapsed_holds(now, HOLDS_AT_ONCE):
+    for held in await u.scheduling.lapsed_holds(now, HOLDS_AT_ONCE, around=around):
         if held.id == but:
             continue
         held.move(BookingState.EXPIRED)
         await u.scheduling.release(held.id)
+        note_freed(u, held, now=now)
         u.audit.append("booking.hold_expired", SYSTEM, held.id, prison_id=held.prison_id)
         count += 1
     return count
+
+
+def chosen_overrides(actor: Actor, overrides: Mapping[str, str] | None) -> dict[str, str]:
+    """What staff set aside, each with its reason, checked. Forbidden, and Invalid for a rule that cannot be."""
+    chosen = {key: need_reason(reason) for key, reason in (overrides or {}).items()}
+    if chosen and not (actor.is_staff or actor.is_system):
+        raise Forbidden("Only staff set rules aside.")
+    if unknown := sorted(set(chosen) - OVERRIDABLE):
+        raise Invalid(f"This rule cannot be set aside: {unknown[0]}.", code="override", field="overrides")
+    if free_place.key in chosen and not (
+        actor.is_system or allows(OVERBOOK, [role for role in Role if role in actor.roles])
+    ):
+        raise Forbidden("Overbooking is not yours to decide.", code="overbook")
+    return chosen

@@ -8,16 +8,18 @@ from datetime import date, timedelta
 from itertools import islice
 
 from visitserver.domain import policies as keys
-from visitserver.domain.actors import Actor
+from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision
 from visitserver.domain.errors import Invalid
 from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.facts import Known
 from visitserver.domain.rules.order import decide_visit
 from visitserver.domain.rules.slot_fit import misfits
-from visitserver.domain.scheduling import Slot
+from visitserver.domain.scheduling import Booking, Slot
 from visitserver.domain.slots import slots_of
+from visitserver.services.access_checks import own_booking
 from visitserver.services.clock import today_at
 from visitserver.services.facts import Background, FactsReader
 from visitserver.services.placing import Placing
@@ -91,6 +93,32 @@ class SlotService:
                     break
         return found[:count]
 
+    async def alternatives(self, actor: Actor, booking_id: str, count: int = 3) -> list[SlotOffer]:
+        """The `count` (1 to 20) other times nearest to a booking's own at which the same people could meet, in order.
+
+        Only times that can be booked without a person's look; the booking itself does not stand in their way, and what
+        it has paid counts. For its callers' lead, staff of its prison, and the system (which asks as the family would).
+        """
+        if not 1 <= count <= 20:
+            raise Invalid("Ask for 1 to 20 times.", field="count")
+        found: list[SlotOffer] = []
+        async with self._uow(read_only=True) as u:
+            booking = await u.scheduling.get_booking(booking_id)
+            own_booking(actor, booking)
+            ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
+            links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
+            asked_by = ActorKind.FAMILY if actor.is_system else actor.kind
+            background, slots = await self._slots_for(u, asked_by, links, None, None, but=booking.id)
+            near = sorted(
+                (each for each in slots if each.key != booking.slot_key),
+                key=lambda each: (abs(each.starts_at - booking.starts_at), each.key),
+            )
+            rest = iter(near)
+            while len(found) < count and (chosen := list(islice(rest, 60))):
+                offers = await self._decide(u, background, chosen, booking=booking)
+                found += [each for each in offers if each.decision.allowed]
+        return sorted(found[:count], key=lambda each: each.cursor)
+
     async def _slots(
         self,
         u: UnitOfWork,
@@ -101,6 +129,18 @@ class SlotService:
         days: int | None,
     ) -> tuple[Background, list[Slot]]:
         links = await self._placing.links_to_look(u, actor, relationship_id, guests)
+        return await self._slots_for(u, actor.kind, links, first, days)
+
+    async def _slots_for(
+        self,
+        u: UnitOfWork,
+        asked_by: ActorKind,
+        links: Sequence[Relationship],
+        first: date | None,
+        days: int | None,
+        *,
+        but: str | None = None,
+    ) -> tuple[Background, list[Slot]]:
         party = await self._facts.party(u, links)
         now = self._clock()
         policies = await u.policies.at(party.prison.id, now)
@@ -110,24 +150,27 @@ class SlotService:
             raise Invalid(f"Ask for 1 to {MAX_DAYS} days.", field="days")
         first = first or today_at(party.prison, now)
         last = first + timedelta(days=days - 1)
-        background = await self._facts.background(u, party, now=now, asked_by=actor.kind, first=first, last=last)
+        background = await self._facts.background(u, party, now=now, asked_by=asked_by, first=first, last=last, but=but)
         kind = links[0].call_kind
         slots = [
             slot
             for template in await u.scheduling.templates(party.prison.id, first=first, last=last)
             for slot in slots_of(template, party.prison.zone, first, last, buffer=background.buffer)
-            if slot.ends_at > now and not any(misfits(slot, kind, party.prisoner, actor.kind))
+            if slot.ends_at > now and not any(misfits(slot, kind, party.prisoner, asked_by))
         ]
         slots.sort(key=_cursor)
         return background, slots
 
-    async def _decide(self, u: UnitOfWork, background: Background, slots: Sequence[Slot]) -> list[SlotOffer]:
-        rooms = await self._facts.rooms(u, background, slots)
+    async def _decide(
+        self, u: UnitOfWork, background: Background, slots: Sequence[Slot], *, booking: Booking | None = None
+    ) -> list[SlotOffer]:
+        rooms = await self._facts.rooms(u, background, slots, but=booking.id if booking else None)
+        charged = booking is not None and booking.charged
         offers = []
         for slot in slots:
             room = rooms[slot.key]
             free = max(0, min(room.value.free_places, room.value.free_stations)) if isinstance(room, Known) else None
-            offers.append(SlotOffer(slot, decide_visit(background.facts(slot, room)), free))
+            offers.append(SlotOffer(slot, decide_visit(background.facts(slot, room, already_charged=charged)), free))
         return offers
 
 

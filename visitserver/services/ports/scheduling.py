@@ -9,12 +9,15 @@ from typing import Protocol
 
 from visitserver.domain.occupancy import Resource, Span
 from visitserver.domain.paging import Page, PageRequest
-from visitserver.domain.scheduling import Booking, BookingState, SessionTemplate, Station
+from visitserver.domain.scheduling import Booking, BookingChange, BookingState, SessionTemplate, Station
 
 
 @dataclass(frozen=True, slots=True)
 class BookingFilter:
-    """Which bookings: all conditions that are set. `starts_from` is included, `starts_before` is not (UTC)."""
+    """Which bookings: all conditions that are set. `…_from` is included, `…_before` is not (UTC).
+
+    `overbooked`: only those placed beyond their session's capacity.
+    """
 
     prison_id: str | None = None
     prisoner_id: str | None = None
@@ -23,12 +26,15 @@ class BookingFilter:
     states: frozenset[BookingState] = field(default_factory=frozenset)
     starts_from: datetime | None = None
     starts_before: datetime | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    overbooked: bool = False
 
 
 class Scheduling(Protocol):
     """Stations, templates, bookings, occupancy. `get_…` raises NotFound."""
 
-    def add(self, item: Station | SessionTemplate | Booking) -> None: ...
+    def add(self, item: Station | SessionTemplate | Booking | BookingChange) -> None: ...
 
     async def get_station(self, station_id: str) -> Station: ...
 
@@ -58,9 +64,15 @@ class Scheduling(Protocol):
         """Whether any booking still stands on the template that starts at or after that moment."""
         ...
 
-    async def lapsed_holds(self, at: datetime, limit: int) -> Sequence[Booking]:
+    async def lapsed_holds(
+        self, at: datetime, limit: int, *, around: tuple[datetime, datetime] | None = None
+    ) -> Sequence[Booking]:
         """HELD bookings whose hold ended at or before `at`, oldest first, locked; those that somebody else is
-        changing just now are left out."""
+        changing just now are left out. `around`: only visits that start in this interval, both ends included."""
+        ...
+
+    async def changes_of(self, booking_ids: Sequence[str]) -> Sequence[BookingChange]:
+        """What these bookings were before they were moved, by booking and revision."""
         ...
 
     async def taken(self, resources: Sequence[Resource], span: Span) -> set[Resource]:

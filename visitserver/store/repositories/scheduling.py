@@ -6,17 +6,30 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.errors import NotFound
 from visitserver.domain.occupancy import Resource, ResourceKind, Span
 from visitserver.domain.paging import Page, PageRequest
-from visitserver.domain.scheduling import OPEN_STATES, Booking, BookingState, SessionTemplate, Station
+from visitserver.domain.scheduling import (
+    OPEN_STATES,
+    Booking,
+    BookingChange,
+    BookingState,
+    SessionTemplate,
+    Station,
+)
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.store.paging import fetch_page
 from visitserver.store.repositories import occupancy as occupancy_rows
-from visitserver.store.tables.scheduling import booking_participants, bookings, session_templates, stations
+from visitserver.store.tables.scheduling import (
+    booking_changes,
+    booking_participants,
+    bookings,
+    session_templates,
+    stations,
+)
 
 T = TypeVar("T")
 
@@ -27,7 +40,7 @@ class SqlScheduling:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    def add(self, item: Station | SessionTemplate | Booking) -> None:
+    def add(self, item: Station | SessionTemplate | Booking | BookingChange) -> None:
         self._session.add(item)
 
     async def get_station(self, station_id: str) -> Station:
@@ -86,6 +99,12 @@ class SqlScheduling:
             statement = statement.where(bookings.c.starts_at >= wanted.starts_from)
         if wanted.starts_before is not None:
             statement = statement.where(bookings.c.starts_at < wanted.starts_before)
+        if wanted.created_from is not None:
+            statement = statement.where(bookings.c.created_at >= wanted.created_from)
+        if wanted.created_before is not None:
+            statement = statement.where(bookings.c.created_at < wanted.created_before)
+        if wanted.overbooked:
+            statement = statement.where(bookings.c.overbook_reason.is_not(None))
         return await fetch_page(
             self._session,
             statement,
@@ -120,14 +139,29 @@ class SqlScheduling:
         )
         return found is not None
 
-    async def lapsed_holds(self, at: datetime, limit: int) -> Sequence[Booking]:
+    async def lapsed_holds(
+        self, at: datetime, limit: int, *, around: tuple[datetime, datetime] | None = None
+    ) -> Sequence[Booking]:
+        # The literal lets the partial index ix_bookings_held be used.
+        statement = select(Booking).where(
+            bookings.c.state == literal_column(f"'{BookingState.HELD.value}'"), bookings.c.hold_expires_at <= at
+        )
+        if around is not None:
+            statement = statement.where(bookings.c.starts_at >= around[0], bookings.c.starts_at <= around[1])
         return (
             await self._session.scalars(
-                select(Booking)
-                .where(bookings.c.state == BookingState.HELD, bookings.c.hold_expires_at <= at)
-                .order_by(bookings.c.hold_expires_at, bookings.c.id)
+                statement.order_by(bookings.c.hold_expires_at, bookings.c.id)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
+            )
+        ).all()
+
+    async def changes_of(self, booking_ids: Sequence[str]) -> Sequence[BookingChange]:
+        return (
+            await self._session.scalars(
+                select(BookingChange)
+                .where(booking_changes.c.booking_id.in_(booking_ids))
+                .order_by(booking_changes.c.booking_id, booking_changes.c.revision)
             )
         ).all()
 

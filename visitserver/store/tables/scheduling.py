@@ -122,6 +122,7 @@ bookings = Table(
     Column("acknowledged_at", UtcDateTime),
     Column("hold_kind", TextEnum(HoldKind)),
     Column("overbook_reason", Text),
+    Column("requested_at", UtcDateTime),
     Column("escalated_at", UtcDateTime),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
     Index("ix_bookings_prison_day", "prison_id", "starts_at", "id"),
