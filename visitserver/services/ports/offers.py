@@ -85,11 +85,24 @@ class Offers(Protocol):
         """In order of end, then id."""
         ...
 
+    async def carry_waiting(self, template_id: str, successor_id: str, day: date) -> None:
+        """Whoever waits for one slot of that session, on `day` or later, waits for the new version's slot."""
+        ...
+
     async def touched(self, wanted: TouchedFilter, page: PageRequest) -> Page[Booking]:
         """In order of start, then id."""
         ...
 
     async def count_touched(self, wanted: TouchedFilter) -> int: ...
+
+    async def extend_blocks(self, template_id: str, successor_id: str) -> None:
+        """Every standing block of that session blocks its new version as well."""
+        ...
+
+    async def carry_places(self, old_key: str, new_key: str) -> None:
+        """Give the new slot's bookings (their `slot_key` says so in the store already) its places instead of the old
+        slot's: the first free numbers, in order. Nobody else may be placing on either slot meanwhile."""
+        ...
 
     # the waiting list
 

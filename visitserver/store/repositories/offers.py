@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Text, func, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.appointments import Appointment
@@ -20,7 +21,7 @@ from visitserver.domain.waitlist import STANDING, EntryState, OfferState, Waitli
 from visitserver.services.ports.offers import AppointmentFilter, BlockFilter, TouchedFilter
 from visitserver.store.paging import fetch_page
 from visitserver.store.tables.offers import appointments, blocks, preferences, waitlist_entries, waitlist_offers
-from visitserver.store.tables.scheduling import bookings
+from visitserver.store.tables.scheduling import bookings, occupancy, occupancy_spans
 
 T = TypeVar("T")
 
@@ -135,6 +136,45 @@ class SqlOffers:
         return await fetch_page(
             self._session, statement, [blocks.c.ends_at, blocks.c.id], page, lambda row: (row.ends_at, row.id)
         )
+
+    async def extend_blocks(self, template_id: str, successor_id: str) -> None:
+        written = type_coerce(blocks.c.template_ids, Text)
+        rows = await self._session.scalars(
+            select(Block).where(blocks.c.lifted_at.is_(None), written.contains(f'"{template_id}"', autoescape=True))
+        )
+        for block in rows:
+            block.template_ids = block.template_ids | {successor_id}
+
+    async def carry_places(self, old_key: str, new_key: str) -> None:
+        spans = occupancy_spans.c
+        rows = await self._session.execute(
+            select(spans.booking_id, spans.kind, spans.resource)
+            .join(bookings, bookings.c.id == spans.booking_id)
+            .where(bookings.c.slot_key == new_key, spans.resource.startswith(f"{old_key}#", autoescape=True))
+            .order_by(spans.kind, spans.resource)
+        )
+        taken: Counter[str] = Counter()
+        for booking_id, kind, resource in rows.all():
+            renamed = f"{new_key}#{taken[kind]:03}"
+            taken[kind] += 1
+            for table in (occupancy, occupancy_spans):
+                await self._session.execute(
+                    update(table)
+                    .where(table.c.booking_id == booking_id, table.c.kind == kind, table.c.resource == resource)
+                    .values(resource=renamed)
+                )
+
+    async def carry_waiting(self, template_id: str, successor_id: str, day: date) -> None:
+        rows = await self._session.scalars(
+            select(WaitlistEntry).where(
+                waitlist_entries.c.slot_key.startswith(f"{template_id}@", autoescape=True),
+                waitlist_entries.c.first_day >= day,
+                waitlist_entries.c.state.in_(sorted(STANDING)),
+            )
+        )
+        for entry in rows:
+            if entry.slot_key is not None:
+                entry.slot_key = f"{successor_id}@{entry.slot_key.split('@', 1)[1]}"
 
     async def touched(self, wanted: TouchedFilter, page: PageRequest) -> Page[Booking]:
         return await fetch_page(
