@@ -65,6 +65,7 @@ from visitserver.services.clients import ClientService
 from visitserver.services.desk import DeskService
 from visitserver.services.desk_moves import DeskMoves
 from visitserver.services.desk_requests import DeskRequests
+from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
@@ -81,6 +82,7 @@ from visitserver.services.recording_rescue import RecordingRescue
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.relationships import RelationshipService
 from visitserver.services.reminders import ReminderService
+from visitserver.services.reports import ReportService
 from visitserver.services.restrictions import RestrictionService
 from visitserver.services.revoking import RevokingService
 from visitserver.services.sealing import AesGcmSealer
@@ -298,12 +300,14 @@ class House:
             desk=DeskService(uow, clock),
             board=BoardService(uow, clock),
             moves=DeskMoves(uow, clock, facts),
+            desk_why=DeskWhy(uow, clock, facts),
             day_sheet=DaySheetService(uow),
             requests=DeskRequests(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
             outbox=OutboxService(uow, clock),
+            reports=ReportService(uow, clock),
             webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),
             imports=ImportService(uow, clock, changes),
             clients=ClientService(uow, clock, CLIENT_ACTIONS),

@@ -212,6 +212,39 @@ def audit_verify(config: ConfigOption = None, secrets: SecretsOption = None) -> 
     _run(work())
 
 
+@app.command("import")
+def import_file(
+    kind: Annotated[
+        str, typer.Argument(help="prisoners, contacts, relationships, restrictions, alerts or appointments.")
+    ],
+    path: Annotated[Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    format: Annotated[str | None, typer.Option(help="csv or jsonl; by default what the name ends in.")] = None,
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Import people and rights from a prison's own system (docs/import.md). Twice is once."""
+    from visitserver.domain.importing import ImportKind
+    from visitserver.import_command import format_of, run_import
+
+    if kind not in tuple(ImportKind):
+        _fail(f"Import one of: {', '.join(ImportKind)}.", 2)
+    try:
+        chosen = format_of(path, format)
+    except DomainError as error:
+        _fail(error.detail, 2)
+    settings = _settings(config, secrets)
+    _run(run_import(settings, ImportKind(kind), path, chosen, dry_run=dry_run, out=out, err=err))
+
+
+@app.command("import-columns", hidden=True)
+def import_columns() -> None:
+    """Print the tables of docs/import.md."""
+    from visitserver.import_command import column_tables
+
+    typer.echo(column_tables())
+
+
 @app.command()
 def backup(
     destination: Annotated[Path, typer.Argument(help="Archive to write (.tar); must not exist.")],

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from signaling.http import media_routes
 from tests.fixtures.http_app import PASSWORD, PIN, HttpHouse
-from visitserver.domain.access import POLICY, STAFF_ROLES, Grant
+from visitserver.domain.access import CLIENT_ACTIONS, POLICY, STAFF_ROLES, Grant
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.http import csrf
 from visitserver.http.app import create_app
@@ -35,19 +35,28 @@ SESSIONS: Final = ("family", "terminal", "staff")
 def read_matrix() -> dict[str, dict[str, str]]:
     """Expected answers by action and person."""
     with MATRIX.open(encoding="utf-8", newline="") as file:
-        return {row.pop("action"): row for row in csv.DictReader(file)}
+        # A line without the last cell is a session's: a machine client's token is nothing there.
+        return {row.pop("action"): {**row, "client": row["client"] or "sign-in"} for row in csv.DictReader(file)}
 
 
 @dataclass(frozen=True)
 class Person:
     """The session tokens that somebody holds, by audience, and their terminal's device token.
 
-    `live`: the sessions count still, so the pages that they open carry those sessions' CSRF tokens.
+    `live`: the sessions count still, so the pages that they open carry those sessions' CSRF tokens. `bearer` is a
+    machine client's token; who has none shows a session's token as one.
     """
 
     tokens: Mapping[str, str]
     device: str | None = None
     live: bool = True
+    bearer: str | None = None
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that shows a token."""
+        token = self.bearer or next(iter(self.tokens.values()), None)
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def cookies(self) -> dict[str, str]:
         """Own sessions under their own names; a single one is shown under every name."""
@@ -113,6 +122,8 @@ async def make_people(house: HttpHouse) -> dict[str, Person]:
         "other_prison": Person({"staff": await signin.staff("all-other", PASSWORD)}),
         **{role: Person({"staff": await signin.staff(role, PASSWORD)}) for role in STAFF},
     }
+    issued = await house.services.clients.issue(seeder, "records", CLIENT_ACTIONS, prison_id=house.prison.id)
+    people["client"] = Person({}, bearer=issued.token)
     # A prisoner of their own, since the first one's account is locked now.
     people["prisoner"] = await _second_prisoner(house, device_token)
     return people
@@ -187,7 +198,11 @@ class Probe:
     ) -> ClientResponse:
         """One request as `person`, with nothing added but the cookies."""
         cookies = {**person.cookies(), "visit_visitor": VISITOR}
-        shown = {**(headers or {}), "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items())}
+        shown = {
+            **person.authorization,
+            **(headers or {}),
+            "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
+        }
         response: ClientResponse = await self._client.request(
             method or route.method, path or fill(route.path), headers=shown, data=data, allow_redirects=False
         )

@@ -13,7 +13,7 @@ from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 
 PEOPLE = (
     *("anonymous", "family", "prisoner", "officer", "supervisor", "scheduler", "administrator", "auditor"),
-    *("expired", "suspended", "other_prison"),
+    *("expired", "suspended", "other_prison", "client"),
 )
 
 

@@ -161,6 +161,8 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "pin.set": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "pin.unlock": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "account.security": _STAFF,  # own password and second factor
+        "report.read": _to(Role.SUPERVISOR, Role.SCHEDULER, Role.ADMINISTRATOR, Role.AUDITOR),
+        "report.export": _to(Role.SUPERVISOR, Role.SCHEDULER, Role.ADMINISTRATOR, Role.AUDITOR),
         "outbox.read": _ADMIN,
         "outbox.retry": _ADMIN,
         "webhook.list": _ADMIN,
@@ -186,7 +188,6 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "api.booking.read": _CLIENT,
         "api.availability.read": _CLIENT,
         "api.import.read": _CLIENT,
-        "api.import.upload": _CLIENT,
         # media: by a signed ticket, never by a session
         "media.publish": _TICKET,
         "media.watch": _TICKET,

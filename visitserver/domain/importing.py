@@ -119,7 +119,7 @@ _PRISONERS = (
     Column("category", ColumnType.TEXT, "Security category.", "C", clearable=True, longest=64),
     Column("language", ColumnType.TEXT, "Language code.", "fi", longest=16),
     Column(
-        "released_at", ColumnType.MOMENT, "When they were released; ends their visits.", "2026-03-05T08:00:00Z", False
+        "released_at", ColumnType.MOMENT, "When they were released; empty when they are back.", "", clearable=True
     ),
 )
 _CONTACTS = (

@@ -16,6 +16,7 @@ from visitserver.http.registry import Audience, Route, RouteKind
 from visitserver.services.sessions import SignedIn
 from visitserver.services.tokens import new_token
 
+LONGEST_TOKEN: Final = 200
 SESSION_AUDIENCES: Final = frozenset({Audience.FAMILY, Audience.TERMINAL, Audience.STAFF})
 
 _KINDS: Final = {
@@ -36,7 +37,8 @@ async def make_context(request: web.Request, route: Route, core: Core) -> Ctx:
     if token is not None:
         station_id = None if device is None else device.station_id
         signed_in = await core.services.sessions.resolve(token, route.audience, station_id)
-    ctx = _context(request, route, core, principal_of(signed_in, device), signed_in)
+    principal = await _client(request, core) if route.audience is Audience.API else principal_of(signed_in, device)
+    ctx = _context(request, route, core, principal, signed_in)
     ctx.device = device
     ctx.session_token = token if signed_in is not None else None
     if route.audience in SESSION_AUDIENCES:
@@ -66,6 +68,23 @@ def principal_of(signed_in: SignedIn | None, device: StationDevice | None) -> Pr
         prison_id=signed_in.prison_id,
         station_id=station_id,
         name=signed_in.name,
+    )
+
+
+async def _client(request: web.Request, core: Core) -> Principal:
+    """The machine client whose token stands in the Authorization field (RFC 6750 section 2.1); else nobody."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
+        return ANONYMOUS
+    client = await core.services.clients.resolve(token.strip())
+    if client is None:
+        return ANONYMOUS
+    return Principal(
+        kind=PrincipalKind.CLIENT,
+        account_id=client.id,
+        prison_id=client.prison_id,
+        name=client.name,
+        actions=client.actions,
     )
 
 

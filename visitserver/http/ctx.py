@@ -74,6 +74,8 @@ class Ctx:
                 return Actor(ActorKind.PRISONER, principal.prisoner_id or "", principal.prison_id, principal.roles)
             case PrincipalKind.STAFF:
                 return Actor(ActorKind.STAFF, principal.staff_id or "", principal.prison_id, principal.roles)
+            case PrincipalKind.CLIENT:
+                return Actor(ActorKind.CLIENT, principal.account_id, principal.prison_id)
             case PrincipalKind.ANONYMOUS:
                 return Actor(ActorKind.ANONYMOUS, "", principal.prison_id)
 

@@ -12,7 +12,7 @@ from visitserver.http.core import Core
 from visitserver.http.ctx import Ctx
 from visitserver.http.keys import CONTEXT, ROUTE
 from visitserver.http.problems import AccessDenied, SignInRequired
-from visitserver.http.registry import DEFAULT_MAX_BODY, SAFE_METHODS, Route, RouteKind
+from visitserver.http.registry import DEFAULT_MAX_BODY, SAFE_METHODS, Audience, Route, RouteKind
 
 
 class Endpoint:
@@ -43,9 +43,16 @@ class Endpoint:
         return response
 
     def _authorise(self, ctx: Ctx) -> None:
-        if allows(self.route.action, ctx.principal.roles, self._core.policy):
+        principal, action = ctx.principal, self.route.action
+        if self.route.audience is Audience.API:
+            grant = self._core.policy.get(action)
+            if grant is not None and grant.client and action in principal.actions:
+                return
+        elif allows(action, principal.roles, self._core.policy):
             return
-        raise AccessDenied if ctx.principal.signed_in else SignInRequired
+        if principal.signed_in:
+            raise AccessDenied
+        raise SignInRequired(bearer=self.route.audience is Audience.API)
 
     async def _check_csrf(self, request: web.Request, ctx: Ctx) -> None:
         route = self.route

@@ -16,13 +16,15 @@ class PrincipalKind(StrEnum):
     FAMILY = "family"
     PRISONER = "prisoner"
     STAFF = "staff"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The person behind a request. `name` is for showing back to that person only, never for a log.
 
-    `station_id` is set at every request from an enrolled terminal, signed in or not.
+    `station_id` is set at every request from an enrolled terminal, signed in or not. A machine client has no role: its
+    `actions` are what its token names, and `account_id` is the client's id.
     """
 
     kind: PrincipalKind
@@ -34,6 +36,7 @@ class Principal:
     prison_id: str | None = None
     station_id: str | None = None
     name: str = ""
+    actions: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def signed_in(self) -> bool:

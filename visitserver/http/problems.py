@@ -21,14 +21,23 @@ from visitserver.domain.errors import (
     NotFound,
     Unavailable,
 )
+from visitserver.domain.importing import LineRefused
 from visitserver.http.forms import FieldError, InvalidInput, UnsupportedBody
+from visitserver.services.records import Stale
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:visitserver:problem:"
 
 
 class SignInRequired(Exception):
-    """Nobody is signed in, and the action is not for everyone. Pages go to sign in; JSON gets 401."""
+    """Nobody is signed in, and the action is not for everyone. Pages go to sign in; JSON gets 401.
+
+    `bearer`: what is missing is a machine client's token (RFC 6750 section 3).
+    """
+
+    def __init__(self, *, bearer: bool = False) -> None:
+        super().__init__("sign in first")
+        self.bearer = bearer
 
 
 class AccessDenied(Exception):
@@ -108,7 +117,11 @@ _STATUS: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (Forbidden, 403),
     (Conflict, 409),
     (Unavailable, 503),
+    (Stale, 412),
 )
+
+_STANDS_AGAINST: Final = frozenset({"taken", "exists", "fixed", "ended", "merged", "relationship_state", "call_kind"})
+"""Codes of a record's faults that are about what is there, not about what was sent."""
 
 N_ = str  # marks a sentence for the catalogues
 
@@ -133,6 +146,8 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(_status(error), error.code, error.detail, extra=extra)
         case Invalid(field=str() as name):
             return Problem(422, error.code, error.detail, errors=[FieldError(name, error.code, error.detail)])
+        case LineRefused():
+            return _refused(error)
         case DomainError():
             return Problem(_status(error), error.code, error.detail)
         case SignalingError(status=status) if status != 500:
@@ -142,7 +157,8 @@ def problem_of(error: BaseException) -> Problem:
         case UnsupportedBody():
             return _http(415)
         case SignInRequired():
-            return Problem(401, "sign_in_required", "Please sign in first.")
+            headers = {"WWW-Authenticate": "Bearer"} if error.bearer else {}
+            return Problem(401, "sign_in_required", "Please sign in first.", headers=headers)
         case AccessDenied():
             return Problem(403, "access_denied", "Your account does not allow this.")
         case CsrfFailed():
@@ -168,6 +184,16 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         headers=dict(problem.headers),
         content_type=MEDIA_TYPE,
     )
+
+
+def _refused(error: LineRefused) -> Problem:
+    errors = [
+        FieldError(f"/{fault.column}" if fault.column else "", fault.code, fault.message) for fault in error.faults
+    ]
+    against = next((fault for fault in error.faults if fault.code in _STANDS_AGAINST), None)
+    if against is not None:
+        return Problem(409, against.code, against.message, errors=errors)
+    return Problem(422, "invalid_input", "Some of what was sent cannot be used.", errors=errors)
 
 
 def _status(error: DomainError) -> int:

@@ -28,6 +28,8 @@ LIMITS: Final[Mapping[str, Limit]] = MappingProxyType(
         "upload": Limit(20, 1 / 4),
         "guest": Limit(10, 1 / 120),  # per account: nobody tries out who else may visit
         "call_action": Limit(60, 4.0),
+        "client": Limit(300, 30.0),  # per machine client
+        "client_upload": Limit(10, 1 / 10),
     }
 )
 

@@ -34,6 +34,7 @@ class Audience(StrEnum):
     FAMILY = "family"
     TERMINAL = "terminal"
     STAFF = "staff"
+    API = "api"  # no session: machine clients' tokens
     MEDIA = "media"  # no session: tickets
     SYSTEM = "system"  # no session: public
 
@@ -68,8 +69,10 @@ class Route:
     status: int = 200
     csrf: bool = True
     max_body: int = DEFAULT_MAX_BODY
-    media_type: str | None = None  # of a body that is no model, e.g. image/jpeg
+    media_type: str | None = None  # of a body that is no model, e.g. image/jpeg; several stand apart by ", "
     rate: str | None = None
+    conditional: bool = False  # answers with an ETag and takes If-Match and If-None-Match; a PUT may make (201)
+    produces: str | None = None  # the media type of an answer that is neither a page nor a model
 
     @property
     def name(self) -> str:
@@ -115,6 +118,8 @@ class RouteTable:
         max_body: int = DEFAULT_MAX_BODY,
         media_type: str | None = None,
         rate: str | None = None,
+        conditional: bool = False,
+        produces: str | None = None,
     ) -> None:
         """Put one route into the table. See `Route` for the meaning of each field."""
         self.routes.append(
@@ -134,6 +139,8 @@ class RouteTable:
                 max_body=max_body,
                 media_type=media_type,
                 rate=rate,
+                conditional=conditional,
+                produces=produces,
             )
         )
 
@@ -147,6 +154,7 @@ class RouteTable:
         query: type[BaseModel] | None = None,
         response: type[BaseModel] | None = None,
         rate: str | None = None,
+        produces: str | None = None,
     ) -> Decorator:
         """Declare a GET route (HEAD comes with it)."""
 
@@ -161,6 +169,7 @@ class RouteTable:
                 query=query,
                 response=response,
                 rate=rate,
+                produces=produces,
             )
             return handler
 
@@ -232,6 +241,8 @@ def check_routes(routes: Iterable[Route], policy: Mapping[str, Grant] = POLICY) 
             continue
         if grant.ticket != (route.audience is Audience.MEDIA):
             faults.append(f"{route.name}: tickets authorise media routes, and only those")
+        if grant.client != (route.audience is Audience.API):
+            faults.append(f"{route.name}: clients' tokens authorise API routes, and only those")
         if route.audience is Audience.SYSTEM and not grant.anyone:
             faults.append(f"{route.name}: system routes look at no session, so their action must be public")
         if not route.csrf and route.audience in (Audience.FAMILY, Audience.TERMINAL, Audience.STAFF):

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from visitserver.services.bookings import BookingReader
     from visitserver.services.calls import CallService
     from visitserver.services.day_sheet import DaySheetService
+    from visitserver.services.clients import ClientService
     from visitserver.services.desk import DeskService
     from visitserver.services.desk_moves import DeskMoves
     from visitserver.services.desk_requests import DeskRequests
+    from visitserver.services.desk_why import DeskWhy
     from visitserver.services.door import DoorService
     from visitserver.services.enrolment import EnrolmentService
     from visitserver.services.imports import ImportService
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from visitserver.services.policies import PolicyService
     from visitserver.services.recordings import RecordingsService
     from visitserver.services.relationships import RelationshipService
+    from visitserver.services.reports import ReportService
     from visitserver.services.restrictions import RestrictionService
     from visitserver.services.sessions import SessionService
     from visitserver.services.signin import SignInService
@@ -67,6 +70,7 @@ class Services:
     desk: DeskService
     board: BoardService
     moves: DeskMoves
+    desk_why: DeskWhy
     day_sheet: DaySheetService
     requests: DeskRequests
     # identity (IDENTITY)
@@ -76,8 +80,10 @@ class Services:
     calls: CallService
     # people and rights from prisons' own systems (PEOPLE)
     imports: ImportService
+    clients: ClientService
     # recordings (RECORDER)
     recordings: RecordingsService
     # what is told to people and programs
     outbox: OutboxService
     webhooks: WebhookService
+    reports: ReportService

@@ -10,10 +10,10 @@ from visitserver.domain.scheduling import Booking
 
 
 def own_prison(actor: Actor, prison_id: str | None) -> None:
-    """Staff see their own prison; the system sees all. NotFound otherwise."""
+    """Staff and machine clients see their own prison; the system sees all. NotFound otherwise."""
     if actor.kind is ActorKind.SYSTEM:
         return
-    if actor.kind is not ActorKind.STAFF or prison_id is None or actor.prison_id != prison_id:
+    if actor.kind not in (ActorKind.STAFF, ActorKind.CLIENT) or prison_id is None or actor.prison_id != prison_id:
         raise NotFound("There is no such thing here.")
 
 
@@ -24,7 +24,7 @@ def own_relationship(actor: Actor, relationship: Relationship, prisoner: Prisone
             return
         case ActorKind.PRISONER if relationship.prisoner_id == actor.id:
             return
-        case ActorKind.STAFF | ActorKind.SYSTEM:
+        case ActorKind.STAFF | ActorKind.SYSTEM | ActorKind.CLIENT:
             own_prison(actor, prisoner.prison_id)
         case _:
             raise NotFound("There is no such relationship.")
@@ -37,7 +37,7 @@ def own_booking(actor: Actor, booking: Booking) -> None:
             return
         case ActorKind.PRISONER if booking.prisoner_id == actor.id:
             return
-        case ActorKind.STAFF | ActorKind.SYSTEM:
+        case ActorKind.STAFF | ActorKind.SYSTEM | ActorKind.CLIENT:
             own_prison(actor, booking.prison_id)
         case _:
             raise NotFound("There is no such booking.")

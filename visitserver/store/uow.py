@@ -28,6 +28,8 @@ from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
 from visitserver.store.repositories.policies import SqlPolicies
 from visitserver.store.repositories.recordings import SqlRecordings
+from visitserver.store.repositories.records import SqlRecords
+from visitserver.store.repositories.reports import SqlReports
 from visitserver.store.repositories.rights import SqlRights
 from visitserver.store.repositories.scheduling import SqlScheduling
 from visitserver.store.repositories.webhooks import SqlWebhooks
@@ -51,9 +53,11 @@ class SqlUnitOfWork:
         self.flags = SqlFlags(session)
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)
+        self.records = SqlRecords(session)
         self.audit = SqlAudit(session, clock, audit_key)
         self.outbox = SqlOutbox(session, clock)
         self.webhooks = SqlWebhooks(session)
+        self.reports = SqlReports(session)
 
     @property
     def session(self) -> AsyncSession:

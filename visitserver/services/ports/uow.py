@@ -21,6 +21,8 @@ from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
 from visitserver.services.ports.policies import Policies
 from visitserver.services.ports.recordings import Recordings
+from visitserver.services.ports.records import Records
+from visitserver.services.ports.reports import Reports
 from visitserver.services.ports.rights import Rights
 from visitserver.services.ports.scheduling import Scheduling
 from visitserver.services.ports.webhooks import Webhooks
@@ -54,11 +56,15 @@ class UnitOfWork(Protocol):
     @property
     def recordings(self) -> Recordings: ...
     @property
+    def records(self) -> Records: ...
+    @property
     def audit(self) -> Audit: ...
     @property
     def outbox(self) -> Outbox: ...
     @property
     def webhooks(self) -> Webhooks: ...
+    @property
+    def reports(self) -> Reports: ...
 
     async def commit(self) -> None:
         """Write everything, the audit rows last. Conflict when a constraint of the database says no."""
