@@ -30,10 +30,15 @@ def kind_of(path: Path) -> str:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test with its kind."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test with its kind, and leave out what belongs to the night unless it is asked for by name."""
     for item in items:
         item.add_marker(kind_of(item.path))
+    if "nightly" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
 def kind_of_report(report: pytest.TestReport | pytest.CollectReport) -> str | None:
