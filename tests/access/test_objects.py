@@ -62,6 +62,7 @@ from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
 from visitserver.services.desk_moves import DeskMoves
 from visitserver.services.desk_requests import DeskRequests
+from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
@@ -323,6 +324,7 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
     services.board = BoardService(sqlite_uow, clock)
     services.day_sheet = DaySheetService(sqlite_uow)
     services.requests = DeskRequests(sqlite_uow, clock)
+    services.desk_why = DeskWhy(sqlite_uow, clock, FactsReader(world.identity, new_id=new_id))
     services.moves = DeskMoves(sqlite_uow, clock, FactsReader(world.identity, new_id=new_id))
     services.outbox = OutboxService(sqlite_uow, clock)
     services.webhooks = WebhookService(sqlite_uow, clock, AesGcmSealer(bytes(32)), new_id)

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from visitserver.domain.actors import Actor
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult
-from visitserver.domain.errors import NotFound
 from visitserver.domain.occupancy import Resource, ResourceKind
-from visitserver.domain.rules.order import decide_visit
 from visitserver.domain.rules.room import free_place
-from visitserver.domain.scheduling import SessionTemplate, Slot, Station
-from visitserver.domain.slots import parse_slot_key, slot_at
+from visitserver.domain.scheduling import Slot, Station
 from visitserver.services.access_checks import own_prison
 from visitserver.services.desk import BookingView, read_views
+from visitserver.services.desk_why import Answer, look
 from visitserver.services.facts import Background, FactsReader
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
@@ -24,10 +22,18 @@ class MovePreview:
     """A booking, where it would go, and what the rules say of it. `station` None: whichever is free."""
 
     view: BookingView
-    slot: Slot
-    template: SessionTemplate
+    answer: Answer
     station: Station | None
-    decision: Decision
+
+    @property
+    def slot(self) -> Slot:
+        """Where it would go."""
+        return self.answer.slot
+
+    @property
+    def decision(self) -> Decision:
+        """What the rules say to staff."""
+        return self.answer.decision
 
     @property
     def same(self) -> bool:
@@ -51,34 +57,21 @@ class DeskMoves:
         A station that the session does not use, or that is in use then, refuses by the rule of the free place.
         NotFound for a slot that there is not.
         """
-        template_id, starts_at = parse_slot_key(slot_key)
         async with self._uow(read_only=True) as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_prison(actor, booking.prison_id)
-            template = await u.scheduling.get_template(template_id)
-            own_prison(actor, template.prison_id)
             view = (await read_views(u, [booking]))[0]
             ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
             links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
-            party = await self._facts.party(u, links)
-            day = starts_at.astimezone(party.prison.zone).date()
-            background = await self._facts.background(
-                u, party, now=self._clock(), asked_by=actor.kind, first=day, last=day, but=booking.id
-            )
-            slot = slot_at(template, party.prison.zone, starts_at, buffer=background.buffer)
-            if slot is None:
-                raise NotFound("There is no such time.")
-            rooms = await self._facts.rooms(u, background, [slot], but=booking.id)
-            facts = background.facts(slot, rooms[slot.key], already_charged=booking.charged)
-            decision = decide_visit(facts)
+            answer, background = await look(u, self._facts, self._clock(), actor, links, slot_key, booking)
             station = None
             if station_id:
                 station = await u.scheduling.get_station(station_id)
                 own_prison(actor, station.prison_id)
-                fault = await self._station_fault(u, background, slot, station, booking.id)
+                fault = await self._station_fault(u, background, answer.slot, station, booking.id)
                 if fault:
-                    decision = with_station(decision, fault, station.id)
-            return MovePreview(view, slot, template, station, decision)
+                    answer = replace(answer, decision=with_station(answer.decision, fault, station.id))
+            return MovePreview(view, answer, station)
 
     async def _station_fault(
         self, u: UnitOfWork, background: Background, slot: Slot, station: Station, booking_id: str

@@ -29,13 +29,12 @@ from signaling.node import SignalingNode
 from signaling.tickets import JoinTicket, TicketIssuer, TicketVerifier
 from tests.e2e.support.browser import WIDE, Visitor, visitor
 from tests.fixtures.http_app import PASSWORD, HttpHouse
-from tests.fixtures.rights import FakeIdentity
+from tests.fixtures.rights import FakeIdentity, only_granted_credits
 from tests.fixtures.store import SettableClock
 from tests.unit.recorder.support import Laboratory, Publisher
 from visitserver.domain.actors import SYSTEM
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.people import Contact, Prisoner, Wing
-from visitserver.domain.policies import PolicyValue
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
 from visitserver.domain.scheduling import (
     Booking,
@@ -57,6 +56,7 @@ from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
 from visitserver.services.desk_moves import DeskMoves
 from visitserver.services.desk_requests import DeskRequests
+from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
@@ -318,6 +318,7 @@ async def console_house(http: HttpHouse, tmp_path: Path) -> AsyncIterator[Consol
     services.day_sheet = DaySheetService(http.uow)
     services.requests = DeskRequests(http.uow, clock)
     services.moves = DeskMoves(http.uow, clock, facts)
+    services.desk_why = DeskWhy(http.uow, clock, facts)
     services.recordings = RecordingsService(http.uow, archive, clock, new_id)
     vault = PersonVault(bytes(range(32)))
     absent: Any = None  # these tests put in what the engine would have found; nothing here asks it
@@ -363,21 +364,9 @@ async def add_sessions(house: ConsoleHouse) -> SessionTemplate:
         station_ids=tuple(pair.station.id for pair in house.pairs),
         valid_from=date(2026, 1, 1),
     )
-    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     async with house.http.uow() as u:
         u.scheduling.add(template)
-        u.policies.add(
-            PolicyValue(
-                id=new_id("pol"),
-                prison_id=house.http.prison.id,
-                key="allowance.standard_per_accrual",
-                version=1,
-                value=0,
-                valid_from=long_ago,
-                created_at=long_ago,
-                created_by="test",
-                reason="test",
-            )
-        )
+        for value in only_granted_credits(house.http.prison.id):
+            u.policies.add(value)
         await u.commit()
     return template

@@ -12,6 +12,7 @@ from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NeedsR
 from visitserver.domain.paging import Page
 from visitserver.domain.scheduling import BookingState
 from visitserver.http.console.lists import PageQuery, links
+from visitserver.http.console.words import family_words
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
@@ -109,6 +110,7 @@ async def _page(ctx: Ctx, query: MoveQuery, *, form: Form[MoveForm] = EMPTY, sai
         first=first,
         query=query,
         preview=preview,
+        family=family_words(ctx, preview.answer) if preview else None,
         movable=movable,
         offers=offers,
         links=links(ctx, offers, query),
