@@ -60,8 +60,8 @@ from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
 from visitserver.services.changes import Changes
-from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.clients import ClientService
+from visitserver.services.day_sheet import DaySheetService
 from visitserver.services.desk import DeskService
 from visitserver.services.desk_moves import DeskMoves
 from visitserver.services.desk_requests import DeskRequests

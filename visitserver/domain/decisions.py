@@ -148,7 +148,11 @@ class Decision:
 
 @dataclass(eq=False)
 class DecisionRecord:
-    """A decision as it was kept: `trace` is `Decision.as_data()["trace"]`, what it was about by reference."""
+    """A decision as it was kept: `trace` is `Decision.as_data()["trace"]`, what it was about by reference.
+
+    `deciding`: the keys of the rules that made the outcome what it is, where it is not ALLOW, so that refusals can be
+    counted without reading traces.
+    """
 
     id: str
     at: datetime
@@ -160,6 +164,7 @@ class DecisionRecord:
     prisoner_id: str | None = None
     booking_id: str | None = None
     slot_key: str | None = None
+    deciding: tuple[str, ...] = ()
 
 
 def _each_once(sentences: Sequence[str]) -> list[str]:

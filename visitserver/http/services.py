@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from visitserver.services.booking import BookingService
     from visitserver.services.bookings import BookingReader
     from visitserver.services.calls import CallService
-    from visitserver.services.day_sheet import DaySheetService
     from visitserver.services.clients import ClientService
+    from visitserver.services.day_sheet import DaySheetService
     from visitserver.services.desk import DeskService
     from visitserver.services.desk_moves import DeskMoves
     from visitserver.services.desk_requests import DeskRequests

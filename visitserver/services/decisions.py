@@ -35,5 +35,6 @@ def keep_decision(
             prisoner_id=prisoner_id,
             booking_id=booking_id,
             slot_key=slot_key,
+            deciding=() if decision.allowed else tuple(dict.fromkeys(result.key for result in decision.deciding)),
         )
     )

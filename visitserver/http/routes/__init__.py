@@ -24,6 +24,7 @@ from visitserver.http.routes import (
     officer,
     outbox,
     recordings,
+    reports,
     review_door,
     review_identity,
     reviews,
@@ -66,6 +67,7 @@ _MODULES = (
     admin_stations,
     admin_webhooks,
     outbox,
+    reports,
     audit,
 )
 

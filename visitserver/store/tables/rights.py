@@ -17,7 +17,7 @@ from visitserver.domain.rights import (
     RestrictionEffect,
     RestrictionScope,
 )
-from visitserver.store.base import Id, JsonData, TextEnum, UtcDateTime, mapper_registry, metadata
+from visitserver.store.base import Id, JsonData, TextEnum, TextTuple, UtcDateTime, mapper_registry, metadata
 
 relationships = Table(
     "relationships",
@@ -116,6 +116,8 @@ decisions = Table(
     Column("prisoner_id", Id(), index=True),
     Column("booking_id", Id(), index=True),
     Column("slot_key", String(64)),
+    Column("deciding", TextTuple, nullable=False, server_default="[]"),
+    Index("ix_decisions_prison", "prison_id", "at"),
 )
 
 mapper_registry.map_imperatively(Relationship, relationships)

@@ -38,9 +38,15 @@ def upgrade() -> None:
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(sa.Column("prison_id", sa.String(length=40), nullable=True))
         batch_op.create_index("ix_outbox_created", ["created_at", "id"], unique=False)
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("deciding", sa.Text(), server_default="[]", nullable=False))
+        batch_op.create_index("ix_decisions_prison", ["prison_id", "at"], unique=False)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.drop_index("ix_decisions_prison")
+        batch_op.drop_column("deciding")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index("ix_outbox_created")
         batch_op.drop_column("prison_id")
