@@ -21,6 +21,18 @@ OFFER_TIME: Final = timedelta(hours=2)
 LAPSES_MAX: Final = 2
 """With so many offers not answered an entry leaves the list."""
 
+PLACE_FREED: Final = "place.freed"
+"""News (an outbox topic) that one place of one slot is free again: prison_id, template_id, slot_key."""
+
+PLACES_OPENED: Final = "places.opened"
+"""News that times of some days can be booked that could not be: prison_id, first_day, last_day."""
+
+NEWS_TOPICS: Final = (PLACE_FREED, PLACES_OPENED)
+"""What the waiting list's job takes from the outbox, and nobody else."""
+
+ENTRIES_MAX: Final = 5
+"""How many entries a contact may have standing with one prisoner."""
+
 DAYS_MAX: Final = 31
 """The longest range of days that one entry may wait for."""
 

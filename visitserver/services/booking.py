@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -108,12 +108,14 @@ class BookingService(Declining):
         *,
         guests: Sequence[str] = (),
         lasts: timedelta | None = None,
+        also: Callable[[UnitOfWork, Booking], Awaitable[None]] | None = None,
         request_id: str | None = None,
     ) -> Hold:
         """Keep a freed place for somebody on the waiting list, for `lasts` (default: policy `waitlist.offer_minutes`).
 
         The system's, or staff's. The rules are asked as for the family, and the booker confirms or cancels it like any
         hold; it cannot be extended, and another hold of theirs does not give it back. Raises as `hold`.
+        `also` is done in the same transaction, with the booking placed: what the waiting list writes about it.
         """
         if not (actor.is_system or actor.is_staff):
             raise Forbidden("Places are offered by the waiting list.")
@@ -126,6 +128,8 @@ class BookingService(Declining):
             # An offer never outlasts the visit's own beginning.
             booking.hold_expires_at = min(self._clock() + (lasts or policy), considered.slot.starts_at)
             self._placing.note(u, "booking.offer", actor, booking, considered, request_id)
+            if also is not None:
+                await also(u, booking)
             await u.commit()
             return Hold(booking.id, considered.slot, booking.hold_expires_at, may_extend=False)
 

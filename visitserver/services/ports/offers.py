@@ -112,8 +112,8 @@ class Offers(Protocol):
         """What this contact waits for with this prisoner, in order of first day."""
         ...
 
-    async def waiting(self, prison_id: str, day: date, page: PageRequest) -> Page[WaitlistEntry]:
-        """The WAITING entries of the prison whose days include `day`, whoever has waited longest first."""
+    async def waiting(self, prison_id: str, first: date, last: date, page: PageRequest) -> Page[WaitlistEntry]:
+        """The WAITING entries of the prison for some day from `first` to `last`, whoever has waited longest first."""
         ...
 
     async def entries(
@@ -146,8 +146,8 @@ class Offers(Protocol):
         """The entries to which this slot has been offered already."""
         ...
 
-    async def offers_to_settle(self, at: datetime, limit: int) -> Sequence[WaitlistOffer]:
-        """STANDING offers whose time is over at `at`, or whose booking is held no more; oldest first."""
+    async def offers_to_settle(self, limit: int) -> Sequence[WaitlistOffer]:
+        """STANDING offers whose booking is held no more, oldest first."""
         ...
 
     # preferences

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Text, func, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Text, func, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.appointments import Appointment
@@ -205,14 +205,14 @@ class SqlOffers:
             )
         ).all()
 
-    async def waiting(self, prison_id: str, day: date, page: PageRequest) -> Page[WaitlistEntry]:
+    async def waiting(self, prison_id: str, first: date, last: date, page: PageRequest) -> Page[WaitlistEntry]:
         return await fetch_page(
             self._session,
             select(WaitlistEntry).where(
                 waitlist_entries.c.prison_id == prison_id,
                 waitlist_entries.c.state == EntryState.WAITING,
-                waitlist_entries.c.first_day <= day,
-                waitlist_entries.c.last_day >= day,
+                waitlist_entries.c.first_day <= last,
+                waitlist_entries.c.last_day >= first,
             ),
             [waitlist_entries.c.queued_at, waitlist_entries.c.id],
             page,
@@ -281,15 +281,12 @@ class SqlOffers:
             )
         )
 
-    async def offers_to_settle(self, at: datetime, limit: int) -> Sequence[WaitlistOffer]:
+    async def offers_to_settle(self, limit: int) -> Sequence[WaitlistOffer]:
         return (
             await self._session.scalars(
                 select(WaitlistOffer)
                 .join(bookings, bookings.c.id == waitlist_offers.c.booking_id)
-                .where(
-                    waitlist_offers.c.state == OfferState.STANDING,
-                    or_(waitlist_offers.c.expires_at <= at, bookings.c.state != BookingState.HELD),
-                )
+                .where(waitlist_offers.c.state == OfferState.STANDING, bookings.c.state != BookingState.HELD)
                 .order_by(waitlist_offers.c.expires_at, waitlist_offers.c.id)
                 .limit(limit)
             )
