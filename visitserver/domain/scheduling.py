@@ -10,6 +10,7 @@ from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict
 from visitserver.domain.people import IncentiveLevel, LegalStatus
+from visitserver.domain.rejections import RejectionReason
 
 Location = tuple[str, ...]
 """A path of one to four levels within a prison, outermost first: wing, landing, cell, bed."""
@@ -194,7 +195,8 @@ class Booking:
     a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
     `acknowledged_at`: when the prisoner said at a terminal that they have seen it and will come.
     `hold_kind` is set while it is HELD. `overbook_reason`: why staff placed it beyond the session's capacity, if they
-    did. `requested_at`: since when a person has to decide it; `escalated_at`: when a supervisor was told that the
+    did. `rejection`, `rejection_day`, `family_words`: what the family is told when staff reject or cancel it, by
+    code and in words of their own. `requested_at`: since when a person has to decide it; `escalated_at`: when a supervisor was told that the
     request is about to lapse.
     A booking that moves to another time keeps its id (and so the UID of its invitation); see BookingChange.
     """
@@ -227,6 +229,9 @@ class Booking:
     overbook_reason: str | None = None
     requested_at: datetime | None = None
     escalated_at: datetime | None = None
+    rejection: RejectionReason | None = None
+    rejection_day: date | None = None
+    family_words: str | None = None
 
     @property
     def privileged(self) -> bool:

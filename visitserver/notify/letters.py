@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from visitserver.domain.clock import Clock
 from visitserver.domain.outbox import OutboxMessage
 from visitserver.domain.people import Contact
+from visitserver.domain.rejections import words_of
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.notify.invitation import Invitation, calendar_object
 from visitserver.notify.mail import DeliveryFailed, Mail
@@ -164,7 +165,9 @@ class Letters:
                 continue
             subject, text = BOOKING_LETTERS[message.topic]
             when = told_times(booking.starts_at, prison.zone, contact)
-            body = self._say(contact.language, text, when=when)
+            body = "\n\n".join(
+                [self._say(contact.language, text, when=when), *self._told_why(contact.language, booking)]
+            )
             method = _METHODS.get(message.topic)
             letters.append(
                 Mail(
@@ -177,6 +180,16 @@ class Letters:
                 )
             )
         return letters
+
+    def _told_why(self, language: str, booking: Booking) -> list[str]:
+        """What staff want the family to be told of a rejection or a cancellation, a sentence each."""
+        told = []
+        if booking.state is BookingState.REJECTED and booking.rejection is not None:
+            words = words_of(booking.rejection, booking.rejection_day)
+            told.append(words.render(lambda message: self._translate(language, message), str))
+        if booking.state in (BookingState.REJECTED, BookingState.CANCELLED) and booking.family_words:
+            told.append(self._say(language, N_("The prison writes: {words}"), words=booking.family_words))
+        return told
 
     async def _about_relationship(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
         relationship = await u.rights.get_relationship(message.payload["relationship_id"])

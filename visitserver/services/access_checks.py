@@ -51,3 +51,11 @@ def need_reason(reason: str | None, *, longest: int = 2000) -> str:
     if len(text) > longest:
         raise Invalid(f"A reason has at most {longest} characters.", code="too_long", field="reason")
     return text
+
+
+def family_words(words: str | None, *, longest: int = 500) -> str | None:
+    """Words that staff wrote for a family, without outer blanks, None for none; Invalid when they are too long."""
+    text = (words or "").strip()
+    if len(text) > longest:
+        raise Invalid(f"Words for families have at most {longest} characters.", code="too_long", field="words")
+    return text or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from visitserver.domain import policies as keys
@@ -13,8 +13,9 @@ from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, DomainError, Forbidden, Invalid
 from visitserver.domain.paging import PageRequest
+from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.scheduling import Booking, BookingState, Hold, HoldKind
-from visitserver.services.access_checks import need_reason, own_booking
+from visitserver.services.access_checks import family_words, need_reason, own_booking
 from visitserver.services.allowance import AllowanceService
 from visitserver.services.freed import note_freed
 from visitserver.services.guests import Declining
@@ -201,13 +202,34 @@ class BookingService(Declining):
         return await self._placing.run(actor, "book", request_id, work)
 
     async def decide(
-        self, actor: Actor, booking_id: str, *, approve: bool, reason: str, request_id: str | None = None
+        self,
+        actor: Actor,
+        booking_id: str,
+        *,
+        approve: bool,
+        reason: str,
+        rejection: RejectionReason | None = None,
+        rejection_day: date | None = None,
+        words: str | None = None,
+        request_id: str | None = None,
     ) -> Booking:
         """A person decides a REQUESTED booking. Approving checks everything again: a refusal stays a refusal.
 
+        `reason` is for staff. What the family is told of a rejection is `rejection` (default: other) with its day, and
+        `words` that staff wrote for them.
+
         That it is too late to book meanwhile is no objection: it was asked for in time.
         """
-        return await self._requests.decide(actor, booking_id, approve=approve, reason=reason, request_id=request_id)
+        return await self._requests.decide(
+            actor,
+            booking_id,
+            approve=approve,
+            reason=reason,
+            rejection=rejection,
+            rejection_day=rejection_day,
+            words=words,
+            request_id=request_id,
+        )
 
     async def lapse_requests(self) -> int:
         """The minute job of rule 21: reject what nobody decided in time, escalate what is about to lapse; how many."""
@@ -256,11 +278,13 @@ class BookingService(Declining):
         *,
         reason: str | None = None,
         outcome: OutcomeCode | None = None,
+        words: str | None = None,
         request_id: str | None = None,
     ) -> Booking:
         """Give the place and the credit back. Late (policy `booking.free_cancel_hours`), and by staff, with a reason.
 
-        `outcome` (staff and system only): on whose account; else it is who cancels that says so.
+        `outcome` (staff and system only): on whose account; else it is who cancels that says so. `words`: what staff
+        wrote for the family; `reason` is for staff.
         Raises Invalid (`reason_required`) and Conflict when the call has begun or the booking is over. Cancelling what
         is cancelled gives it back unchanged: one refund.
         """
@@ -286,6 +310,7 @@ class BookingService(Declining):
                 actor.is_family and booking.state is BookingState.REQUESTED
             )
             booking.move(BookingState.WITHDRAWN if withdrawn else BookingState.CANCELLED)
+            booking.family_words = None if actor.is_family or actor.is_prisoner else family_words(words)
             booking.reason, booking.outcome = reason, (outcome or _CANCELLED_BY[actor.kind]).value
             booking.decided_by, booking.decided_at = actor.reference, now
             booking.revision += 1
@@ -310,9 +335,10 @@ class BookingService(Declining):
         reason: str,
         outcome: OutcomeCode = OutcomeCode.BATCH_CANCELLATION,
         *,
+        words: str | None = None,
         request_id: str | None = None,
     ) -> CancelledMany:
-        """Staff cancel many bookings with one reason; the people of each are told as of any cancellation.
+        """Staff cancel many bookings with one reason; the people of each are told as of any cancellation, with `words`.
 
         One transaction each, so that one that cannot be cancelled (its code is in `refused`) keeps none of the others.
         Doing it again does the rest. Invalid for more than MOST_AT_ONCE.
@@ -321,12 +347,12 @@ class BookingService(Declining):
             raise Forbidden("Only staff cancel many at once.")
         if len(booking_ids) > MOST_AT_ONCE:
             raise Invalid(f"Choose at most {MOST_AT_ONCE} bookings.", code="too_many", field="bookings")
-        reason = need_reason(reason)
+        reason, words = need_reason(reason), family_words(words)
         done: list[str] = []
         refused: dict[str, str] = {}
         for booking_id in dict.fromkeys(booking_ids):
             try:
-                await self.cancel(actor, booking_id, reason=reason, outcome=outcome, request_id=request_id)
+                await self.cancel(actor, booking_id, reason=reason, outcome=outcome, words=words, request_id=request_id)
             except DomainError as error:
                 refused[booking_id] = error.code
             else:

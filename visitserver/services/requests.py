@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -14,9 +14,10 @@ from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
 from visitserver.domain.errors import Conflict, DomainError
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.policies import ESCALATE_HOURS, LAPSE_HOUR, NOTICE_DAYS_MIN, Policies
+from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.requests import Deadline, deadline
 from visitserver.domain.scheduling import Booking, BookingState
-from visitserver.services.access_checks import need_reason, own_prison
+from visitserver.services.access_checks import family_words, need_reason, own_prison
 from visitserver.services.decisions import keep_decision
 from visitserver.services.placing import Placing
 from visitserver.services.ports.scheduling import BookingFilter
@@ -44,9 +45,19 @@ class Requests:
         self._settling = settling
 
     async def decide(
-        self, actor: Actor, booking_id: str, *, approve: bool, reason: str, request_id: str | None = None
+        self,
+        actor: Actor,
+        booking_id: str,
+        *,
+        approve: bool,
+        reason: str,
+        rejection: RejectionReason | None = None,
+        rejection_day: date | None = None,
+        words: str | None = None,
+        request_id: str | None = None,
     ) -> Booking:
         """See BookingService.decide."""
+        words = family_words(words)
         reason = need_reason(reason)
 
         async def work(u: UnitOfWork) -> Booking:
@@ -74,8 +85,17 @@ class Requests:
                 self._settling.tell(u, "booking.confirmed", booking, request_id)
             else:
                 booking.move(BookingState.REJECTED)
+                booking.rejection = rejection or RejectionReason.OTHER
+                booking.rejection_day, booking.family_words = rejection_day, words
                 await self._settling.give_back(u, actor, booking, "rejected", request_id)
-                u.audit.append("booking.reject", actor, booking.id, None, request_id, prison_id=booking.prison_id)
+                u.audit.append(
+                    "booking.reject",
+                    actor,
+                    booking.id,
+                    {"rejection": booking.rejection.value},
+                    request_id,
+                    prison_id=booking.prison_id,
+                )
                 self._settling.tell(u, "booking.rejected", booking, request_id)
             await u.commit()
             return booking

@@ -23,6 +23,7 @@ from sqlalchemy.orm import relationship
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
 from visitserver.domain.people import IncentiveLevel, LegalStatus
+from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.scheduling import (
     Booking,
     BookingChange,
@@ -124,6 +125,9 @@ bookings = Table(
     Column("overbook_reason", Text),
     Column("requested_at", UtcDateTime),
     Column("escalated_at", UtcDateTime),
+    Column("rejection", TextEnum(RejectionReason)),
+    Column("rejection_day", Date),
+    Column("family_words", Text),
     CheckConstraint("ends_at > starts_at", name="ends_after_start"),
     Index("ix_bookings_prison_day", "prison_id", "starts_at", "id"),
     Index("ix_bookings_prisoner", "prisoner_id", "starts_at"),
