@@ -28,6 +28,8 @@ user_app: Final = typer.Typer(help="Accounts of staff.", no_args_is_help=True)
 audit_app: Final = typer.Typer(help="The audit log.", no_args_is_help=True)
 app.add_typer(user_app, name="user")
 app.add_typer(audit_app, name="audit")
+client_app: Final = typer.Typer(help="Machine clients: a prison's own systems.", no_args_is_help=True)
+app.add_typer(client_app, name="client")
 
 out: Final = Console()
 err: Final = Console(stderr=True)
@@ -208,6 +210,28 @@ def audit_verify(config: ConfigOption = None, secrets: SecretsOption = None) -> 
         report = await verify_audit_log(settings)
         out.print(str(report), highlight=False, markup=False)
         return 0 if report.valid else 1
+
+    _run(work())
+
+
+@client_app.command("add")
+def client_add(
+    name: Annotated[str, typer.Argument(help="Name of the system.")],
+    prison: Annotated[str, typer.Option(help="Code of its prison.")],
+    action: Annotated[list[str], typer.Option(help="What it may do, e.g. api.prisoner.write; several times.")],
+    days: Annotated[int, typer.Option(help="How long the token lasts.", min=1, max=400)] = 365,
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Issue a machine client's token; it is printed this once."""
+    from visitserver.import_command import add_client
+
+    settings = _settings(config, secrets)
+
+    async def work() -> None:
+        issued = await add_client(settings, name=name, prison_code=prison, actions=action, days=days)
+        err.print(f"{issued.client.id}: good until {issued.client.expires_at:%Y-%m-%d}", highlight=False)
+        typer.echo(issued.token)
 
     _run(work())
 

@@ -1,19 +1,20 @@
-"""`visitserver import`: a file of people or rights, from the command line; and the tables of docs/import.md."""
+"""`visitserver import` and `visitserver client`: what the command line does for a prison's own systems."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from rich.console import Console
 
 from visitserver.config import Settings
 from visitserver.domain.actors import Actor, ActorKind
-from visitserver.domain.errors import Invalid
-from visitserver.domain.import_lines import LONGEST_LINE, Format
+from visitserver.domain.errors import Invalid, NotFound
+from visitserver.domain.import_lines import Format
 from visitserver.domain.importing import COLUMNS, Change, Column, ColumnType, ImportKind
-from visitserver.services.imports import ImportReport
+from visitserver.services.clients import Issued
+from visitserver.services.imports import ImportReport, read_lines
 from visitserver.services.records import plain
 
 SHOWN: Final = 200
@@ -49,13 +50,21 @@ async def run_import(
     return 1 if report.run.refused else 0
 
 
-def read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; one that is too long is cut to one byte more than a line may have, and the rest skipped."""
-    while line := file.readline(LONGEST_LINE + 1):
-        rest = line
-        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE + 1)
-        yield line
+async def add_client(settings: Settings, *, name: str, prison_code: str, actions: Sequence[str], days: int) -> Issued:
+    """Issue a token at the prison of that code. NotFound, Invalid."""
+    from visitserver.bootstrap import House
+    from visitserver.keyring import KeyPaths, load_keys
+
+    house = House(settings, load_keys(KeyPaths.of(settings)))
+    try:
+        async with house.uow(read_only=True) as u:
+            prison = await u.people.find_prison_by_code(prison_code)
+        if prison is None:
+            raise NotFound("There is no prison with this code.")
+        maker = Actor(ActorKind.SYSTEM, "command-line")
+        return await house.services.clients.issue(maker, name, actions, days=days, prison_id=prison.id)
+    finally:
+        await house.close()
 
 
 def format_of(path: Path, chosen: str | None) -> Format:

@@ -60,7 +60,13 @@ def _operation(
         "summary": route.summary,
         "tags": [route.audience.value],
         "x-action": route.action,
-        "x-roles": ["anyone"] if grant.anyone else ["ticket"] if grant.ticket else sorted(grant.roles),
+        "x-roles": ["anyone"]
+        if grant.anyone
+        else ["ticket"]
+        if grant.ticket
+        else ["client"]
+        if grant.client
+        else sorted(grant.roles),
         "parameters": _parameters(route),
         "responses": _responses(route, names, grant),
     }
@@ -68,6 +74,8 @@ def _operation(
         operation["requestBody"] = {"required": True, "content": content}
     if grant.ticket:
         operation["security"] = [{"ticket": []}]
+    elif grant.client:
+        operation["security"] = [{"client": []}]
     elif not grant.anyone:
         operation["security"] = [{_SCHEMES[route.audience]: []}]
     else:
@@ -89,12 +97,17 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         ]
     if route.kind is RouteKind.JSON and route.method not in SAFE_METHODS and route.audience in _SCHEMES:
         parameters.append({"name": HEADER, "in": "header", "required": True, "schema": {"type": "string"}})
+    if route.conditional:
+        names = ("If-None-Match",) if route.method == "GET" else ("If-Match", "If-None-Match")
+        tag = {"type": "string", "maxLength": 100, "pattern": r'^(\*|(W/)?"[!#-~]*")$'}
+        parameters += [{"name": name, "in": "header", "required": False, "schema": tag} for name in names]
     return parameters
 
 
 def _request_content(route: Route, names: Mapping[type[BaseModel], dict[str, Any]]) -> dict[str, Any] | None:
     if route.media_type is not None:
-        return {route.media_type: {"schema": {"type": "string", "contentMediaType": route.media_type}}}
+        types = route.media_type.split(", ")
+        return {name: {"schema": {"type": "string", "contentMediaType": name}} for name in types}
     if route.body is None and route.kind is not RouteKind.PAGE:
         return None
     if route.kind is RouteKind.PAGE:
@@ -115,6 +128,11 @@ def _responses(
         success["content"] = {"application/json": {"schema": names[route.response]}}
     elif route.kind is RouteKind.PAGE:
         success["content"] = {"text/html": {"schema": {"type": "string"}}}
+    if route.produces is not None:
+        success["content"] = {
+            **success.get("content", {}),
+            **{name: {"schema": {"type": "string"}} for name in route.produces.split(", ")},
+        }
     responses = {str(route.status): success, "429": {"description": "Too many requests", "content": problem}}
     if route.kind is RouteKind.PAGE:
         responses["303"] = {"description": "Go on at Location (to the sign-in page when nobody is signed in)"}
@@ -129,6 +147,14 @@ def _responses(
         responses["413"] = {"description": f"More than {route.max_body} bytes", "content": problem}
     if route.body is not None or route.query is not None:
         responses["422"] = {"description": "Something in the input cannot be used", "content": problem}
+    if route.conditional:
+        tag = {"ETag": {"description": "Changes when the record does", "schema": {"type": "string"}}}
+        responses["200"] = {**success, "headers": tag}
+        if route.method == "GET":
+            responses["304"] = {"description": "The record is the one of If-None-Match"}
+        else:
+            responses["201"] = {**success, "description": "Made", "headers": tag}
+            responses["412"] = {"description": "Not the record of If-Match, or there already", "content": problem}
     return dict(sorted(responses.items()))
 
 
@@ -148,4 +174,5 @@ def _security_schemes() -> dict[str, Any]:
         for name in _SCHEMES.values()
     }
     ticket = {"type": "http", "scheme": "bearer", "bearerFormat": "JWS", "description": "A signed ticket or warrant."}
-    return {**cookies, "ticket": ticket}
+    client = {"type": "http", "scheme": "bearer", "description": "A machine client's token (docs/api.md)."}
+    return {**cookies, "ticket": ticket, "client": client}

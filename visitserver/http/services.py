@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from visitserver.services.desk_why import DeskWhy
     from visitserver.services.door import DoorService
     from visitserver.services.enrolment import EnrolmentService
+    from visitserver.services.flags import FlagService
     from visitserver.services.imports import ImportService
+    from visitserver.services.non_associations import NonAssociationService
     from visitserver.services.outbox import OutboxService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
@@ -55,6 +57,8 @@ class Services:
     # contact rights and scheduling (RIGHTS)
     relationships: RelationshipService
     restrictions: RestrictionService
+    non_associations: NonAssociationService
+    flags: FlagService
     slots: SlotService
     booking: BookingService
     bookings: BookingReader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import structlog
 
@@ -14,7 +14,7 @@ from visitserver.domain.actors import Actor
 from visitserver.domain.clients import ImportRun
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, DomainError, Invalid, NotFound
-from visitserver.domain.import_lines import Format, Record, read_records
+from visitserver.domain.import_lines import LONGEST_LINE, Format, Record, read_records
 from visitserver.domain.importing import Change, Fault, ImportKind, LineRefused, Outcome, parse_record
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.services.access_checks import own_prison
@@ -267,6 +267,15 @@ class ImportService:
         return Described(record.id, values, etag_of(values))
 
 
+def read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; one that is too long is cut to one byte more than a line may have, and the rest skipped."""
+    while line := file.readline(LONGEST_LINE + 1):
+        rest = line
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE + 1)
+        yield line
+
+
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
     while batch := list(islice(source, size)):
@@ -285,4 +294,4 @@ def _refuse(report: ImportReport, line: int, faults: tuple[Fault, ...]) -> None:
         report.refusals.append(Refusal(line, faults))
 
 
-__all__ = ["Described", "DomainError", "ImportReport", "ImportService", "Refusal"]
+__all__ = ["Described", "DomainError", "ImportReport", "ImportService", "Refusal", "read_lines"]

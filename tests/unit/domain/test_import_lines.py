@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from visitserver.domain.errors import Invalid
 from visitserver.domain.import_lines import LONGEST_LINE, Format, Record, read_records
 from visitserver.domain.importing import COLUMNS, ImportKind, LineRefused, parse_record
-from visitserver.import_command import END, START, column_tables, example_csv, format_of, read_lines
+from visitserver.import_command import END, START, column_tables, example_csv, format_of
+from visitserver.services.imports import read_lines
 
 DOCS = Path(__file__).parents[3] / "docs" / "import.md"
 
