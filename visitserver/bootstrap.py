@@ -55,10 +55,12 @@ from visitserver.services.allowance import AllowanceService
 from visitserver.services.audit import AuditService
 from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
+from visitserver.services.booking_check import BookingCheck
 from visitserver.services.bookings import BookingReader
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
+from visitserver.services.change_work import ChangeWorker
 from visitserver.services.changes import Changes
 from visitserver.services.clients import ClientService
 from visitserver.services.day_sheet import DaySheetService
@@ -69,8 +71,13 @@ from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
+from visitserver.services.flag_scan import FlagScanner
+from visitserver.services.flagging import Flagging
+from visitserver.services.flags import FlagService
 from visitserver.services.identity_standing import identity_standings
 from visitserver.services.imports import ImportService
+from visitserver.services.live_rights import LiveRights
+from visitserver.services.non_associations import NonAssociationService
 from visitserver.services.outbox import OutboxService
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
@@ -264,7 +271,13 @@ class House:
         allowance = AllowanceService(uow, clock, facts)
         visits = VisitService(uow, clock)
         identity_policy = IdentityPolicy(picture_days=settings.identity.image_days)
-        changes = Changes(clock)
+        check = BookingCheck(clock, facts)
+        self._flagging = Flagging(uow, clock, check)
+        live = LiveRights(uow, clock, check, self.control, self._translator())
+        self._change_worker = ChangeWorker(uow, clock, self._flagging, live)
+        changes = Changes(clock, self._change_worker.run_once)
+        booking = BookingService(uow, clock, placing, allowance)
+        slots = SlotService(uow, clock, facts, placing)
         return Services(
             accounts=AccountService(
                 uow,
@@ -276,17 +289,19 @@ class House:
             ),
             signin=SignInService(uow, clock, passwords, sessions, sealer, policy.pin_attempts),
             sessions=sessions,
-            stations=StationService(uow, clock, new_id, timedelta(minutes=policy.enrolment_code_minutes)),
+            stations=StationService(uow, clock, new_id, timedelta(minutes=policy.enrolment_code_minutes), changes),
             pins=PinService(uow, clock, passwords, new_id),
             own_security=OwnSecurityService(uow, clock, passwords, sealer),
-            relationships=RelationshipService(uow, clock),
-            restrictions=RestrictionService(uow, clock),
-            slots=SlotService(uow, clock, facts, placing),
-            booking=BookingService(uow, clock, placing, allowance),
+            relationships=RelationshipService(uow, clock, changes),
+            restrictions=RestrictionService(uow, clock, changes),
+            non_associations=NonAssociationService(uow, clock, changes),
+            flags=FlagService(uow, clock, check, self._flagging, booking, slots),
+            slots=slots,
+            booking=booking,
             bookings=BookingReader(uow, clock),
             allowance=allowance,
-            templates=TemplateService(uow, clock),
-            policies=PolicyService(uow, clock),
+            templates=TemplateService(uow, clock, changes=changes),
+            policies=PolicyService(uow, clock, changes),
             why=WhyService(uow, clock, facts, placing),
             audit=AuditService(
                 uow,
@@ -330,6 +345,9 @@ class House:
             Job("outbox", 2.0, outbox.run_once),
             Job("webhooks", 2.0, self._webhook_worker().run_once, limit=2 * MINUTE),
             Job("reminders", MINUTE, ReminderService(self.uow, self.clock).run_once),
+            # What a crash left between a change and its flags, and calls whose node has not heard of it yet.
+            Job("changes", 2.0, self._change_worker.finish, limit=600.0),
+            Job("flag-scan", 10 * MINUTE, FlagScanner(self.uow, self.clock, self._flagging).run_once, limit=2 * HOUR),
             Job("expire-holds", 30.0, services.booking.expire_holds),
             Job("requests", MINUTE, services.booking.lapse_requests),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
@@ -341,7 +359,8 @@ class House:
             Job("identity-retention", HOUR, services.enrolment.purge),
         ]
 
-    def _letters(self) -> Letters:
+    def _translator(self) -> Callable[[str, str], str]:
+        """Of a language and a message, the message in that language."""
         web_directory = self.settings.server.web_directory or default_web_directory()
         catalogues = load_catalogues(web_directory / "locale")
 
@@ -349,8 +368,11 @@ class House:
             catalogue = catalogues.get(language)
             return message if catalogue is None else catalogue.gettext(message)
 
+        return translate
+
+    def _letters(self) -> Letters:
         sender = Sender(self.settings.mail.sender, self.settings.server.public_url)
-        return Letters(sender, self.clock, translate)
+        return Letters(sender, self.clock, self._translator())
 
     def _webhook_worker(self) -> WebhookWorker:
         authorities = self.settings.webhooks.authorities

@@ -9,24 +9,31 @@ from signaling.ids import new_id
 from visitserver.domain.actors import Actor
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Invalid
-from visitserver.domain.policies import KEYS, Policies, PolicyValue
+from visitserver.domain.flagging import FLAG_OF_RULE
+from visitserver.domain.policies import KEYS, Policies, PolicyData, PolicyValue
+from visitserver.domain.rules.order import RULES
 from visitserver.services.access_checks import need_reason, own_prison
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.ports.uow import UnitOfWorkFactory
+
+FLAGGING_POLICIES = frozenset(key.name for rule in RULES if rule.key in FLAG_OF_RULE for key in rule.uses)
+"""The policies by which bookings that stand may come to be flagged."""
 
 
 class PolicyService:
     """The use cases of a policy."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, changes: Changes | None = None) -> None:
         self._uow = uow
         self._clock = clock
+        self._changes = changes or Changes(clock)
 
     async def set(
         self,
         actor: Actor,
         prison_id: str | None,
         key: str,
-        value: bool | int,
+        value: PolicyData,
         reason: str,
         *,
         valid_from: datetime | None = None,
@@ -63,11 +70,16 @@ class PolicyService:
                 reason=reason,
             )
             u.policies.add(new)
+            shown = sorted(value) if isinstance(value, frozenset) else value
             u.audit.append(
-                "policy.set", actor, new.id, {"key": key, "version": new.version, "value": value}, request_id
+                "policy.set", actor, new.id, {"key": key, "version": new.version, "value": shown}, request_id
             )
+            if key in FLAGGING_POLICIES:
+                # One that holds later is found by the nightly scan once it does.
+                self._changes.note(u, ChangeKind.POLICY_CHANGED, by=actor, prison_id=prison_id, policy=key)
             await u.commit()
-            return new
+        await self._changes.after_commit()
+        return new
 
     async def now(self, actor: Actor) -> Policies:
         """What holds at the actor's prison now."""

@@ -13,6 +13,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
 from visitserver.services.access_checks import need_reason, own_prison, own_relationship
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.guests import GuestLookup
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
@@ -29,8 +30,9 @@ class RelationshipView:
 class RelationshipService(GuestLookup):
     """The use cases of a relationship. Finding further callers of a visit is inherited."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, changes: Changes | None = None) -> None:
         super().__init__(uow, clock)
+        self._changes = changes or Changes(clock)
 
     async def request(
         self,
@@ -108,8 +110,10 @@ class RelationshipService(GuestLookup):
             found.decide(RelationshipState.APPROVED, by=actor.reference, reason=need_reason(reason), at=self._clock())
             self._note(u, "relationship.approve", actor, found, prisoner, request_id)
             u.outbox.add("relationship.approved", {"relationship_id": found.id}, request_id=request_id)
+            self._change(u, ChangeKind.RELATIONSHIP_RESTORED, actor, found, prisoner)
             await u.commit()
-            return found
+        await self._changes.after_commit()
+        return found
 
     async def refuse(
         self, actor: Actor, relationship_id: str, reason: str, *, request_id: str | None = None
@@ -134,8 +138,11 @@ class RelationshipService(GuestLookup):
             found, prisoner = await self._fresh(u, found)
             found.answer(PrisonerAnswer.ACCEPTED if accept else PrisonerAnswer.REFUSED, at=self._clock())
             self._note(u, "relationship.answer", actor, found, prisoner, request_id)
+            kind = ChangeKind.RELATIONSHIP_RESTORED if accept else ChangeKind.RELATIONSHIP_REFUSED
+            self._change(u, kind, actor, found, prisoner)
             await u.commit()
-            return found
+        await self._changes.after_commit()
+        return found
 
     async def withdraw(self, actor: Actor, relationship_id: str, *, request_id: str | None = None) -> Relationship:
         """The contact steps back, any time, without a reason."""
@@ -146,8 +153,10 @@ class RelationshipService(GuestLookup):
             found, prisoner = await self._fresh(u, found)
             found.withdraw(at=self._clock())
             self._note(u, "relationship.withdraw", actor, found, prisoner, request_id)
+            self._change(u, ChangeKind.RELATIONSHIP_WITHDRAWN, actor, found, prisoner)
             await u.commit()
-            return found
+        await self._changes.after_commit()
+        return found
 
     async def get(self, actor: Actor, relationship_id: str) -> RelationshipView:
         """One relationship, for its contact, its prisoner and staff where the prisoner is."""
@@ -190,8 +199,10 @@ class RelationshipService(GuestLookup):
             found.decide(state, by=actor.reference, reason=need_reason(reason), at=self._clock())
             self._note(u, f"relationship.{state}", actor, found, prisoner, request_id)
             u.outbox.add(f"relationship.{state}", {"relationship_id": found.id}, request_id=request_id)
+            self._change(u, ChangeKind.RELATIONSHIP_ENDED, actor, found, prisoner)
             await u.commit()
-            return found
+        await self._changes.after_commit()
+        return found
 
     async def _of_own_prison(self, u: UnitOfWork, actor: Actor, relationship_id: str) -> tuple[Relationship, Prisoner]:
         found, prisoner = await self._fresh(u, await u.rights.get_relationship(relationship_id))
@@ -211,6 +222,9 @@ class RelationshipService(GuestLookup):
         contacts = await u.people.contacts([each.contact_id for each in found.items])
         views = [RelationshipView(each, prisoners[each.prisoner_id], contacts[each.contact_id]) for each in found.items]
         return Page(views, found.next_cursor)
+
+    def _change(self, u: UnitOfWork, kind: ChangeKind, actor: Actor, found: Relationship, prisoner: Prisoner) -> None:
+        self._changes.note(u, kind, by=actor, prison_id=prisoner.prison_id, relationship_id=found.id)
 
     @staticmethod
     def _note(

@@ -11,15 +11,17 @@ from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Restriction, RestrictionEffect, RestrictionScope
 from visitserver.services.access_checks import need_reason, own_prison
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 
 class RestrictionService:
     """The use cases of a restriction."""
 
-    def __init__(self, uow: UnitOfWorkFactory, clock: Clock) -> None:
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, changes: Changes | None = None) -> None:
         self._uow = uow
         self._clock = clock
+        self._changes = changes or Changes(clock)
 
     async def add(
         self,
@@ -72,8 +74,10 @@ class RestrictionService:
                 "restriction.add", actor, restriction.id, {"type": type, "scope": scope, "on": subject_id}, request_id
             )
             u.outbox.add("restriction.changed", {"restriction_id": restriction.id}, request_id=request_id)
+            self._note(u, ChangeKind.RESTRICTION_ADDED, actor, restriction)
             await u.commit()
-            return restriction
+        await self._changes.after_commit()
+        return restriction
 
     async def lift(
         self, actor: Actor, restriction_id: str, reason: str, *, request_id: str | None = None
@@ -92,8 +96,22 @@ class RestrictionService:
             restriction.note = f"{restriction.note or ''}\n{reason}".strip()
             u.audit.append("restriction.lift", actor, restriction.id, None, request_id)
             u.outbox.add("restriction.changed", {"restriction_id": restriction.id}, request_id=request_id)
+            self._note(u, ChangeKind.RESTRICTION_LIFTED, actor, restriction)
             await u.commit()
-            return restriction
+        await self._changes.after_commit()
+        return restriction
+
+    def _note(self, u: UnitOfWork, kind: ChangeKind, actor: Actor, restriction: Restriction) -> None:
+        self._changes.note(
+            u,
+            kind,
+            by=actor,
+            prison_id=actor.prison_id,
+            prisoner_id=restriction.prisoner_id,
+            contact_id=restriction.contact_id,
+            relationship_id=restriction.relationship_id,
+            restriction=restriction.id,
+        )
 
     async def of(self, actor: Actor, scope: RestrictionScope, subject_id: str, page: PageRequest) -> Page[Restriction]:
         """All restrictions on a contact, relationship or prisoner, past ones too, newest first. Staff only."""

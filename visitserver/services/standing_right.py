@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from visitserver.domain import policies as keys
@@ -40,7 +41,8 @@ async def require_standing_right(u: UnitOfWork, booking: Booking, call: Call, cl
         first=day,
         last=day,
     )
-    if any(_forbids(each, booking, call) for each in found if each.applies_on(day)):
+    kept = {flag.key for flag in await u.flags.of_booking(booking.id) if flag.stands_kept}
+    if any(_forbids(each, booking, call, kept) for each in found if each.applies_on(day)):
         raise _lost()
 
 
@@ -60,7 +62,8 @@ async def was_turned_away(u: UnitOfWork, call: Call) -> bool:
     return bool((await u.audit.rows(wanted, PageRequest(limit=1))).items)
 
 
-def _forbids(restriction: Restriction, booking: Booking, call: Call) -> bool:
+def _forbids(restriction: Restriction, booking: Booking, call: Call, kept: Collection[str]) -> bool:
+    """`kept` are the restrictions in spite of which a person has kept the booking."""
     match restriction.effective:
         case RestrictionEffect.BLOCK:
             return True
@@ -69,7 +72,8 @@ def _forbids(restriction: Restriction, booking: Booking, call: Call) -> bool:
             return call.supervision != SupervisionLevel.LIVE.value
         case _:
             # A person looks at it first: whoever decided about this booking has seen what was there by then.
-            return restriction.created_at > (booking.decided_at or booking.created_at)
+            seen = restriction.id in kept or restriction.created_at <= (booking.decided_at or booking.created_at)
+            return not seen
 
 
 def _lost() -> Conflict:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from visitserver.domain.accounts import CodePurpose, OneTimeCode, StationDevice
 from visitserver.domain.errors import Invalid, NotFound
+from visitserver.services.access_checks import need_reason
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.tokens import code_hash, new_code, new_token, token_hash
 
 if TYPE_CHECKING:
@@ -35,8 +37,10 @@ class StationService:
         clock: Clock,
         new_id: Callable[[str], str],
         code_lasts: timedelta,
+        changes: Changes | None = None,
     ) -> None:
         self._uow = uow
+        self._changes = changes or Changes(clock)
         self._clock = clock
         self._new_id = new_id
         self.code_lasts = code_lasts
@@ -99,6 +103,33 @@ class StationService:
         """The device behind a cookie; None when it was revoked or never was."""
         async with self._uow(read_only=True) as u:
             return await u.accounts.device_by_token(token_hash(token))
+
+    async def set_active(
+        self, actor: Actor, station_id: str, active: bool, reason: str, *, request_id: str | None = None
+    ) -> Station:
+        """Take the station out of service, or put it back. Bookings at it are flagged, or no longer.
+
+        Raises NotFound, Invalid without a reason. Doing it twice changes nothing.
+        """
+        reason = need_reason(reason, longest=500)
+        async with self._uow() as u:
+            station = await _own_station(u, actor, station_id)
+            if station.active is active:
+                return station
+            station.active = active
+            u.audit.append(
+                "station.in_service" if active else "station.out_of_service",
+                actor,
+                station.id,
+                {"reason": reason},
+                request_id,
+                prison_id=station.prison_id,
+            )
+            kind = ChangeKind.STATION_BACK if active else ChangeKind.STATION_OUT
+            self._changes.note(u, kind, by=actor, prison_id=station.prison_id, station_id=station.id)
+            await u.commit()
+        await self._changes.after_commit()
+        return station
 
     async def revoke(self, actor: Actor, station_id: str, request_id: str | None = None) -> None:
         """The station's browser is no station any more, and who was signed in there is out. Raises NotFound."""

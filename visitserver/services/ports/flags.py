@@ -65,7 +65,7 @@ class Flags(Protocol):
         ...
 
     async def left_over(self, limit: int) -> Sequence[Flag]:
-        """Open flags of bookings that no longer stand."""
+        """Open flags of bookings that no longer stand, or stand at another time by now."""
         ...
 
     async def bookings(self, scope: BookingScope, page: PageRequest) -> Page[Booking]:

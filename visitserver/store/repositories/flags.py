@@ -70,7 +70,10 @@ class SqlFlags:
             await self._session.scalars(
                 select(Flag)
                 .join(bookings, bookings.c.id == flags.c.booking_id)
-                .where(flags.c.closed_at.is_(None), bookings.c.state.not_in(STANDING))
+                .where(
+                    flags.c.closed_at.is_(None),
+                    or_(bookings.c.state.not_in(STANDING), bookings.c.starts_at != flags.c.starts_at),
+                )
                 .order_by(flags.c.id)
                 .limit(limit)
             )

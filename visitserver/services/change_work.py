@@ -1,0 +1,146 @@
+"""Working noted changes off: calls under way first, then the flags of every booking that a change touches."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from visitserver.domain.changes import Change
+from visitserver.domain.clock import Clock
+from visitserver.domain.errors import NotFound
+from visitserver.domain.paging import PageRequest
+from visitserver.services.flagging import Flagging
+from visitserver.services.live_rights import LiveRights
+from visitserver.services.ports.flags import BookingScope
+from visitserver.services.ports.uow import UnitOfWorkFactory
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 50
+"""Bookings of one change that are looked at in one go: nobody's request waits for a whole prison's."""
+CHANGES: Final = 50
+CALLS_AGAIN: Final = timedelta(seconds=1)
+MOST_ATTEMPTS: Final = 8
+_ROUNDS: Final = 1000
+
+
+class ChangeWorker:
+    """`run_once` does what there is to do, for whoever has just committed a change and for the job.
+
+    Several processes may do it at once: every step may be done twice. Within one, one at a time does.
+    """
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, flagging: Flagging, live: LiveRights | None) -> None:
+        """`live` None: a process (or a test) that has no way to the calls leaves them to the others."""
+        self._uow = uow
+        self._clock = clock
+        self._flagging = flagging
+        self._live = live
+        self._calls_turn = asyncio.Lock()
+        self._flags_turn = asyncio.Lock()
+
+    async def run_once(self) -> int:
+        """See to the calls, then look at up to AT_ONCE bookings of each change; how many changes there were."""
+        async with self._calls_turn:
+            for change in await self._pending():
+                if change.calls_done_at is None and self._live is not None:
+                    await self._see_to_calls(self._live, change)
+        async with self._flags_turn:
+            pending = await self._pending()
+            for change in pending:
+                await self._flag(change)
+        return len(pending)
+
+    async def finish(self) -> None:
+        """The job: until nothing is left that is due, and whatever bookings that ended have left behind."""
+        for _ in range(_ROUNDS):
+            if all(change.cursor == _ALL for change in await self._pending()):
+                break
+            await self.run_once()
+        await self.run_once()
+        await self._flagging.tidy()
+
+    async def _pending(self) -> list[Change]:
+        async with self._uow(read_only=True) as u:
+            return list(await u.flags.pending(self._clock(), CHANGES))
+
+    async def _see_to_calls(self, live: LiveRights, change: Change) -> None:
+        try:
+            done = await live.see_to(change)
+        except Exception:
+            log.exception("calls not seen to after a change", change_id=change.id)
+            done = False
+        now = self._clock()
+        async with self._uow() as u:
+            if (current := await u.flags.change(change.id)) is None:
+                return
+            if done:
+                current.calls_done_at = now
+            await u.commit()
+
+    async def _flag(self, change: Change) -> None:
+        """Look at the next bookings of the change. One that fails is looked at again later, with all of them."""
+        scope = BookingScope(
+            after=change.from_at if change.from_at is not None and change.from_at > self._clock() else self._clock(),
+            # Beside another id it says only where the change was noted: a prisoner's bookings may be elsewhere.
+            prison_id=change.prison_id if _is_wide(change) else None,
+            prisoner_id=change.prisoner_id,
+            contact_id=change.contact_id,
+            relationship_id=change.relationship_id,
+            station_id=change.station_id,
+            template_id=change.template_id,
+            starts_before=change.to_at,
+        )
+        if change.cursor == _ALL:
+            page_items, next_cursor = [], None
+        else:
+            async with self._uow(read_only=True) as u:
+                page = await u.flags.bookings(scope, PageRequest(AT_ONCE, change.cursor))
+            page_items, next_cursor = [booking.id for booking in page.items], page.next_cursor
+        failed = 0
+        for booking_id in page_items:
+            try:
+                await self._flagging.look(booking_id)
+            except NotFound:
+                log.warning("a booking rests on what is not there", booking_id=booking_id, change_id=change.id)
+            except Exception:
+                log.exception("booking not looked at", booking_id=booking_id, change_id=change.id)
+                failed += 1
+        await self._advance(change.id, next_cursor, failed)
+
+    async def _advance(self, change_id: str, next_cursor: str | None, failed: int) -> None:
+        now = self._clock()
+        async with self._uow() as u:
+            current = await u.flags.change(change_id)
+            if current is None or current.done_at is not None:
+                return
+            if failed:
+                current.attempts += 1
+                current.attributes = {**current.attributes, "again": True}
+            if next_cursor is not None:
+                current.cursor = next_cursor
+            elif current.attributes.get("again") and current.attempts < MOST_ATTEMPTS:
+                current.cursor, current.due_at = None, now + timedelta(seconds=2**current.attempts)
+                current.attributes = {key: value for key, value in current.attributes.items() if key != "again"}
+            else:
+                if current.attributes.get("again"):
+                    log.error("change given up: the nightly scan looks again", change_id=change_id)
+                current.cursor = _ALL
+            if current.cursor == _ALL:
+                if current.calls_done_at is not None or self._live is None:
+                    current.done_at = now
+                else:
+                    current.due_at = now + CALLS_AGAIN
+            await u.commit()
+
+
+_ALL: Final = "all"
+"""The cursor of a change whose bookings have all been looked at."""
+
+
+def _is_wide(change: Change) -> bool:
+    ids = (change.prisoner_id, change.contact_id, change.relationship_id, change.station_id, change.template_id)
+    return not any(ids)
