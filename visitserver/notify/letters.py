@@ -17,6 +17,7 @@ from visitserver.domain.outbox import OutboxMessage
 from visitserver.domain.people import Contact
 from visitserver.domain.rejections import words_of
 from visitserver.domain.scheduling import Booking, BookingState
+from visitserver.domain.slots import parse_slot_key
 from visitserver.notify.invitation import Invitation, calendar_object
 from visitserver.notify.mail import DeliveryFailed, Mail
 from visitserver.services.ports.uow import UnitOfWork
@@ -63,6 +64,17 @@ BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
         N_("Your video visit begins soon"),
         N_("Your video visit begins on {when}. Please sign in ten minutes earlier."),
     ),
+    "waitlist.offered": (
+        N_("A time for a video visit has come free"),
+        N_(
+            "A time that you are waiting for has come free: {when}. It is kept for you for a short while. Sign in soon"
+            " to take it, or to leave it to the next person."
+        ),
+    ),
+    "waitlist.lapsed": (
+        N_("The time that was kept for you"),
+        N_("The time that was kept for you, {when}, went to the next person, because there was no answer from you."),
+    ),
     "booking.cancelled": (
         N_("Your video visit is cancelled"),
         N_("The video visit on {when} is cancelled. Your credit was given back."),
@@ -81,6 +93,13 @@ RELATIONSHIP_LETTERS: Mapping[str, tuple[str, str]] = {
     "relationship.ended": (
         N_("About your visits"),
         N_("The prison has ended an approval for your video visits. You can ask the prison why."),
+    ),
+}
+
+PREFERENCE_LETTERS: Mapping[str, tuple[str, str]] = {
+    "preference.matched": (
+        N_("There is a time that suits you"),
+        N_("You told us which times would suit you. This one can be booked now: {when}. It is not kept for you."),
     ),
 }
 
@@ -119,7 +138,9 @@ ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
 }
 
 # Told within the house only; nobody gets a letter.
-SILENT = frozenset({"restriction.changed", "door.review", "door.decided", "place.freed", "booking.escalated"})
+SILENT = frozenset(
+    {"restriction.changed", "door.review", "door.decided", "place.freed", "places.opened", "booking.escalated"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +167,8 @@ class Letters:
             return await self._about_booking(u, message)
         if message.topic in RELATIONSHIP_LETTERS:
             return await self._about_relationship(u, message)
+        if message.topic in PREFERENCE_LETTERS:
+            return await self._about_preference(u, message)
         if message.topic in IDENTITY_LETTERS:
             return await self._about_identity(u, message)
         if message.topic == "mail" and message.payload.get("template") in ACCOUNT_LETTERS:
@@ -159,7 +182,9 @@ class Letters:
         prison = await u.people.get_prison(booking.prison_id)
         contacts = await u.people.contacts(booking.contact_ids)
         letters = []
-        for contact_id in booking.contact_ids:
+        # An offered place is the lead's to take: the others learn of it when it is a visit.
+        told = booking.contact_ids[:1] if message.topic.startswith("waitlist.") else booking.contact_ids
+        for contact_id in told:
             contact = contacts[contact_id]
             if contact.email is None:
                 continue
@@ -203,6 +228,24 @@ class Letters:
                 to=contact.email,
                 subject=self._say(contact.language, subject),
                 text=self._say(contact.language, text) + "\n",
+            )
+        ]
+
+    async def _about_preference(self, u: UnitOfWork, message: OutboxMessage) -> list[Mail]:
+        preference = await u.offers.get_preference(message.payload["preference_id"])
+        _, starts_at = parse_slot_key(message.payload["slot_key"])
+        contact = await u.people.get_contact(preference.contact_id)
+        if contact.email is None or not preference.stands or starts_at <= self._clock():
+            return []
+        prison = await u.people.get_prison(preference.prison_id)
+        subject, text = PREFERENCE_LETTERS[message.topic]
+        when = told_times(starts_at, prison.zone, contact)
+        return [
+            Mail(
+                key=message.id,
+                to=contact.email,
+                subject=self._say(contact.language, subject),
+                text=self._say(contact.language, text, when=when) + "\n",
             )
         ]
 
@@ -276,6 +319,8 @@ _TRUE_WHILE: Mapping[str, frozenset[BookingState]] = {
     "booking.confirmed": frozenset({BookingState.BOOKED}),
     "booking.changed": frozenset({BookingState.BOOKED}),
     "booking.requested": frozenset({BookingState.REQUESTED}),
+    "waitlist.offered": frozenset({BookingState.HELD}),
+    "waitlist.lapsed": frozenset({BookingState.EXPIRED}),
     "booking.reminder_day": frozenset({BookingState.BOOKED}),
     "booking.reminder_hour": frozenset({BookingState.BOOKED}),
 }

@@ -7,6 +7,7 @@ from typing import Final
 
 from visitserver.domain.clock import Clock
 from visitserver.domain.outbox import OutboxMessage
+from visitserver.domain.waitlist import NEWS_TOPICS
 from visitserver.domain.webhooks import TOPIC as WEBHOOK
 from visitserver.notify.delivering import MAX_ATTEMPTS as MAX_ATTEMPTS
 from visitserver.notify.delivering import Deliveries, NotSent
@@ -28,7 +29,8 @@ class OutboxWorker(Deliveries):
         self, uow: UnitOfWorkFactory, clock: Clock, letters: Letters, mailer: Mailer | None, *, batch: int = 20
     ) -> None:
         # A webhook's receiver that answers slowly must not hold up the families' letters: it has a worker of its own.
-        super().__init__(uow, clock, batch=batch, but=(WEBHOOK,))
+        # News of places are the waiting list's.
+        super().__init__(uow, clock, batch=batch, but=(WEBHOOK, *NEWS_TOPICS))
         self._letters = letters
         self._mailer = mailer
 

@@ -8,30 +8,21 @@ same one. News may come twice or late: a place that is gone is offered to nobody
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import structlog
 
 from signaling.ids import new_id
-from visitserver.domain import policies as keys
-from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.clock import Clock
-from visitserver.domain.decisions import Outcome
-from visitserver.domain.errors import DomainError, NotFound
+from visitserver.domain.errors import DomainError
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
-from visitserver.domain.people import Prison
-from visitserver.domain.rules.order import decide_visit
-from visitserver.domain.scheduling import Booking, Slot
-from visitserver.domain.slots import parse_slot_key, slot_at
+from visitserver.domain.scheduling import Booking
 from visitserver.domain.waitlist import NEWS_TOPICS, PLACE_FREED, WaitlistEntry, WaitlistOffer
+from visitserver.services.asking import Asking
 from visitserver.services.booking import BookingService
-from visitserver.services.clock import today_at
-from visitserver.services.facts import FactsReader
-from visitserver.services.placing import Placing
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
-from visitserver.services.slots import SlotService
 from visitserver.services.waitlist_settling import ACTOR, OfferSettling
 
 log: Final = structlog.get_logger(__name__)
@@ -45,7 +36,7 @@ ATTEMPTS_MAX: Final = 8
 AGAIN_AFTER: Final = timedelta(minutes=1)
 
 Unmatched = Callable[[str], Awaitable[object]]
-"""Told of a slot that nobody on the list could take: preferences look at it next."""
+"""Told of a slot whose place nobody on the list could take: preferences look at it next."""
 
 
 class WaitlistOffering:
@@ -55,18 +46,14 @@ class WaitlistOffering:
         self,
         uow: UnitOfWorkFactory,
         clock: Clock,
-        facts: FactsReader,
-        placing: Placing,
+        asking: Asking,
         booking: BookingService,
-        slots: SlotService,
         unmatched: Unmatched | None = None,
     ) -> None:
         self._uow = uow
         self._clock = clock
-        self._facts = facts
-        self._placing = placing
+        self._asking = asking
         self._booking = booking
-        self._slots = slots
         self._settling = OfferSettling(uow, clock)
         self._unmatched = unmatched
 
@@ -83,19 +70,20 @@ class WaitlistOffering:
         A safety net under the news. Gives how many places were offered.
         """
         offered = 0
-        for prison in [each async for each in self._prisons()]:
-            today = today_at(prison, self._clock())
+        async for prison, today in self._asking.prisons():
             offered += await self.offer_days(prison.id, today, today + timedelta(days=SWEPT_DAYS))
         return offered
 
     async def offer_slot(self, slot_key: str) -> bool:
         """Offer one place of the slot to the first who may have it. False when nobody can, or there is no place."""
         async with self._uow(read_only=True) as u:
-            slot, entries = await self._candidates(u, slot_key)
-        if slot is None:
+            found = await self._asking.slot(u, slot_key)
+            entries = [] if found is None else await self._candidates(u, slot_key)
+        if found is None:
             return False
         for entry in entries:
-            if await self._may(entry, slot_key) and await self._offer(entry, slot_key):
+            may = await self._asking.may(entry.contact_id, entry.relationship_id, entry.guest_ids, slot_key)
+            if may and await self._offer(entry, slot_key):
                 return True
         if self._unmatched is not None:
             await self._unmatched(slot_key)
@@ -104,6 +92,8 @@ class WaitlistOffering:
     async def offer_days(self, prison_id: str, first: date, last: date) -> int:
         """Offer each entry that waits for some of these days the first time that it may have, in order of the queue."""
         async with self._uow(read_only=True) as u:
+            zone = (await u.people.get_prison(prison_id)).zone
+            first = max(first, self._clock().astimezone(zone).date())
             entries = [each async for each in _waiting(u, prison_id, first, last)]
         offered = 0
         for entry in entries:
@@ -160,131 +150,63 @@ class WaitlistOffering:
             await self._settling.settle(offer_id)
 
     async def _expire(self) -> None:
-        now = self._clock()
-        for prison in [each async for each in self._prisons()]:
+        async for prison, today in self._asking.prisons():
             async with self._uow() as u:
-                over = await u.offers.entries_before(prison.id, today_at(prison, now), EXPIRED_AT_ONCE)
+                over = await u.offers.entries_before(prison.id, today, EXPIRED_AT_ONCE)
                 for entry in over:
-                    entry.expire(at=now)
+                    entry.expire(at=self._clock())
                     u.audit.append("waitlist.expired", ACTOR, entry.id, None, None, prison_id=prison.id)
                 if over:
                     await u.commit()
 
-    async def _candidates(self, u: UnitOfWork, slot_key: str) -> tuple[Slot | None, Sequence[WaitlistEntry]]:
-        template_id, starts_at = parse_slot_key(slot_key)
-        try:
-            template = await u.scheduling.get_template(template_id)
-        except NotFound:
-            return None, []
-        prison = await u.people.get_prison(template.prison_id)
-        slot = slot_at(template, prison.zone, starts_at, buffer=await self._buffer(u, prison.id))
-        if slot is None or starts_at <= self._clock():
-            return None, []
-        wall = starts_at.astimezone(prison.zone).time()
+    async def _candidates(self, u: UnitOfWork, slot_key: str) -> Sequence[WaitlistEntry]:
+        found = await self._asking.slot(u, slot_key)
+        if found is None:
+            return []
+        slot, prison = found
+        wall = slot.starts_at.astimezone(prison.zone).time()
         offered = await u.offers.offered_entries(slot_key)
-        return slot, [
+        return [
             each
             async for each in _waiting(u, prison.id, slot.day, slot.day)
             if each.id not in offered and each.wants(slot_key, slot.day, wall)
         ]
 
-    async def _buffer(self, u: UnitOfWork, prison_id: str) -> timedelta:
-        policies = await u.policies.at(prison_id, self._clock())
-        return timedelta(minutes=policies.number(keys.BUFFER_MINUTES))
-
-    async def _may(self, entry: WaitlistEntry, slot_key: str) -> bool:
-        """Whether the rules say now that they may have it: allowed, or after a person's look."""
-        template_id, starts_at = parse_slot_key(slot_key)
-        try:
-            async with self._uow(read_only=True) as u:
-                links = await self._placing.own_links(u, _family(entry), entry.relationship_id, entry.guest_ids)
-                party = await self._facts.party(u, links)
-                template = await u.scheduling.get_template(template_id)
-                day = starts_at.astimezone(party.prison.zone).date()
-                background = await self._facts.background(
-                    u, party, now=self._clock(), asked_by=ActorKind.FAMILY, first=day, last=day
-                )
-                slot = slot_at(template, party.prison.zone, starts_at, buffer=background.buffer)
-                if slot is None or slot.prison_id != party.prison.id:
-                    return False
-                rooms = await self._facts.rooms(u, background, [slot])
-                return decide_visit(background.facts(slot, rooms[slot.key])).outcome is not Outcome.REFUSE
-        except NotFound:
-            # The relationship or the prisoner is not here any more.
-            return False
-
     async def _times(self, entry: WaitlistEntry, first: date, last: date) -> Sequence[str]:
         """The keys of the times of those days that it waits for and may have now, in order."""
+        async with self._uow(read_only=True) as u:
+            zone = (await u.people.get_prison(entry.prison_id)).zone
         found: list[str] = []
-        if last < first:
-            return found
-        try:
+        async for slot in self._asking.bookable(entry.contact_id, entry.relationship_id, entry.guest_ids, first, last):
+            if not entry.wants(slot.key, slot.day, slot.starts_at.astimezone(zone).time()):
+                continue
             async with self._uow(read_only=True) as u:
-                prison = await u.people.get_prison(entry.prison_id)
-            first = max(first, today_at(prison, self._clock()))
-            async for slot in self._bookable(entry, first, last):
-                wall = slot.starts_at.astimezone(prison.zone).time()
-                if entry.wants(slot.key, slot.day, wall):
-                    async with self._uow(read_only=True) as u:
-                        offered = await u.offers.offered_entries(slot.key)
-                    if entry.id not in offered:
-                        found.append(slot.key)
-        except NotFound:
-            return []
+                offered = await u.offers.offered_entries(slot.key)
+            if entry.id not in offered:
+                found.append(slot.key)
         return found
-
-    async def _bookable(self, entry: WaitlistEntry, first: date, last: date) -> AsyncIterator[Slot]:
-        days = (last - first).days + 1
-        if days < 1:
-            return
-        cursor: str | None = None
-        while True:
-            page = await self._slots.offers(
-                _family(entry),
-                entry.relationship_id,
-                PageRequest(MAX_LIMIT, cursor),
-                guests=entry.guest_ids,
-                first=first,
-                days=min(days, SWEPT_DAYS),
-            )
-            for offer in page.items:
-                if offer.decision.outcome is not Outcome.REFUSE:
-                    yield offer.slot
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     async def _offer(self, entry: WaitlistEntry, slot_key: str) -> bool:
         """Keep the place for them and tell them, in one transaction. False when one of the two is gone."""
 
         async def keep(u: UnitOfWork, booking: Booking) -> None:
+            now = self._clock()
             row = await u.offers.get_entry(entry.id, for_update=True)
             # Conflict when another worker offered them a place just now, or they left.
             row.offered()
-            expires_at: datetime = booking.hold_expires_at or self._clock()
             offer = WaitlistOffer(
                 id=new_id("off"),
                 entry_id=row.id,
                 booking_id=booking.id,
                 slot_key=slot_key,
                 starts_at=booking.starts_at,
-                offered_at=self._clock(),
-                expires_at=expires_at,
+                offered_at=now,
+                expires_at=booking.hold_expires_at or now,
             )
             u.offers.add(offer)
-            u.audit.append(
-                "waitlist.offer",
-                ACTOR,
-                row.id,
-                {"offer": offer.id, "booking": booking.id, "slot": slot_key},
-                None,
-                prison_id=row.prison_id,
-            )
-            u.outbox.add(
-                "waitlist.offered",
-                {"offer_id": offer.id, "entry_id": row.id, "booking_id": booking.id},
-                dedupe_key=f"waitlist.offered:{offer.id}",
-            )
+            told = {"offer_id": offer.id, "entry_id": row.id, "booking_id": booking.id}
+            u.audit.append("waitlist.offer", ACTOR, row.id, {**told, "slot": slot_key}, prison_id=row.prison_id)
+            u.outbox.add("waitlist.offered", told, dedupe_key=f"waitlist.offered:{offer.id}")
 
         try:
             await self._booking.offer(ACTOR, entry.relationship_id, slot_key, guests=entry.guest_ids, also=keep)
@@ -292,21 +214,6 @@ class WaitlistOffering:
             log.info("place not offered", entry=entry.id, slot=slot_key, code=error.code)
             return False
         return True
-
-    async def _prisons(self) -> AsyncIterator[Prison]:
-        cursor: str | None = None
-        while True:
-            async with self._uow(read_only=True) as u:
-                page = await u.people.prisons(PageRequest(MAX_LIMIT, cursor))
-            for prison in page.items:
-                yield prison
-            cursor = page.next_cursor
-            if cursor is None:
-                return
-
-
-def _family(entry: WaitlistEntry) -> Actor:
-    return Actor(ActorKind.FAMILY, entry.contact_id)
 
 
 async def _waiting(u: UnitOfWork, prison_id: str, first: date, last: date) -> AsyncIterator[WaitlistEntry]:

@@ -14,11 +14,17 @@ from visitserver.notify.letters import (
     ACCOUNT_LETTERS,
     BOOKING_LETTERS,
     IDENTITY_LETTERS,
+    PREFERENCE_LETTERS,
     RELATIONSHIP_LETTERS,
     SILENT,
 )
 
-BY_TOPIC: Mapping[str, tuple[str, str]] = {**BOOKING_LETTERS, **RELATIONSHIP_LETTERS, **IDENTITY_LETTERS}
+BY_TOPIC: Mapping[str, tuple[str, str]] = {
+    **BOOKING_LETTERS,
+    **RELATIONSHIP_LETTERS,
+    **PREFERENCE_LETTERS,
+    **IDENTITY_LETTERS,
+}
 
 
 def test_every_topic_has_a_letter_or_is_silent() -> None:
