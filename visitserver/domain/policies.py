@@ -120,6 +120,11 @@ RECORDING_REQUIRED: Final = PolicyKey(
 WATCH_BANNER: Final = PolicyKey(
     "call.watch_banner", False, summary="The people in a call are told while an officer is watching."
 )
+END_ON_WITHDRAWAL: Final = PolicyKey(
+    "call.end_on_withdrawal",
+    True,
+    summary="A right that a person takes back during a call ends it (otherwise it pauses for an officer).",
+)
 LOBBY_MINUTES: Final = PolicyKey("call.lobby_minutes", 15, 5, 60, "How long before its start the waiting room opens.")
 REMINDER_FIRST_HOURS: Final = PolicyKey(
     "reminder.first_hours", 24, 0, 168, "How long before a visit the first reminder is sent; 0: none."
@@ -128,14 +133,14 @@ REMINDER_SECOND_MINUTES: Final = PolicyKey(
     "reminder.second_minutes", 60, 0, 1440, "How long before a visit the second reminder is sent; 0: none."
 )
 
-MEDIA_CALLS: Final = PolicyKey("media.calls_max", 60, 1, 10_000, "Calls that the servers carry for one prison at once.")
+MEDIA_CALLS: Final = PolicyKey("media.calls_max", 60, 1, 1_000, "Calls that the servers carry for one prison at once.")
 
 WEEK_LIMIT_REMAND: Final = PolicyKey("limits.week_remand", 7, 0, 100, "Social visits a week for remand prisoners.")
 WEEK_LIMIT_CONVICTED: Final = PolicyKey("limits.week_convicted", 7, 0, 100, "Social visits a week for the convicted.")
 WEEK_LIMIT_CIVIL: Final = PolicyKey("limits.week_civil", 7, 0, 100, "Social visits a week for civil prisoners.")
 WEEK_LIMIT_UNDER_18: Final = PolicyKey("limits.week_under_18", 14, 0, 100, "Social visits a week under 18.")
 RECEPTION_DAYS: Final = PolicyKey("limits.reception_days", 14, 0, 90, "Length of the reception phase after admission.")
-RECEPTION_LIMIT: Final = PolicyKey("limits.reception_visits", 4, 0, 100, "Social visits in the reception phase.")
+RECEPTION_LIMIT: Final = PolicyKey("limits.reception_visits", 7, 0, 100, "Social visits in the reception phase.")
 
 FLOOR_STANDARD: Final = PolicyKey("floor.month_standard", 2, 0, 31, "Visits a month that discipline cannot take away.")
 FLOOR_ENHANCED: Final = PolicyKey("floor.month_enhanced", 4, 0, 31, "The same at the enhanced level.")
@@ -234,7 +239,8 @@ KEYS: Final[Mapping[str, PolicyKey]] = {
         *(REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, LAPSE_HOUR, ESCALATE_HOURS, OFFER_MINUTES),
         *(FLOOR_MINUTES, STANDARD_MORE_ENHANCED, STANDARD_LESS_BASIC, PRIVILEGED_PER_ACCRUAL_STANDARD),
         OWED_NOTICE_HOURS,
-        *(RECORDING_REQUIRED, WATCH_BANNER, LOBBY_MINUTES, REMINDER_FIRST_HOURS, REMINDER_SECOND_MINUTES),
+        *(RECORDING_REQUIRED, WATCH_BANNER, END_ON_WITHDRAWAL, LOBBY_MINUTES),
+        *(REMINDER_FIRST_HOURS, REMINDER_SECOND_MINUTES),
     )
 }
 

@@ -15,6 +15,7 @@ from visitserver.domain.blocks import Block, open_stations
 from visitserver.domain.errors import NotFound, Unavailable
 from visitserver.domain.ledger import Ledger
 from visitserver.domain.occupancy import Resource, ResourceKind, Span, media_calls, seats, watched_places
+from visitserver.domain.owed import MINUTE
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies
 from visitserver.domain.rights import (
@@ -73,6 +74,8 @@ class Background:
     next_credit: date | None
     all_stations: Sequence[Station]
     asked_by: ActorKind
+    owed_minutes: Known[int] | Missing
+    standing: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -136,6 +139,7 @@ class Background:
             visits=self.visits,
             appointments=self.appointments,
             blocks=self.blocks,
+            owed_minutes=self.owed_minutes,
             station_wings=frozenset(
                 station.wing_id
                 for station in self.all_stations
@@ -143,6 +147,7 @@ class Background:
             ),
             next_credit=self.next_credit,
             already_charged=already_charged,
+            standing=self.standing,
             overrides=self.overrides,
         )
 
@@ -174,10 +179,12 @@ class FactsReader:
         last: date,
         overrides: Mapping[str, str] | None = None,
         but: str | None = None,
+        standing: bool = False,
     ) -> Background:
         """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
 
-        The booking `but` is not among the prisoner's other visits.
+        `but` is the booking that is looked at: only visits that were made before it count besides. `standing`: it has
+        been asked for or booked, and stays at its time.
         """
         policies = await u.policies.at(party.prison.id, now)
         prisoner, zone = party.prisoner, party.prison.zone
@@ -216,6 +223,7 @@ class FactsReader:
         appointments = await _guarded("appointments", u.offers.appointments_of([prisoner.id], whole))
         blocks = await _guarded("blocks", u.offers.blocks(party.prison.id, whole))
         ledger = await _guarded("ledger", self.ledger(u, party.prisoner, party.prison, policies, now=now))
+        owed = await _guarded("owed_minutes", _owed_minutes(u, party))
         stations = await u.scheduling.stations(party.prison.id)
         return Background(
             party=party,
@@ -235,6 +243,8 @@ class FactsReader:
             next_credit=next_credit_day(party.prisoner, party.prison, policies, now),
             all_stations=stations,
             asked_by=asked_by,
+            owed_minutes=owed,
+            standing=standing,
             overrides=overrides or {},
         )
 
@@ -263,6 +273,11 @@ class FactsReader:
     async def stored_ledger(self, u: UnitOfWork, prisoner_id: str) -> Ledger:
         """The ledger as it is stored, without what the calendar owes."""
         return Ledger(prisoner_id, await u.allowance.events_of(prisoner_id), new_id=self._new_id)
+
+
+async def _owed_minutes(u: UnitOfWork, party: Party) -> int:
+    lead = party.relationships[0]
+    return (await u.allowance.owed_by(lead.prisoner_id, lead.contact_id)).get(lead.id, 0) // MINUTE
 
 
 @dataclass(frozen=True, slots=True)

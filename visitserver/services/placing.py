@@ -14,9 +14,10 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NotFound
 from visitserver.domain.rights import Relationship
+from visitserver.domain.rules.engine import OTHER_TIME
 from visitserver.domain.rules.facts import Known, Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
-from visitserver.domain.rules.room import GONE, OTHER_TIME, free_place
+from visitserver.domain.rules.room import GONE, free_place
 from visitserver.domain.scheduling import (
     Booking,
     BookingParticipant,
@@ -202,6 +203,7 @@ class Placing:
             last=day,
             overrides=overrides,
             but=booking.id if booking else None,
+            standing=booking is not None and booking.state is not BookingState.HELD and booking.slot_key == slot_key,
         )
         slot = slot_at(template, zone, starts_at, buffer=background.buffer)
         if slot is None:

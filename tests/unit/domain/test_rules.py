@@ -1,628 +1,54 @@
-"""The rules of a visit as a table that a lawyer can read: the situation, the decision, the words for the family.
-
-Every row changes one thing about a visit that is otherwise fine: a mother of 46 who is approved, accepted and known,
-visits her child at Kuura prison on Friday 6 March 2026 at nine in the morning; today is Monday 2 March.
-"""
+"""Every row of the table of cases, and what holds for all rules together."""
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
+import pkgutil
+import re
 from typing import Any
 
 import pytest
 
-from tests.fixtures.rights import (
-    CHILD,
-    FRIEND,
-    LAWYER,
-    LEGAL,
-    MOTHER,
-    PRISON,
-    PRISONER,
-    make_contact,
-    make_link,
-    make_prisoner,
-    make_template,
+from tests.fixtures.rights import FRIEND, PRISONER
+from tests.unit.domain.rights.table import CASES
+from tests.unit.domain.rights.world import (
+    ALLOW,
+    ASK_PRISON,
+    NO_CREDIT,
+    NO_FLOOR,
+    NOT_NOW,
+    NOT_POSSIBLE,
+    OTHER,
+    PUNISHED,
+    REFUSE,
+    REVIEW,
+    Row,
+    alert,
+    appointment,
+    at,
+    block,
+    both,
+    enemy,
+    facts_with,
+    fine,
+    lawyers_visit,
+    link,
+    policy,
+    restricted,
+    room,
+    week_of_visits,
 )
-from visitserver.domain.actors import ActorKind
-from visitserver.domain.allowance import CreditType
-from visitserver.domain.calls import CallKind
-from visitserver.domain.decisions import Decision, Outcome
-from visitserver.domain.ledger import Ledger
-from visitserver.domain.people import Prison
-from visitserver.domain.policies import Policies
-from visitserver.domain.rights import (
-    PrisonerAnswer,
-    RelationshipState,
-    Restriction,
-    RestrictionEffect,
-    RestrictionScope,
-)
+from visitserver.domain import rules
+from visitserver.domain.appointments import AppointmentKind
+from visitserver.domain.decisions import Decision, Outcome, Words
+from visitserver.domain.rights import PrisonerAnswer, RelationshipState
 from visitserver.domain.rules.engine import decide
-from visitserver.domain.rules.facts import Caller, Facts, IdentityStanding, Known, Missing, Room
+from visitserver.domain.rules.facts import Missing
 from visitserver.domain.rules.order import RULES, decide_visit
-from visitserver.domain.scheduling import Slot, SupervisionLevel
-from visitserver.domain.slots import slot_at, to_utc
-
-KUURA = Prison(PRISON, "Kuura", "Europe/Helsinki", "KUU")
-MONDAY = date(2026, 3, 2)
-FRIDAY = date(2026, 3, 6)
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-FREE = Room(False, frozenset(), 2, 2, 8)
-
-Change = Callable[[Facts], Facts]
-ALLOW, REVIEW, REFUSE = Outcome.ALLOW, Outcome.REVIEW, Outcome.REFUSE
 
 
-def numbered() -> Callable[[str], str]:
-    numbers = count(1)
-    return lambda prefix: f"{prefix}_{next(numbers)}"
-
-
-def ledger(credits: int = 1, type_: CreditType = CreditType.STANDARD) -> Ledger:
-    made = Ledger(PRISONER, new_id=numbered())
-    for number in range(credits):
-        made.grant(type_, at=NOW - timedelta(days=1), actor="test", reason="test", event_key=f"grant:{number}")
-    return made
-
-
-def slot(day: date = FRIDAY, at: time = time(9), **template: Any) -> Slot:
-    starts_at = to_utc(datetime.combine(day, at), KUURA.zone)
-    assert starts_at is not None
-    made = slot_at(make_template(**template), KUURA.zone, starts_at, buffer=timedelta(minutes=5))
-    assert made is not None
-    return made
-
-
-def caller(contact_id: str = MOTHER, *, lead: bool = False, call_kind: CallKind = CallKind.SOCIAL) -> Caller:
-    contact = make_contact(contact_id, date(2015, 6, 1) if contact_id.startswith(CHILD) else date(1980, 1, 1))
-    return Caller(contact, make_link(contact_id, call_kind=call_kind), lead, Known(IdentityStanding(True)))
-
-
-def fine() -> Facts:
-    return Facts(
-        now=NOW,
-        today=MONDAY,
-        prison=KUURA,
-        prisoner=make_prisoner(PRISONER, "K-1"),
-        slot=slot(),
-        kind=CallKind.SOCIAL,
-        asked_by=ActorKind.FAMILY,
-        callers=(caller(lead=True),),
-        policies=Policies(),
-        restrictions=Known([]),
-        ledger=Known(ledger()),
-        room=Known(FREE),
-        alerts=Known([]),
-        non_associated=Known([]),
-        visits=Known([]),
-        appointments=Known([]),
-        blocks=Known([]),
-        next_credit=date(2026, 3, 13),
-    )
-
-
-def lawyers_visit() -> Facts:
-    return replace(
-        fine(),
-        kind=CallKind.LEGAL,
-        callers=(caller(LAWYER, lead=True, call_kind=CallKind.LEGAL),),
-        slot=slot(template_id=LEGAL, kinds=frozenset({CallKind.LEGAL}), credit_type=None),
-        ledger=Known(ledger(0)),
-    )
-
-
-# How to change one thing ---------------------------------------------------------------------------------------------
-
-
-def legal(change: Change = lambda facts: facts) -> Change:
-    return lambda _: change(lawyers_visit())
-
-
-def link(**changes: Any) -> Change:
-    def change(facts: Facts) -> Facts:
-        relationship = facts.callers[0].relationship
-        for name, value in changes.items():
-            setattr(relationship, name, value)
-        return facts
-
-    return change
-
-
-def with_callers(*contact_ids: str) -> Change:
-    return lambda facts: replace(
-        facts, callers=tuple(caller(each, lead=number == 0) for number, each in enumerate(contact_ids))
-    )
-
-
-def prisoner(**changes: Any) -> Change:
-    def change(facts: Facts) -> Facts:
-        for name, value in changes.items():
-            setattr(facts.prisoner, name, value)
-        return facts
-
-    return change
-
-
-def restricted(type_: str, scope: RestrictionScope = RestrictionScope.PERSON, **changes: Any) -> Change:
-    ids = {
-        RestrictionScope.PERSON: {"contact_id": MOTHER},
-        RestrictionScope.RELATIONSHIP: {"relationship_id": "rel_mother_aalto"},
-        RestrictionScope.PRISONER: {"prisoner_id": PRISONER},
-    }
-    values: dict[str, Any] = {
-        "id": "rst_1",
-        "scope": scope,
-        "type": type_,
-        "starts_on": date(2026, 3, 1),
-        "authority": "Governor",
-        "created_at": NOW,
-        "created_by": "test",
-        **ids[scope],
-        **changes,
-    }
-    return lambda facts: replace(facts, restrictions=Known([Restriction(**values)]))
-
-
-def facts_with(**changes: Any) -> Change:
-    return lambda facts: replace(facts, **changes)
-
-
-def policy(**values: int | bool) -> Change:
-    named = {key.replace("__", "."): (value, "prison.3") for key, value in values.items()}
-    return lambda facts: replace(facts, policies=Policies(named))
-
-
-def identity(standing: IdentityStanding | Missing) -> Change:
-    known = standing if isinstance(standing, Missing) else Known(standing)
-    return lambda facts: replace(facts, callers=(replace(facts.callers[0], identity=known),))
-
-
-def both(*changes: Change) -> Change:
-    def change(facts: Facts) -> Facts:
-        for each in changes:
-            facts = each(facts)
-        return facts
-
-    return change
-
-
-def failing(source: str) -> Missing:
-    return Missing(source, "TimeoutError")
-
-
-# The table -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """`words` and `change` are what the family reads; None: nothing is said."""
-
-    rule: str
-    situation: str
-    make: Change
-    outcome: Outcome
-    words: str | None = None
-    change: str | None = None
-    live: bool = False
-
-
-NOT_ON_LIST = "The prison has not approved every caller for visits with this person."
-APPROVED = "It changes when the prison has approved each caller's request."
-NOT_POSSIBLE = "Visits with this person are not possible at this time."
-ASK_PRISON = "If you think this is wrong, ask the prison."
-STAFF_LOOKS = "A member of staff looks at this first and then tells you."
-PROVE = "Every adult on the call must first show who they are."
-PROVE_HOW = "Send a picture of your document and of your face, or ask to be checked by an officer instead."
-TAKEN = "This time is taken."
-OTHER = "Choose another time."
-TOO_SOON = "This visit is too soon to book."
-FROM_4 = "Visits can be booked for 4 March 2026 and later."
-
-TABLE = [
-    # 1 · every caller has an active, approved relationship of this kind
-    Row("relationship", "approved and accepted", lambda f: f, ALLOW),
-    Row(
-        "relationship", "asked for, not decided", link(state=RelationshipState.REQUESTED), REFUSE, NOT_ON_LIST, APPROVED
-    ),
-    Row(
-        "relationship", "refused by the prison", link(state=RelationshipState.REFUSED), REFUSE, NOT_POSSIBLE, ASK_PRISON
-    ),
-    Row("relationship", "approval taken back", link(state=RelationshipState.ENDED), REFUSE, NOT_POSSIBLE, ASK_PRISON),
-    Row(
-        "relationship",
-        "approved for social visits, this is a legal one",
-        legal(link(call_kind=CallKind.SOCIAL)),
-        REFUSE,
-        "This approval is for another kind of visit.",
-        "Ask the prison to approve this kind of visit.",
-    ),
-    Row(
-        "relationship",
-        "a consul's approval opens no lawyer's visit",
-        legal(link(call_kind=CallKind.CONSULAR)),
-        REFUSE,
-        "This approval is for another kind of visit.",
-        "Ask the prison to approve this kind of visit.",
-    ),
-    Row("relationship", "it is somebody else's", link(contact_id=FRIEND), REFUSE, NOT_ON_LIST, APPROVED),
-    Row("relationship", "it is with another prisoner", link(prisoner_id="prs_x"), REFUSE, NOT_ON_LIST, APPROVED),
-    Row(
-        "relationship",
-        "the contact has stepped back",
-        link(withdrawn_at=NOW),
-        REFUSE,
-        "Somebody on this booking no longer wants these visits.",
-        "They can ask for visits again.",
-    ),
-    # 3 · the prisoner may refuse any contact, in private: it reads like no answer, and like the prison's own reasons
-    Row(
-        "relationship",
-        "prisoner says no",
-        link(prisoner_answer=PrisonerAnswer.REFUSED),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    Row(
-        "relationship",
-        "prisoner has not answered",
-        link(prisoner_answer=PrisonerAnswer.UNANSWERED),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    Row(
-        "relationship",
-        "prisoner has not answered, and policy asks for no answer",
-        both(link(prisoner_answer=PrisonerAnswer.UNANSWERED), policy(relationship__prisoner_acceptance_required=False)),
-        ALLOW,
-    ),
-    Row(
-        "relationship",
-        "prisoner says no, and policy asks for no answer: a no is a no",
-        both(link(prisoner_answer=PrisonerAnswer.REFUSED), policy(relationship__prisoner_acceptance_required=False)),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    # 2 · who sits in front of the camera
-    Row("callers", "mother and child", with_callers(MOTHER, CHILD), ALLOW),
-    Row(
-        "callers",
-        "a child books alone",
-        with_callers(CHILD),
-        REFUSE,
-        "The person who books must be 18 or older on the day of the visit.",
-        "An adult on the list can book and bring the child along.",
-    ),
-    Row("callers", "three adults and a child", with_callers(MOTHER, "con_a", "con_b", CHILD), ALLOW),
-    Row(
-        "callers",
-        "four adults",
-        with_callers(MOTHER, "con_a", "con_b", "con_c"),
-        REFUSE,
-        "At most 3 adults can be on the call.",
-        "Leave an adult out of this visit.",
-    ),
-    Row(
-        "callers",
-        "five people",
-        with_callers(MOTHER, CHILD, CHILD + "2", CHILD + "3", CHILD + "4"),
-        REFUSE,
-        "At most 4 people can be on the call.",
-        "Leave somebody out of this visit.",
-    ),
-    # 3 · where the prisoner is
-    Row(
-        "prisoner_here",
-        "moved to another prison",
-        prisoner(prison_id="prn_other"),
-        REFUSE,
-        "The person you want to visit is not at this prison now.",
-        "Look for visits again: you will see the times of the prison where they are.",
-    ),
-    Row(
-        "prisoner_here",
-        "released before the visit",
-        prisoner(released_at=datetime(2026, 3, 5, tzinfo=UTC)),
-        REFUSE,
-        "The person you want to visit is not at this prison now.",
-    ),
-    Row("prisoner_here", "released after the visit", prisoner(released_at=datetime(2026, 3, 7, tzinfo=UTC)), ALLOW),
-    # 4 · restrictions
-    Row(
-        "restrictions",
-        "a ban, on its last day",
-        restricted("BAN", ends_on=FRIDAY),
-        REFUSE,
-        "You cannot visit until 6 March 2026.",
-        "You can book visits for 7 March 2026 and later.",
-    ),
-    Row("restrictions", "a ban, the day after its last day", restricted("BAN", ends_on=date(2026, 3, 5)), ALLOW),
-    Row("restrictions", "a ban that begins the day after", restricted("BAN", starts_on=date(2026, 3, 7)), ALLOW),
-    Row("restrictions", "a ban without an end", restricted("BAN"), REFUSE, NOT_POSSIBLE, ASK_PRISON),
-    Row("restrictions", "a ban that was lifted", restricted("BAN", lifted_at=NOW), ALLOW),
-    Row("restrictions", "a ban on somebody else", restricted("BAN", contact_id=FRIEND), ALLOW),
-    Row(
-        "restrictions",
-        "a ban on one of the others: theirs is not told",
-        both(with_callers(MOTHER, FRIEND), restricted("BAN", contact_id=FRIEND, ends_on=date(2026, 4, 1))),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    Row("restrictions", "non-contact", restricted("NON-CONTACT"), REFUSE, NOT_POSSIBLE, ASK_PRISON),
-    Row(
-        "restrictions",
-        "non-contact cannot be made milder",
-        restricted("NON-CONTACT", effect=RestrictionEffect.REVIEW),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    Row(
-        "restrictions",
-        "a court order about the prisoner",
-        restricted("COURT-ORDER", RestrictionScope.PRISONER),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    Row("restrictions", "closed visits", restricted("CLOSED", RestrictionScope.RELATIONSHIP), ALLOW, live=True),
-    Row(
-        "restrictions",
-        "closed visits, and a lawyer: nobody may watch, so a person decides",
-        legal(restricted("CLOSED", RestrictionScope.PRISONER)),
-        REVIEW,
-        STAFF_LOOKS,
-    ),
-    *(
-        Row("restrictions", f"{type_}: a person looks", restricted(type_), REVIEW, STAFF_LOOKS)
-        for type_ in ("CHILD", "PRE-INFORM", "RESTRICTED", "ACCESS-REQUIREMENT", "child", "PRE_INFORM")
-    ),
-    Row("restrictions", "a type that nobody knows", restricted("XQ-17"), REVIEW, STAFF_LOOKS),
-    Row(
-        "restrictions",
-        "an effect may be stricter than its type",
-        restricted("CLOSED", effect=RestrictionEffect.BLOCK),
-        REFUSE,
-        NOT_POSSIBLE,
-        ASK_PRISON,
-    ),
-    # 5 · a source that fails never means "allowed"
-    Row("restrictions", "cannot be read", facts_with(restrictions=failing("restrictions")), REVIEW, STAFF_LOOKS),
-    Row("identity", "cannot be read", identity(failing("identity")), REVIEW, STAFF_LOOKS),
-    Row("allowance", "the ledger cannot be read", facts_with(ledger=failing("ledger")), REVIEW, STAFF_LOOKS),
-    Row("one_at_a_time", "occupancy cannot be read", facts_with(room=failing("occupancy")), REVIEW, STAFF_LOOKS),
-    Row("free_place", "occupancy cannot be read", facts_with(room=failing("occupancy")), REVIEW, STAFF_LOOKS),
-    # identity
-    Row("identity", "not shown yet", identity(IdentityStanding(False)), REFUSE, PROVE, PROVE_HOW),
-    Row(
-        "identity",
-        "ends before the visit",
-        identity(IdentityStanding(True, datetime(2026, 3, 6, 7, 0, tzinfo=UTC))),
-        REFUSE,
-        "Somebody's proof of identity ends before this visit.",
-        "It changes when they have shown again who they are.",
-    ),
-    Row("identity", "ends later", identity(IdentityStanding(True, datetime(2026, 3, 6, 7, 1, tzinfo=UTC))), ALLOW),
-    Row(
-        "identity",
-        "not shown, and this prison does not ask before booking",
-        both(identity(IdentityStanding(False)), policy(identity__required_to_book=False)),
-        ALLOW,
-    ),
-    # 8 to 12 · the ledger
-    Row(
-        "allowance",
-        "no credit",
-        facts_with(ledger=Known(ledger(0))),
-        REFUSE,
-        "There is no visit left in this period.",
-        "The next credit comes on 13 March 2026.",
-    ),
-    Row(
-        "allowance",
-        "no credit, and none will come by itself",
-        facts_with(ledger=Known(ledger(0)), next_credit=None),
-        REFUSE,
-        "There is no visit left in this period.",
-        "Ask the prison when the next one comes.",
-    ),
-    Row(
-        "allowance",
-        "no credit, and a session that costs none",
-        facts_with(ledger=Known(ledger(0)), slot=slot(credit_type=None)),
-        ALLOW,
-    ),
-    Row(
-        "allowance",
-        "no credit, set aside by staff",
-        facts_with(ledger=Known(ledger(0)), overrides={"allowance": "birth"}),
-        ALLOW,
-    ),
-    Row("allowance", "no credit, and a lawyer", legal(), ALLOW),
-    Row("allowance", "paid already", facts_with(ledger=Known(ledger(0)), already_charged=True), ALLOW),
-    Row(
-        "allowance",
-        "a privileged credit pays a standard visit",
-        facts_with(ledger=Known(ledger(1, CreditType.PRIVILEGED))),
-        ALLOW,
-    ),
-    Row(
-        "allowance",
-        "a standard credit does not pay a privileged visit",
-        facts_with(slot=slot(credit_type=CreditType.PRIVILEGED)),
-        REFUSE,
-        "There is no visit left in this period.",
-        "The next credit comes on 13 March 2026.",
-    ),
-    # 14 · the session
-    Row(
-        "slot_fit",
-        "a session of another kind",
-        facts_with(slot=slot(kinds=frozenset({CallKind.OFFICIAL}))),
-        REFUSE,
-        "This time is not for this kind of visit.",
-        OTHER,
-    ),
-    Row(
-        "slot_fit",
-        "only staff book this session",
-        facts_with(slot=slot(public=False)),
-        REFUSE,
-        "This time is not for this kind of visit.",
-        OTHER,
-    ),
-    Row("slot_fit", "staff book it", facts_with(slot=slot(public=False), asked_by=ActorKind.STAFF), ALLOW),
-    Row(
-        "slot_fit",
-        "for another wing",
-        facts_with(slot=slot(include_wings=frozenset({"wng_b"}))),
-        REFUSE,
-        "This time is not for this kind of visit.",
-        OTHER,
-    ),
-    Row(
-        "slot_fit",
-        "not for this wing",
-        facts_with(slot=slot(exclude_wings=frozenset({"wng_a"}))),
-        REFUSE,
-        "This time is not for this kind of visit.",
-        OTHER,
-    ),
-    # 16 · the booking window, in the prison's days
-    Row("window", "two days ahead", facts_with(slot=slot(date(2026, 3, 4))), ALLOW),
-    Row("window", "tomorrow", facts_with(slot=slot(date(2026, 3, 3))), REFUSE, TOO_SOON, FROM_4),
-    Row("window", "28 days ahead", facts_with(slot=slot(date(2026, 3, 30))), ALLOW),
-    Row(
-        "window",
-        "29 days ahead",
-        facts_with(slot=slot(date(2026, 3, 31))),
-        REFUSE,
-        "This visit is too far ahead to book.",
-        "You can book it from 3 March 2026 on.",
-    ),
-    Row(
-        "begun",
-        "it has begun",
-        both(policy(booking__notice_days_min=0), facts_with(slot=slot(MONDAY, time(10, 45)))),
-        REFUSE,
-        "This time has passed.",
-        "Choose a later time.",
-    ),
-    Row(
-        "window",
-        "it has begun, and this prison lets people in late",
-        both(
-            policy(booking__notice_days_min=0, booking__late_start_minutes=20),
-            facts_with(slot=slot(MONDAY, time(10, 45))),
-        ),
-        ALLOW,
-    ),
-    Row(
-        "window",
-        "tomorrow, set aside by staff",
-        facts_with(slot=slot(date(2026, 3, 3)), overrides={"window": "x"}),
-        ALLOW,
-    ),
-    Row("window", "a lawyer, two hours ahead", legal(facts_with(slot=slot(MONDAY, time(13, 5)))), ALLOW),
-    Row(
-        "window",
-        "a lawyer, after the start, at a prison without notice that lets people in late",
-        both(
-            legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
-            policy(booking__notice_minutes_privileged=0, booking__late_start_minutes=20),
-        ),
-        ALLOW,
-    ),
-    Row(
-        "window",
-        "a lawyer, less than two hours ahead",
-        legal(facts_with(slot=slot(MONDAY, time(12, 30)))),
-        REFUSE,
-        TOO_SOON,
-        "Choose a later time.",
-    ),
-    Row("window", "a lawyer, half a year ahead", legal(facts_with(slot=slot(date(2026, 9, 1)))), ALLOW),
-    Row(
-        "begun",
-        "it has begun, and staff set the window aside: no reason brings a time back",
-        facts_with(slot=slot(MONDAY, time(10, 45)), overrides={"window": "x"}),
-        REFUSE,
-        "This time has passed.",
-        "Choose a later time.",
-    ),
-    Row(
-        "begun",
-        "it was yesterday, and staff try to set every rule aside",
-        facts_with(slot=slot(date(2026, 3, 1)), overrides={"window": "x", "begun": "x"}),
-        REFUSE,
-        "This time has passed.",
-        "Choose a later time.",
-    ),
-    Row(
-        "begun",
-        "it is over, at a prison that lets people in late for longer than it lasts",
-        both(policy(booking__late_start_minutes=60), facts_with(slot=slot(MONDAY, time(10, 10)))),
-        REFUSE,
-        "This time has passed.",
-        "Choose a later time.",
-    ),
-    Row(
-        "begun",
-        "a lawyer, after the start",
-        legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
-        REFUSE,
-        "This time has passed.",
-        "Choose a later time.",
-    ),
-    Row("begun", "it begins in twenty minutes", facts_with(slot=slot(MONDAY, time(11, 20))), ALLOW),
-    # 15 and 18 · room
-    Row(
-        "one_at_a_time",
-        "the prisoner is busy: with what is not told",
-        facts_with(room=Known(replace(FREE, prisoner_busy=True))),
-        REFUSE,
-        "This visit is not possible at this time.",
-        OTHER,
-    ),
-    Row(
-        "one_at_a_time",
-        "the mother has another visit then",
-        facts_with(room=Known(replace(FREE, busy_contacts=frozenset({MOTHER})))),
-        REFUSE,
-        "Somebody on this booking has another visit at this time.",
-        OTHER,
-    ),
-    Row("free_place", "capacity used up", facts_with(room=Known(replace(FREE, free_places=0))), REFUSE, TAKEN, OTHER),
-    Row("free_place", "no station free", facts_with(room=Known(replace(FREE, free_stations=0))), REFUSE, TAKEN, OTHER),
-    Row("free_place", "no officer free, none needed", facts_with(room=Known(replace(FREE, free_seats=0))), ALLOW),
-    Row(
-        "free_place",
-        "no officer free for a live-watched session",
-        facts_with(room=Known(replace(FREE, free_seats=0)), slot=slot(supervision=SupervisionLevel.LIVE)),
-        REFUSE,
-        TAKEN,
-        OTHER,
-    ),
-    Row(
-        "free_place",
-        "no officer free for closed visits",
-        both(restricted("CLOSED"), facts_with(room=Known(replace(FREE, free_seats=0)))),
-        REFUSE,
-        TAKEN,
-        OTHER,
-    ),
-]
-
-
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.rule}: {row.situation}")
+@pytest.mark.parametrize("row", CASES, ids=lambda row: f"{row.rule}: {row.situation}")
 def test_rule(row: Row) -> None:
     decision = decide_visit(row.make(fine()))
     asked = [result for result in decision.trace if result.key == row.rule]
@@ -644,26 +70,64 @@ def test_a_lawyers_visit_is_allowed() -> None:
     assert decide_visit(lawyers_visit()).allowed
 
 
-def test_every_rule_of_the_list_has_a_row_that_refuses_or_reviews() -> None:
-    """A rule that no row of the table makes object would be a rule that nobody tests."""
-    objecting = {row.rule for row in TABLE if row.outcome is not ALLOW}
-    assert objecting == {rule.key for rule in RULES}
+# What each rule may say. REVIEW by a source that fails is not among them: the table has that for each source besides.
+SAYS = {
+    "relationship": {ALLOW, REFUSE},
+    "callers": {ALLOW, REFUSE, REVIEW},
+    "prisoner_here": {ALLOW, REFUSE},
+    "restrictions": {ALLOW, REFUSE, REVIEW},
+    "discipline": {ALLOW, REFUSE, REVIEW},
+    "alerts": {ALLOW, REVIEW},
+    "non_association": {ALLOW, REFUSE, REVIEW},
+    "week_limit": {ALLOW, REFUSE, REVIEW},
+    "reception": {ALLOW, REFUSE, REVIEW},
+    "identity": {ALLOW, REFUSE, REVIEW},
+    "slot_fit": {ALLOW, REFUSE},
+    "slot_groups": {ALLOW, REFUSE},
+    "blocks": {ALLOW, REFUSE, REVIEW},
+    "begun": {ALLOW, REFUSE},
+    "window": {ALLOW, REFUSE, REVIEW},
+    "allowance": {ALLOW, REFUSE, REVIEW},
+    "one_at_a_time": {ALLOW, REFUSE, REVIEW},
+    "appointments": {ALLOW, REFUSE, REVIEW},
+    "free_place": {ALLOW, REFUSE, REVIEW},
+    "station": {ALLOW, REFUSE, REVIEW},
+    "officer_seat": {ALLOW, REFUSE, REVIEW},
+    "media_capacity": {ALLOW, REFUSE, REVIEW},
+    "time_to_review": {ALLOW, REFUSE},
+}
+
+
+def test_the_table_shows_every_answer_that_each_rule_gives() -> None:
+    """A rule that no row of the table makes allow, refuse or ask would be a rule that nobody tests."""
+    shown: dict[str, set[Outcome]] = {}
+    for row in CASES:
+        shown.setdefault(row.rule, set()).add(row.outcome)
+    assert shown == SAYS
+    assert list(SAYS) == [rule.key for rule in RULES]
+
+
+def test_the_table_is_long_enough_and_says_nothing_twice() -> None:
+    assert len(CASES) >= 120
+    assert len({(row.rule, row.situation) for row in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("left_out", RULES, ids=lambda rule: rule.key)
 def test_each_rule_alone_is_what_refuses(left_out: Any) -> None:
-    """Taking any one rule out of the list lets something through that the table forbids."""
+    """Taking any one rule out of the list makes an answer milder than the table says."""
     rest = tuple(rule for rule in RULES if rule is not left_out)
     slipped = [
         row
-        for row in TABLE
-        if row.rule == left_out.key and row.outcome is not ALLOW and decide(row.make(fine()), rest).allowed
+        for row in CASES
+        if row.rule == left_out.key
+        and row.outcome is not ALLOW
+        and decide(row.make(fine()), rest).outcome is not row.outcome
     ]
     assert slipped
 
 
 def test_a_refusal_beats_a_review_and_says_its_own_words_alone() -> None:
-    facts = both(restricted("XQ-17"), facts_with(ledger=Known(ledger(0))))(fine())
+    facts = both(NO_FLOOR, NO_CREDIT, restricted("XQ-17"))(fine())
     decision = decide_visit(facts)
     assert decision.outcome is REFUSE
     assert decision.safe_words == ["There is no visit left in this period."]
@@ -676,12 +140,22 @@ def test_the_trace_names_the_version_of_each_policy() -> None:
     assert "booking.notice_days_max@default" in used
 
 
+# What would tell of a victim, another prisoner, a court, a doctor or what the prison has heard.
+HINTS = re.compile(
+    r"victim|other prisoner|another prisoner|associat|enem|protect|danger|risk|alert|intelligence|police|court|order|"
+    r"hospital|doctor|medical|parole|lawyer|legal|hearing|appointment|punish|disciplin|confine|wing|cell|categor|"
+    r"remand|convict|incentive|restrict|child protection|safeguard|refuse",
+    re.IGNORECASE,
+)
+
+
 def test_the_words_for_a_family_name_nobody() -> None:
-    for row in TABLE:
+    for row in CASES:
         decision = decide_visit(row.make(fine()))
         told = " ".join(decision.safe_words + decision.what_would_change)
         for hidden in ("Aalto", "Maija", "rst_1", "XQ-17", "COURT", "NON-CONTACT", "CLOSED", FRIEND, PRISONER):
             assert hidden not in told, row.situation
+        assert not HINTS.search(told), f"{row.situation}: {told}"
 
 
 def test_nobody_learns_that_it_was_the_prisoner() -> None:
@@ -701,10 +175,72 @@ def test_nobody_learns_that_it_was_the_prisoner() -> None:
     assert len({tuple(each) for each in reasons}) == len(changes)
 
 
+def test_whatever_stands_in_the_way_at_one_time_reads_alike() -> None:
+    """Another prisoner, a court, a doctor, a lawyer, another visit, a closed prison: the family hears one sentence."""
+    changes = (
+        enemy(at(9)),
+        room(prisoner_busy=True),
+        block(),
+        *(appointment(kind, at(8), at(12)) for kind in AppointmentKind if kind.outranks),
+    )
+    decisions = [decide_visit(change(fine())) for change in changes]
+    assert {(*each.safe_words, *each.what_would_change) for each in decisions} == {(NOT_NOW, OTHER)}
+    assert len({each.deciding[0].key for each in decisions}) == 4
+
+
+def test_a_punishment_reads_like_any_other_reason_of_the_prison() -> None:
+    punished = decide_visit(both(NO_FLOOR, PUNISHED, week_of_visits(1))(fine()))
+    ordered = decide_visit(restricted("COURT-ORDER")(fine()))
+    assert punished.safe_words == ordered.safe_words == [NOT_POSSIBLE]
+    assert punished.what_would_change == ordered.what_would_change == [ASK_PRISON]
+
+
+def test_everything_that_a_person_looks_at_reads_alike() -> None:
+    changes = (
+        restricted("CHILD"),
+        alert("PROTECTED-PERSON"),
+        enemy(at(9), wing=None),
+        facts_with(alerts=row_of_failure()),
+    )
+    assert len({tuple(decide_visit(change(fine())).safe_words) for change in changes}) == 1
+
+
+def row_of_failure() -> Missing:
+    return Missing("alerts", "TimeoutError")
+
+
+def test_no_sentence_of_the_rules_hints_at_what_must_not_be_told() -> None:
+    """Every sentence that stands in the rules' modules, also those that no row makes them say."""
+    sentences = {
+        value.template
+        for module in pkgutil.iter_modules(rules.__path__, f"{rules.__name__}.")
+        for value in vars(importlib.import_module(module.name)).values()
+        if isinstance(value, Words)
+    }
+    assert len(sentences) > 20
+    assert [each for each in sentences if HINTS.search(each)] == []
+
+
+def test_staff_read_why_in_words_and_by_reference() -> None:
+    """Each objection has a text for staff that is not the family's, and names what it rests on."""
+    for row in CASES:
+        for result in decide_visit(row.make(fine())).trace:
+            if result.outcome is not ALLOW:
+                assert result.staff_text
+                assert result.staff_text != result.safe_text, row.situation
+                assert result.safe is not None, row.situation
+
+
+def test_every_rule_says_in_a_sentence_what_it_is_about() -> None:
+    for rule in RULES:
+        assert rule.summary.endswith("."), rule.key
+        assert rule.number
+
+
 def test_an_empty_trace_is_not_an_allowance() -> None:
     assert Decision(()).outcome is REVIEW
 
 
 def test_a_decision_is_plain_data_for_the_store() -> None:
-    for row in TABLE:
+    for row in CASES:
         json.dumps(decide_visit(row.make(fine())).as_data())

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
+from visitserver.domain.errors import Invalid
 from visitserver.domain.policies import PolicyKey
 from visitserver.domain.rules.facts import Facts, SourceMissing
 
 # One pair of sentences for a refusal by the prison, a restriction, and a prisoner who has said no or nothing yet: so
-# nobody learns who is protected from whom, or that it was the prisoner.
+# nobody learns who is protected from whom, or that it was the prisoner. And another pair for everything that stands in
+# the way at one time only: another prisoner, a court, a doctor, another visit.
 NOT_POSSIBLE = Words("Visits with this person are not possible at this time.")
 ASK_PRISON = Words("If you think this is wrong, ask the prison.")
+NOT_AT_THIS_TIME = Words("This visit is not possible at this time.")
+OTHER_TIME = Words("Choose another time.")
 STAFF_LOOKS = Words("A member of staff looks at this first and then tells you.")
 
 
@@ -44,12 +48,15 @@ def remark(staff: str, *, live: bool = False, **inputs: Any) -> Finding:
     return Finding(Outcome.ALLOW, staff, inputs=inputs, live=live)
 
 
+NOBODY_LOOKS = remark("Nobody has to look at it first.")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule: a stable key, its number in the written rules, the policies it reads, and its check.
 
     The check yields objections and remarks; nothing at all means that the rule is met. `overridable` rules may be set
-    aside by staff with a reason.
+    aside by staff with a reason. `on_review` rules are asked last, and only when another rule asks for a person.
     """
 
     key: str
@@ -57,44 +64,62 @@ class Rule:
     check: Callable[[Facts], Iterator[Finding]]
     uses: tuple[PolicyKey, ...] = ()
     overridable: bool = False
+    on_review: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What the rule says, in a sentence: its check's docstring."""
+        return " ".join((self.check.__doc__ or "").split("\n\n")[0].split())
 
 
 def rule(
-    key: str, number: str, *uses: PolicyKey, overridable: bool = False
+    key: str, number: str, *uses: PolicyKey, overridable: bool = False, on_review: bool = False
 ) -> Callable[[Callable[[Facts], Iterator[Finding]]], Rule]:
     """Makes a check into a Rule."""
 
     def make(check: Callable[[Facts], Iterator[Finding]]) -> Rule:
-        return Rule(key, number, check, uses, overridable)
+        return Rule(key, number, check, uses, overridable, on_review)
 
     return make
 
 
 def decide(facts: Facts, rules: Sequence[Rule]) -> Decision:
     """The decision with its whole trace. Every rule is asked, also after a refusal: people want to know all of it."""
-    return Decision(tuple(result for each in rules for result in _ask(each, facts)))
+    trace = [result for each in rules if not each.on_review for result in _ask(each, facts)]
+    to_review = any(result.outcome is Outcome.REVIEW for result in trace)
+    for each in rules:
+        if each.on_review:
+            trace += _ask(each, facts) if to_review else [_result(each, facts, NOBODY_LOOKS)]
+    return Decision(tuple(trace))
 
 
 def _ask(each: Rule, facts: Facts) -> Iterable[RuleResult]:
     try:
-        findings = list(each.check(facts))
+        findings = list(each.check(facts)) or [remark("Met.")]
     except SourceMissing as missing:
-        findings = [
-            review(f"Could not be checked: {missing.source} gave no answer.", source=missing.source, why=missing.why)
-        ]
-    if not findings:
-        findings = [remark("Met.")]
-    for finding in findings:
-        outcome, staff = finding.outcome, finding.staff
-        if outcome is not Outcome.ALLOW and each.overridable and each.key in facts.overrides:
-            outcome, staff = Outcome.ALLOW, f"{staff} Set aside by staff: {facts.overrides[each.key]}"
-        yield RuleResult(
-            key=each.key,
-            outcome=outcome,
-            staff_text=staff,
-            safe=finding.safe,
-            change=finding.change,
-            policy_version=facts.policies.used(*each.uses),
-            inputs=finding.inputs,
-            live_supervision=finding.live,
-        )
+        findings = [_unread(missing.source, why=missing.why)]
+    except Invalid as invalid:
+        if invalid.code != "policy_value":
+            raise
+        findings = [_unread("policies", policy=invalid.field)]
+    return [_result(each, facts, finding) for finding in findings]
+
+
+def _unread(source: str, **inputs: Any) -> Finding:
+    return review(f"Could not be checked: {source} gave no answer.", source=source, **inputs)
+
+
+def _result(each: Rule, facts: Facts, finding: Finding) -> RuleResult:
+    outcome, staff = finding.outcome, finding.staff
+    if outcome is not Outcome.ALLOW and each.overridable and each.key in facts.overrides:
+        outcome, staff = Outcome.ALLOW, f"{staff} Set aside by staff: {facts.overrides[each.key]}"
+    return RuleResult(
+        key=each.key,
+        outcome=outcome,
+        staff_text=staff,
+        safe=finding.safe,
+        change=finding.change,
+        policy_version=facts.policies.used(*each.uses),
+        inputs=finding.inputs,
+        live_supervision=finding.live,
+    )

@@ -93,9 +93,10 @@ class Facts:
     """Everything the rules may look at. `today` is the prison's day; `next_credit` is when one comes, if one will.
 
     `alerts` are the prisoner's, `non_associated` other prisoners' bookings that may stand in the way, `visits` the
-    prisoner's own others of the weeks and the month around (this booking is not among them), `station_wings` the
-    wings of the slot's stations as far as they are known. `overrides` are rule keys that staff set aside, each with
-    the reason.
+    prisoner's own others of the weeks and the month around (this booking is not among them), `owed_minutes` what lost
+    visits owe to the lead caller's relationship, `station_wings` the wings of the slot's stations as far as they are
+    known. `standing`: it has been asked for or booked already, and is looked at again. `overrides` are rule keys that
+    staff set aside, each with the reason.
     """
 
     now: datetime
@@ -115,9 +116,11 @@ class Facts:
     visits: Known[Sequence[CountedVisit]] | Missing
     appointments: Known[Sequence[Appointment]] | Missing
     blocks: Known[Sequence[Block]] | Missing
+    owed_minutes: Known[int] | Missing = Known(0)
     station_wings: frozenset[str] = frozenset()
     next_credit: date | None = None
     already_charged: bool = False
+    standing: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,14 @@ LOOK_THERE = Words("Look for visits again: you will see the times of the prison 
 @rule("prisoner_here", "3")
 def prisoner_here(facts: Facts) -> Iterator[Finding]:
     """The prisoner must be at the prison that offers the slot."""
-    if facts.prisoner.released_at is not None and facts.prisoner.released_at <= facts.slot.starts_at:
+    if facts.prisoner.merged_into is not None:
+        yield refuse(
+            "This record was merged into another one.",
+            MOVED,
+            prisoner=facts.prisoner.id,
+            merged_into=facts.prisoner.merged_into,
+        )
+    elif facts.prisoner.released_at is not None and facts.prisoner.released_at <= facts.slot.starts_at:
         yield refuse("Released by then.", MOVED, prisoner=facts.prisoner.id, released_at=facts.prisoner.released_at)
     elif facts.prisoner.prison_id != facts.slot.prison_id:
         yield refuse(

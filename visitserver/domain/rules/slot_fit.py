@@ -6,24 +6,26 @@ from collections.abc import Iterator
 
 from visitserver.domain.actors import ActorKind
 from visitserver.domain.calls import CallKind
-from visitserver.domain.decisions import Words
 from visitserver.domain.people import Prisoner
-from visitserver.domain.rules.engine import Finding, refuse, rule
+from visitserver.domain.rules.engine import OTHER_TIME, Finding, refuse, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.slot_groups import NOT_FOR_THIS, outside
 from visitserver.domain.scheduling import Slot
-
-NOT_FOR_THIS = Words("This time is not for this kind of visit.")
-OTHER_TIME = Words("Choose another time.")
 
 
 @rule("slot_fit", "14")
 def slot_fit(facts: Facts) -> Iterator[Finding]:
     """The template's kinds, its wings, and whether the public may book it."""
-    yield from misfits(facts.slot, facts.kind, facts.prisoner, facts.asked_by)
+    yield from _unfit(facts.slot, facts.kind, facts.prisoner, facts.asked_by)
 
 
 def misfits(slot: Slot, kind: CallKind, prisoner: Prisoner, asked_by: ActorKind) -> Iterator[Finding]:
-    """The same without the rest of the facts: what a list leaves out at once."""
+    """What this rule and the one about groups say, without the rest of the facts: what a list leaves out at once."""
+    yield from _unfit(slot, kind, prisoner, asked_by)
+    yield from outside(slot, kind, prisoner)
+
+
+def _unfit(slot: Slot, kind: CallKind, prisoner: Prisoner, asked_by: ActorKind) -> Iterator[Finding]:
     if kind not in slot.kinds:
         yield refuse(f"Not a session for {kind} calls.", NOT_FOR_THIS, OTHER_TIME, template=slot.template_id)
     if not slot.public and asked_by in (ActorKind.FAMILY, ActorKind.PRISONER):

@@ -9,6 +9,7 @@ from visitserver.domain.decisions import Words
 from visitserver.domain.policies import LATE_START_MINUTES, NOTICE_DAYS_MAX, NOTICE_DAYS_MIN, NOTICE_MINUTES_PRIVILEGED
 from visitserver.domain.rules.engine import Finding, refuse, remark, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.paying import needs_no_notice
 
 LATER_TIME = Words("Choose a later time.")
 
@@ -35,6 +36,7 @@ def begun(facts: Facts) -> Iterator[Finding]:
 def window(facts: Facts) -> Iterator[Finding]:
     """2 to 28 whole days ahead, in the prison's days; privileged calls need two hours and have no latest day.
 
+    Compassionate visits need no notice, nor does the first call after admission: what pays for it says which it is.
     It has no objection to a slot that has begun: `begun` has, and one pair of sentences is enough.
     """
     if _begun(facts):
@@ -46,7 +48,9 @@ def window(facts: Facts) -> Iterator[Finding]:
     soonest = facts.today + timedelta(days=facts.policies.number(NOTICE_DAYS_MIN))
     latest_days = facts.policies.number(NOTICE_DAYS_MAX)
     latest = facts.today + timedelta(days=latest_days)
-    if facts.slot.day < soonest:
+    if facts.slot.day < soonest and needs_no_notice(facts):
+        yield remark("Nothing but a compassionate or a reception credit pays: no notice is asked for.")
+    elif facts.slot.day < soonest:
         yield refuse(
             "Before the first day that can be booked.",
             Words("This visit is too soon to book."),

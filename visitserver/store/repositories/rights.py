@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.decisions import DecisionRecord
@@ -250,7 +250,7 @@ class SqlRights:
                 bookings.c.prisoner_id == prisoner_id,
                 bookings.c.starts_at >= starts_from,
                 bookings.c.starts_at < starts_before,
-                bookings.c.id != (but or ""),
+                true() if but is None else _made_before(but),
                 or_(
                     bookings.c.state.in_(OPEN_STATES | {BookingState.COMPLETED}),
                     and_(bookings.c.state == BookingState.NO_SHOW, bookings.c.charged.is_(True)),
@@ -277,3 +277,8 @@ class SqlRights:
         if found is None:
             raise NotFound(f"There is no such {entity.__name__.lower()}.")
         return found
+
+
+def _made_before(booking_id: str) -> ColumnElement[bool]:
+    made = select(bookings.c.created_at).where(bookings.c.id == booking_id).scalar_subquery()
+    return or_(bookings.c.created_at < made, and_(bookings.c.created_at == made, bookings.c.id < booking_id))

@@ -1,0 +1,151 @@
+"""Rules 8 to 12: what pays for a visit."""
+
+from __future__ import annotations
+
+from tests.unit.domain.rights.world import (
+    ALLOW,
+    NO_CREDIT,
+    NO_FLOOR,
+    ON_REMAND,
+    REFUSE,
+    Row,
+    at,
+    both,
+    consular,
+    facts_with,
+    inspection,
+    ledger,
+    legal,
+    minor,
+    paid_visits,
+    prisoner,
+    reception_credit,
+    session,
+    slot,
+)
+from visitserver.domain.allowance import CreditType
+from visitserver.domain.people import IncentiveLevel
+from visitserver.domain.rules.facts import Known
+
+CASES = [
+    # 8 to 12 · the ledger
+    Row(
+        "allowance",
+        "no credit",
+        both(NO_FLOOR, NO_CREDIT),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row(
+        "allowance",
+        "no credit, and none will come by itself",
+        both(NO_FLOOR, NO_CREDIT, facts_with(next_credit=None)),
+        REFUSE,
+        "There is no visit left in this period.",
+        "Ask the prison when the next one comes.",
+    ),
+    Row(
+        "allowance",
+        "no credit, and a session that costs none",
+        facts_with(ledger=Known(ledger(0)), slot=slot(credit_type=None)),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "no credit, set aside by staff",
+        both(NO_FLOOR, NO_CREDIT, facts_with(overrides={"allowance": "birth"})),
+        ALLOW,
+    ),
+    Row("allowance", "no credit, and a lawyer", legal(), ALLOW),
+    Row("allowance", "paid already", facts_with(ledger=Known(ledger(0)), already_charged=True), ALLOW),
+    Row(
+        "allowance",
+        "a privileged credit pays a standard visit",
+        facts_with(ledger=Known(ledger(1, CreditType.PRIVILEGED))),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "a standard credit does not pay a privileged visit",
+        facts_with(slot=slot(credit_type=CreditType.PRIVILEGED)),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row("allowance", "a credit", lambda f: f, ALLOW),
+    Row("allowance", "no credit, and the floor has a visit left", NO_CREDIT, ALLOW),
+    Row(
+        "allowance",
+        "no credit, and the floor is used up",
+        both(NO_CREDIT, paid_visits(2)),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row(
+        "allowance",
+        "no credit, enhanced, two of the floor of four used",
+        both(NO_CREDIT, paid_visits(2), prisoner(incentive_level=IncentiveLevel.ENHANCED)),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "no credit, under 18, seven of the floor of eight used",
+        both(NO_CREDIT, paid_visits(7), minor()),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "no credit, under 18, eight used",
+        both(NO_CREDIT, paid_visits(8), minor()),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row(
+        "allowance",
+        "no credit, on remand, two of three in the week used",
+        both(NO_FLOOR, NO_CREDIT, paid_visits(2), ON_REMAND),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "no credit, and half an hour is owed",
+        both(NO_FLOOR, NO_CREDIT, facts_with(owed_minutes=Known(30))),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "no credit, and ten minutes are owed: too few for a visit",
+        both(NO_FLOOR, NO_CREDIT, facts_with(owed_minutes=Known(10))),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row(
+        "allowance",
+        "a compassionate credit alone",
+        both(NO_FLOOR, facts_with(ledger=Known(ledger(1, CreditType.COMPASSIONATE)))),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
+        "a compassionate session, and standard credits alone",
+        session(credit_type=CreditType.COMPASSIONATE),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row("allowance", "a reception credit, within its 72 hours", both(NO_FLOOR, reception_credit(at(10))), ALLOW),
+    Row(
+        "allowance",
+        "a reception credit, and the visit begins after its 72 hours",
+        both(NO_FLOOR, reception_credit(at(9))),
+        REFUSE,
+        "There is no visit left in this period.",
+        "The next credit comes on 13 March 2026.",
+    ),
+    Row("allowance", "no credit, and a consul", consular(NO_CREDIT), ALLOW),
+    Row("allowance", "no credit, and an inspector", inspection(NO_CREDIT), ALLOW),
+]

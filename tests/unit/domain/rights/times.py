@@ -1,0 +1,303 @@
+"""Rules 16, 19 and 21: when a visit can be, and what comes before it."""
+
+from __future__ import annotations
+
+from datetime import date, time
+
+from tests.unit.domain.rights.world import (
+    ALLOW,
+    FROM_4,
+    MONDAY,
+    NO_FLOOR,
+    NO_TIME,
+    NOT_NOW,
+    NOW,
+    OTHER,
+    REFUSE,
+    REVIEW,
+    STAFF_LOOKS,
+    TOO_SOON,
+    Row,
+    appointment,
+    asked_on,
+    at,
+    both,
+    day,
+    facts_with,
+    failing,
+    ledger,
+    legal,
+    official,
+    on,
+    on_legal,
+    on_official,
+    policy,
+    reception_credit,
+    restricted,
+    slot,
+    two_credits,
+)
+from visitserver.domain.actors import ActorKind
+from visitserver.domain.allowance import CreditType
+from visitserver.domain.appointments import AppointmentKind
+from visitserver.domain.rights import RestrictionScope
+from visitserver.domain.rules.facts import Known
+
+CASES = [
+    # 16 · the booking window, in the prison's days
+    Row("window", "two days ahead", facts_with(slot=slot(date(2026, 3, 4))), ALLOW),
+    Row("window", "tomorrow", facts_with(slot=slot(date(2026, 3, 3))), REFUSE, TOO_SOON, FROM_4),
+    Row("window", "28 days ahead", facts_with(slot=slot(date(2026, 3, 30))), ALLOW),
+    Row(
+        "window",
+        "29 days ahead",
+        facts_with(slot=slot(date(2026, 3, 31))),
+        REFUSE,
+        "This visit is too far ahead to book.",
+        "You can book it from 3 March 2026 on.",
+    ),
+    Row(
+        "begun",
+        "it has begun",
+        both(policy(booking__notice_days_min=0), facts_with(slot=slot(MONDAY, time(10, 45)))),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "window",
+        "it has begun, and this prison lets people in late",
+        both(
+            policy(booking__notice_days_min=0, booking__late_start_minutes=20),
+            facts_with(slot=slot(MONDAY, time(10, 45))),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "tomorrow, set aside by staff",
+        facts_with(slot=slot(date(2026, 3, 3)), overrides={"window": "x"}),
+        ALLOW,
+    ),
+    Row("window", "a lawyer, two hours ahead", legal(facts_with(slot=slot(MONDAY, time(13, 5)))), ALLOW),
+    Row(
+        "window",
+        "a lawyer, after the start, at a prison without notice that lets people in late",
+        both(
+            legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
+            policy(booking__notice_minutes_privileged=0, booking__late_start_minutes=20),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "a lawyer, less than two hours ahead",
+        legal(facts_with(slot=slot(MONDAY, time(12, 30)))),
+        REFUSE,
+        TOO_SOON,
+        "Choose a later time.",
+    ),
+    Row("window", "a lawyer, half a year ahead", legal(facts_with(slot=slot(date(2026, 9, 1)))), ALLOW),
+    Row(
+        "begun",
+        "it has begun, and staff set the window aside: no reason brings a time back",
+        facts_with(slot=slot(MONDAY, time(10, 45)), overrides={"window": "x"}),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "it was yesterday, and staff try to set every rule aside",
+        facts_with(slot=slot(date(2026, 3, 1)), overrides={"window": "x", "begun": "x"}),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "it is over, at a prison that lets people in late for longer than it lasts",
+        both(policy(booking__late_start_minutes=60), facts_with(slot=slot(MONDAY, time(10, 10)))),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row(
+        "begun",
+        "a lawyer, after the start",
+        legal(facts_with(slot=slot(MONDAY, time(10, 45)))),
+        REFUSE,
+        "This time has passed.",
+        "Choose a later time.",
+    ),
+    Row("begun", "it begins in twenty minutes", facts_with(slot=slot(MONDAY, time(11, 20))), ALLOW),
+    Row("begun", "it begins in four days", lambda f: f, ALLOW),
+    Row(
+        "window", "tomorrow, where one day is enough", both(policy(booking__notice_days_min=1), on(day("03-03"))), ALLOW
+    ),
+    Row(
+        "window",
+        "40 days ahead, where 60 are offered",
+        both(policy(booking__notice_days_max=60), on(day("04-11"))),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "tomorrow, and a compassionate credit pays",
+        both(NO_FLOOR, on(day("03-03")), facts_with(ledger=Known(ledger(1, CreditType.COMPASSIONATE)))),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "today, in a compassionate session",
+        both(
+            facts_with(slot=slot(MONDAY, time(14, 15), credit_type=CreditType.COMPASSIONATE)),
+            facts_with(ledger=Known(ledger(1, CreditType.COMPASSIONATE))),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "tomorrow, a compassionate credit and a standard one: the standard one pays",
+        both(on(day("03-03")), two_credits()),
+        REFUSE,
+        TOO_SOON,
+        FROM_4,
+    ),
+    Row(
+        "window",
+        "tomorrow, the first call after admission",
+        both(NO_FLOOR, on(day("03-03")), reception_credit(at(10))),
+        ALLOW,
+    ),
+    Row("window", "an official visit, tomorrow", official(on_official(day("03-03"))), REFUSE, TOO_SOON, FROM_4),
+    Row(
+        "window",
+        "a lawyer, within the hour, where policy asks no notice",
+        legal(both(on_legal(MONDAY, 11, 55), policy(booking__notice_minutes_privileged=0))),
+        ALLOW,
+    ),
+    # 19 · what comes first
+    Row("appointments", "none", lambda f: f, ALLOW),
+    *(
+        Row("appointments", f"{kind}: what it is is not told", appointment(kind, at(8), at(12)), REFUSE, NOT_NOW, OTHER)
+        for kind in (AppointmentKind.COURT, AppointmentKind.MEDICAL, AppointmentKind.PAROLE, AppointmentKind.LEGAL)
+    ),
+    Row("appointments", "something else, which gives way", appointment(AppointmentKind.OTHER, at(8), at(12)), ALLOW),
+    Row("appointments", "over when the visit begins", appointment(AppointmentKind.COURT, at(8), at(9)), ALLOW),
+    Row("appointments", "begins when the visit is over", appointment(AppointmentKind.COURT, at(9, 30), at(12)), ALLOW),
+    Row(
+        "appointments",
+        "begins in the visit's last minute",
+        appointment(AppointmentKind.COURT, at(9, 29), at(12)),
+        REFUSE,
+        NOT_NOW,
+        OTHER,
+    ),
+    Row("appointments", "cancelled", appointment(AppointmentKind.COURT, at(8), at(12), cancelled_at=NOW), ALLOW),
+    Row(
+        "appointments",
+        "court, and a lawyer: a person decides",
+        legal(appointment(AppointmentKind.COURT, at(8), at(12))),
+        REVIEW,
+        STAFF_LOOKS,
+    ),
+    Row(
+        "appointments",
+        "a doctor, and a social worker: a person decides",
+        official(appointment(AppointmentKind.MEDICAL, at(8), at(12))),
+        REVIEW,
+        STAFF_LOOKS,
+    ),
+    Row(
+        "appointments",
+        "court, and staff try to set it aside",
+        both(appointment(AppointmentKind.COURT, at(8), at(12)), facts_with(overrides={"appointments": "x"})),
+        REFUSE,
+        NOT_NOW,
+        OTHER,
+    ),
+    # 21 · a visit that a person must look at, and the time for it: asked on Monday, so Wednesday is the first day
+    Row("time_to_review", "nobody has to look", on(day("03-04")), ALLOW),
+    Row("time_to_review", "two working days ahead", both(restricted("CHILD"), on(day("03-04"))), ALLOW),
+    Row(
+        "time_to_review",
+        "one working day ahead, where visits can be booked for tomorrow",
+        both(restricted("CHILD"), policy(booking__notice_days_min=1), on(day("03-03"))),
+        REFUSE,
+        NO_TIME,
+        "You can book visits for 4 March 2026 and later.",
+    ),
+    Row(
+        "time_to_review",
+        "Saturday, asked on Thursday: Monday is the second working day",
+        both(restricted("CHILD"), asked_on(day("03-05")), on(day("03-07"))),
+        REFUSE,
+        NO_TIME,
+        "You can book visits for 9 March 2026 and later.",
+    ),
+    Row(
+        "time_to_review",
+        "Monday, asked on Thursday",
+        both(restricted("CHILD"), asked_on(day("03-05")), on(day("03-09"))),
+        ALLOW,
+    ),
+    Row(
+        "time_to_review",
+        "Monday, asked on Thursday, and Friday is a holiday",
+        both(restricted("CHILD"), asked_on(day("03-05")), on(day("03-09")), policy(review__holidays=["2026-03-06"])),
+        REFUSE,
+        NO_TIME,
+        "You can book visits for 10 March 2026 and later.",
+    ),
+    Row(
+        "time_to_review",
+        "Saturday, asked on Thursday, at a prison that works every day",
+        both(
+            restricted("CHILD"),
+            asked_on(day("03-05")),
+            on(day("03-07")),
+            policy(review__working_weekdays=["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "time_to_review",
+        "nobody ever works",
+        both(restricted("CHILD"), policy(review__working_weekdays=[])),
+        REFUSE,
+        NO_TIME,
+        "Ask the prison.",
+    ),
+    Row(
+        "time_to_review",
+        "a source failed, and there is no time to ask a person",
+        both(facts_with(alerts=failing("alerts")), policy(booking__notice_days_min=0), on(day("03-03"))),
+        REFUSE,
+        NO_TIME,
+        "You can book visits for 4 March 2026 and later.",
+    ),
+    Row(
+        "time_to_review",
+        "tomorrow, booked by staff",
+        both(
+            restricted("CHILD"),
+            policy(booking__notice_days_min=0),
+            on(day("03-03")),
+            facts_with(asked_by=ActorKind.STAFF),
+        ),
+        ALLOW,
+    ),
+    Row(
+        "time_to_review",
+        "asked for in time, and approved the day before",
+        both(restricted("CHILD"), policy(booking__notice_days_min=0), on(day("03-03")), facts_with(standing=True)),
+        ALLOW,
+    ),
+    Row(
+        "time_to_review",
+        "a lawyer, today",
+        legal(both(restricted("CLOSED", RestrictionScope.PRISONER), on_legal(MONDAY, 14, 15))),
+        ALLOW,
+    ),
+]
