@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Invalid, NotFound
+from visitserver.domain.flags import Flag
 from visitserver.domain.paging import MAX_LIMIT, Page, PageRequest
 from visitserver.domain.people import Contact, Prison, Prisoner, Wing
-from visitserver.domain.scheduling import OPEN_STATES, Booking, BookingState, Station
+from visitserver.domain.scheduling import OPEN_STATES, Booking, BookingChange, BookingState, Station
 from visitserver.domain.slots import day_starts
 from visitserver.services.access_checks import own_prison
 from visitserver.services.clock import today_at
@@ -38,6 +39,15 @@ class BookingView:
     def visitors(self) -> tuple[str, ...]:
         """The callers' names, the lead's first."""
         return tuple(contact.name for contact in self.contacts)
+
+
+@dataclass(frozen=True, slots=True)
+class BookingStory:
+    """What happened to a booking after it was made. `stations`: names by id."""
+
+    changes: tuple[BookingChange, ...]
+    flags: tuple[Flag, ...]
+    stations: Mapping[str, str]
 
 
 class DeskService:
@@ -106,6 +116,18 @@ class DeskService:
             booking = await u.scheduling.get_booking(booking_id)
             own_prison(actor, booking.prison_id)
             return (await read_views(u, [booking]))[0]
+
+    async def story(self, actor: Actor, booking_id: str) -> BookingStory:
+        """Where a booking of the actor's prison stood before, oldest first, and every flag that it has had."""
+        async with self._uow(read_only=True) as u:
+            booking = await u.scheduling.get_booking(booking_id)
+            own_prison(actor, booking.prison_id)
+            stations = {one.id: one.name for one in await u.scheduling.stations(booking.prison_id)}
+            return BookingStory(
+                tuple(await u.scheduling.changes_of([booking.id])),
+                tuple(await u.flags.of_booking(booking.id)),
+                stations,
+            )
 
     async def current(self, actor: Actor) -> dict[str, BookingView]:
         """What may be going on now or about to begin, by booking id: starts from three hours ago to 30 minutes ahead.

@@ -33,8 +33,8 @@ async def test_every_page_of_the_desk_is_accessible_and_fits(
     pages = {
         "today": "/staff",
         "week": "/staff/schedule",
-        "day": f"/staff/schedule?view=day&day={booking.starts_at.date().isoformat()}",
-        "requests": "/staff/schedule?view=requests",
+        "day": f"/staff/schedule/day?day={booking.starts_at.date().isoformat()}",
+        "requests": "/staff/schedule/requests",
         "booking": f"/staff/bookings/{booking.id}",
         "book-find": "/staff/book?prisoner=C0",
         "book-contact": f"/staff/book?prisoner_id={house.pairs[0].prisoner.id}",
@@ -58,7 +58,7 @@ async def test_a_week_shows_the_booking_and_leads_to_its_cancelling(house: Conso
     async with house.staff(chrome, "scheduler") as person:
         page = person.page
         await page.goto(f"/staff/schedule?day={day.isoformat()}")
-        await page.get_by_role("link", name="Aalto").click()
+        await page.locator("desk-board a.visit").click()
         await page.wait_for_url(f"**/staff/bookings/{booking.id}")
         await page.get_by_role("button", name="Cancel this visit").click()  # the browser wants a reason first
         assert (await house.services.desk.view(_staff(house), booking.id)).booking.state is BookingState.BOOKED
@@ -100,8 +100,11 @@ async def test_a_rule_can_be_set_aside_with_a_reason_only(house: ConsoleHouse, c
         await page.goto(f"/staff/book?relationship_id={link}&first={day.isoformat()}")
         row = page.get_by_role("row").nth(1)
         await expect(row).to_contain_text("Refuses")
-        await row.get_by_placeholder("Reason for the exception").fill("Funeral in the family.")
-        await row.get_by_role("button", name="Book all the same").click()
+        await row.get_by_role("link", name="Why not?").click()
+        await page.get_by_label("Allowance").check()
+        await page.get_by_label("Reason for the exception").fill("Funeral in the family.")
+        await picture(person, "book-override")
+        await page.get_by_role("button", name="Book all the same").click()
         await page.wait_for_url("**/staff/bookings/bkg_*")
         await expect(page.locator("h1")).to_contain_text("Booked")
 
@@ -139,9 +142,9 @@ async def test_a_request_is_decided(house: ConsoleHouse, chrome: Browser) -> Non
     booking = await house.book(house.pairs[0], timedelta(days=5), state=BookingState.REQUESTED)
     async with house.staff(chrome, "scheduler") as person:
         page = person.page
-        await page.goto("/staff/schedule?view=requests")
+        await page.goto("/staff/schedule/requests")
         await page.get_by_role("row", name="Aalto").get_by_role("link").click()
-        await page.get_by_label("Refuse").check()
+        await page.get_by_label("Reject").check()
         await page.fill("#decide-reason", "The session is needed for a court link.")
         await page.get_by_role("button", name="Decide").click()
         await expect(page.locator("h1")).to_contain_text("Rejected")

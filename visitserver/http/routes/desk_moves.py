@@ -66,6 +66,7 @@ async def move(request: web.Request, ctx: Ctx) -> web.StreamResponse:
             wanted.slot,
             station_id=wanted.station or None,
             reason=wanted.reason,
+            revision=wanted.revision,
             request_id=ctx.request_id,
         )
     except (DecisionRefused, NeedsReview) as error:
@@ -97,9 +98,7 @@ async def _page(ctx: Ctx, query: MoveQuery, *, form: Form[MoveForm] = EMPTY, sai
     first = query.first or (preview.slot.day if preview else max(today, here - timedelta(days=here.weekday())))
     offers: Page[Any] = Page(())
     if movable:
-        lead = booking.lead.relationship_id
-        guests = tuple(each.relationship_id for each in booking.participants if not each.lead)
-        offers = await services.slots.offers(actor, lead, query.part(40), guests=guests, first=first, days=DAYS_SHOWN)
+        offers = await services.moves.offers(actor, booking.id, first, DAYS_SHOWN, query.part(40))
     return ctx.render(
         "staff/schedule_move.html",
         status=409 if said else 422 if form.errors else 200,

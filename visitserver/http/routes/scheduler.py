@@ -8,12 +8,10 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import Field
 
-from visitserver.domain.paging import Page, PageRequest
-from visitserver.http.console.lists import PER_PAGE, PageQuery, links
+from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.registry import RouteTable
 from visitserver.services.board import Board, CellState
-from visitserver.services.desk import BookingView
 
 routes = RouteTable("staff")
 
@@ -37,17 +35,12 @@ class ScheduleQuery(PageQuery):
 )
 async def schedule(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(ScheduleQuery)
-    if query.view == "requests":  # the address that this list had
-        return ctx.redirect("/staff/schedule/requests")
+    if query.view in ("day", "requests"):  # addresses that these pages had
+        return ctx.redirect(f"/staff/schedule/{query.view}" + (f"?day={query.day.isoformat()}" if query.day else ""))
     prison = await ctx.services.desk.prison(ctx.actor)
     today = await ctx.services.desk.today(ctx.actor)
     day = query.day or today
     common: dict[str, Any] = {"day": day, "today": today, "zone": prison.timezone, "prison": prison, "view": query.view}
-    if query.view == "day":
-        page: Page[BookingView] = await ctx.services.desk.between(
-            ctx.actor, day, 1, PageRequest(PER_PAGE, query.cursor)
-        )
-        return ctx.render("staff/schedule_day.html", page=page, links=links(ctx, page, query), **common)
     monday = day - timedelta(days=day.weekday())
     board: Board = await ctx.services.board.board(
         ctx.actor, monday, by_time=query.by == "time", wing_id=query.wing, part=query.stations
