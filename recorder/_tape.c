@@ -12,7 +12,28 @@
 #define RECORD_HEADER 23 /* log.HEADER, "!BHIQQ" */
 #define MOST_TRACKS 32   /* in one batch; with more, Python counts */
 
-static PyObject *name_track_id, *name_progress, *name_append, *name_on_rtp_slowly;
+static PyObject *name_track_id, *name_append, *name_on_rtp_slowly;
+
+/* When the writer did its last round: base of writer.LogWriter */
+
+typedef struct {
+    PyObject_HEAD
+    double progress; /* seconds of the monotonic clock */
+} Progress;
+
+static PyMemberDef Progress_members[] = {
+    {"progress", T_DOUBLE, offsetof(Progress, progress)},
+    {NULL},
+};
+
+static PyTypeObject ProgressType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "recorder._tape.Progress",
+    .tp_basicsize = sizeof(Progress),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_members = Progress_members,
+    .tp_doc = "See tape.PlainProgress.",
+};
 
 /* The leg's side */
 
@@ -20,7 +41,8 @@ typedef struct {
     PyObject_HEAD
     PyObject *numbers; /* dict: track_id -> number, or None */
     PyObject *items;
-    PyObject *writer;
+    PyObject *append; /* items.append */
+    Progress *writer;
     Py_ssize_t limit;
     double stall_limit;
 } Tape;
@@ -30,13 +52,18 @@ static PyObject *Tape_watch(Tape *self, PyObject *args, PyObject *kwargs) {
     PyObject *numbers, *items, *writer;
     Py_ssize_t limit;
     double stall_limit;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!OOnd:watch", names, &PyDict_Type, &numbers, &items, &writer,
-                                     &limit, &stall_limit)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!OO!nd:watch", names, &PyDict_Type, &numbers, &items,
+                                     &ProgressType, &writer, &limit, &stall_limit)) {
         return NULL;
     }
+    PyObject *append = PyObject_GetAttr(items, name_append);
+    if (append == NULL) {
+        return NULL;
+    }
+    Py_XSETREF(self->append, append);
     Py_XSETREF(self->numbers, Py_NewRef(numbers));
     Py_XSETREF(self->items, Py_NewRef(items));
-    Py_XSETREF(self->writer, Py_NewRef(writer));
+    Py_XSETREF(self->writer, (Progress *)Py_NewRef(writer));
     self->limit = limit;
     self->stall_limit = stall_limit;
     Py_RETURN_NONE;
@@ -45,16 +72,7 @@ static PyObject *Tape_watch(Tape *self, PyObject *args, PyObject *kwargs) {
 /* Whether the writer keeps up. -1: an exception is set. */
 static int tape_flows(Tape *self, double arrival) {
     Py_ssize_t waiting = PyObject_Size(self->items);
-    PyObject *progress = waiting < 0 ? NULL : PyObject_GetAttr(self->writer, name_progress);
-    if (progress == NULL) {
-        return -1;
-    }
-    double since = PyFloat_AsDouble(progress);
-    Py_DECREF(progress);
-    if (since == -1.0 && PyErr_Occurred()) {
-        return -1;
-    }
-    return waiting < self->limit && arrival - since < self->stall_limit;
+    return waiting < 0 ? -1 : waiting < self->limit && arrival - self->writer->progress < self->stall_limit;
 }
 
 static PyObject *Tape_on_rtp(Tape *self, PyObject *const *args, Py_ssize_t count) {
@@ -75,7 +93,7 @@ static PyObject *Tape_on_rtp(Tape *self, PyObject *const *args, Py_ssize_t count
             PyObject *result = NULL;
             if (flows > 0) {
                 PyObject *item = Py_BuildValue("(iOOO)", RTP, number, args[1], args[2]);
-                result = item == NULL ? NULL : PyObject_CallMethodOneArg(self->items, name_append, item);
+                result = item == NULL ? NULL : PyObject_CallOneArg(self->append, item);
                 Py_XDECREF(item);
             }
             Py_DECREF(number);
@@ -92,6 +110,7 @@ static PyObject *Tape_on_rtp(Tape *self, PyObject *const *args, Py_ssize_t count
 static int Tape_traverse(Tape *self, visitproc visit, void *arg) {
     Py_VISIT(self->numbers);
     Py_VISIT(self->items);
+    Py_VISIT(self->append);
     Py_VISIT(self->writer);
     return 0;
 }
@@ -99,6 +118,7 @@ static int Tape_traverse(Tape *self, visitproc visit, void *arg) {
 static int Tape_clear(Tape *self) {
     Py_CLEAR(self->numbers);
     Py_CLEAR(self->items);
+    Py_CLEAR(self->append);
     Py_CLEAR(self->writer);
     return 0;
 }
@@ -282,15 +302,15 @@ static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "record
 
 PyMODINIT_FUNC PyInit__tape(void) {
     name_track_id = PyUnicode_InternFromString("track_id");
-    name_progress = PyUnicode_InternFromString("progress");
     name_append = PyUnicode_InternFromString("append");
     name_on_rtp_slowly = PyUnicode_InternFromString("on_rtp_slowly");
-    if (name_track_id == NULL || name_progress == NULL || name_append == NULL || name_on_rtp_slowly == NULL ||
-        PyType_Ready(&TapeType) < 0) {
+    if (name_track_id == NULL || name_append == NULL || name_on_rtp_slowly == NULL ||
+        PyType_Ready(&TapeType) < 0 || PyType_Ready(&ProgressType) < 0) {
         return NULL;
     }
     PyObject *module = PyModule_Create(&definition);
-    if (module != NULL && PyModule_AddObjectRef(module, "Tape", (PyObject *)&TapeType) < 0) {
+    if (module != NULL && (PyModule_AddObjectRef(module, "Tape", (PyObject *)&TapeType) < 0 ||
+                           PyModule_AddObjectRef(module, "Progress", (PyObject *)&ProgressType) < 0)) {
         Py_CLEAR(module);
     }
     return module;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from recorder.log import HEADER, RecordKind
 from signaling.media import native
@@ -33,8 +33,8 @@ RTP_HEADER = 12
 _RTP = int(RecordKind.RTP)
 
 
-class Progress(Protocol):
-    """A writer: when (monotonic seconds) it did its last round."""
+class PlainProgress:
+    """Of `writer.LogWriter`: when (monotonic seconds) it did its last round."""
 
     progress: float
 
@@ -47,7 +47,7 @@ class PlainTape:
         *,
         numbers: MutableMapping[str, int | None],
         items: Sized,
-        writer: Progress,
+        writer: PlainProgress,
         limit: int,
         stall_limit: float,
     ) -> None:
@@ -120,5 +120,7 @@ frame: Callable[[list[Item], int, int, int], Framed] = frame_plain if module is 
 
 if TYPE_CHECKING:
     Tape = PlainTape
+    Progress = PlainProgress
 else:
     Tape = PlainTape if module is None else module.Tape
+    Progress = PlainProgress if module is None else module.Progress

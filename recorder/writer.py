@@ -15,14 +15,14 @@ from recorder.errors import SealFailed, WriterReplaced
 from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import SealSummary
 from recorder.sink import LogSink
-from recorder.tape import Item
+from recorder.tape import Item, Progress
 
 log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 0.25
 
 
-class LogWriter:
+class LogWriter(Progress):
     """Owns the sink until the recording is sealed or has failed.
 
     `items` is filled by the event loop's thread and emptied here; `progress` is when (monotonic seconds) the last
@@ -52,7 +52,9 @@ class LogWriter:
         self._on_progress = on_progress
         self._flush_seconds = flush_seconds
         self._log = log.bind(recording_id=recording_id)
-        self._stop = threading.Event()
+        self._stopping = False
+        self._pause = threading.Lock()  # held until the writer is to stop; an Event's wait would cost ten times as much
+        self._pause.acquire()
         self._abandoned = False
         self._reason = "ended"
         self._summary: SealSummary | None = None
@@ -69,14 +71,19 @@ class LogWriter:
 
     def stop(self, reason: str) -> None:
         """Let the thread write what is collected, seal, and end. Does not wait."""
-        if not self._stop.is_set():
+        if not self._stopping:
             self._reason = reason
-            self._stop.set()
+            self._wake()
 
     def abandon(self) -> None:
         """Let the thread end at once and seal nothing: another process goes on with the recording."""
         self._abandoned = True
-        self._stop.set()
+        if not self._stopping:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._stopping = True
+        self._pause.release()
 
     def join(self, timeout: float) -> SealSummary:
         """Wait for the seal, at most `timeout` seconds. SealFailed if it could not be made, or not in time."""
@@ -89,7 +96,7 @@ class LogWriter:
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(self._flush_seconds):
+            while not self._pause.acquire(timeout=self._flush_seconds):
                 self.round()
             if self._abandoned:
                 self._fail("fenced", WriterReplaced("the call is another node's"))

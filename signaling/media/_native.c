@@ -14,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -24,6 +25,7 @@
 #define MAX_UNPROTECTED 1500 /* the same limits as pylibsrtp's buffer gives: srtp.py */
 #define MAX_PROTECTED 1356
 #define MAX_TRAILER 144 /* SRTP_MAX_TRAILER_LEN */
+#define MAX_REPORT 1352 /* of RTCP: SRTCP's trailer is four bytes longer */
 #define MAX_HEADER 96   /* of a packet that is made here: 12 bytes and the extensions */
 #define MAX_SOURCES 32
 
@@ -32,6 +34,7 @@ typedef int (*srtp_function)(void *session, void *packet, int *length);
 
 static srtp_function srtp_protect_packet;
 static srtp_function srtp_unprotect_packet;
+static srtp_function srtp_protect_report;
 static PyObject *srtp_error;
 
 typedef union {
@@ -321,7 +324,7 @@ typedef struct {
     long long received, received_bytes, forwarded, forwarded_bytes, forwarded_participants, forwarded_officers;
     long long forwarded_legs;
     long long dropped_srtp, dropped_oversize, dropped_send;
-    long long datagrams, media, empty, oversized, unknown_source, receive_failed;
+    long long datagrams, media, empty, oversized, unknown_source, receive_failed, send_failed;
 } Tally;
 
 static PyMemberDef Tally_members[] = {
@@ -341,6 +344,7 @@ static PyMemberDef Tally_members[] = {
     {"oversized", T_LONGLONG, offsetof(Tally, oversized)},
     {"unknown_source", T_LONGLONG, offsetof(Tally, unknown_source)},
     {"receive_failed", T_LONGLONG, offsetof(Tally, receive_failed)},
+    {"send_failed", T_LONGLONG, offsetof(Tally, send_failed)},
     {NULL},
 };
 
@@ -360,7 +364,7 @@ static void step_undo(Step *step, View *newest, long long newest_index, long lon
 static void step_cut_off(Step *step);
 
 typedef struct {
-    Step *step;   /* references, while it is in the queue */
+    Step *step;   /* references, while it is in the queue; step NULL: a report (RTCP) */
     Tally *tally;
     View *newest; /* of the step before this packet, or NULL: what a failed send goes back to */
     long long newest_index, timestamp_offset;
@@ -375,6 +379,7 @@ typedef struct {
     PyObject_HEAD
     int fd; /* -1: closed */
     int held;
+    Tally *tally; /* the sockets' counters */
     unsigned count;
     queued queue[BATCH];
     struct mmsghdr messages[BATCH];
@@ -383,14 +388,16 @@ typedef struct {
 static PyTypeObject OutboxType;
 
 static PyObject *Outbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"fd", NULL};
+    static char *names[] = {"fd", "tally", NULL};
     int fd;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i:Outbox", names, &fd)) {
+    PyObject *tally;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO!:Outbox", names, &fd, &TallyType, &tally)) {
         return NULL;
     }
     Outbox *self = (Outbox *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->fd = fd;
+        self->tally = (Tally *)Py_NewRef(tally);
     }
     return (PyObject *)self;
 }
@@ -442,6 +449,11 @@ static void outbox_flush(Outbox *self) {
             continue;
         }
         queued *packet = &self->queue[order[done]];
+        if (packet->step == NULL) { /* a report may be lost */
+            packet->tally->send_failed++;
+            done++;
+            continue;
+        }
         failed[failures++] = packet->step;
         not_sent(packet, packet);
         unsigned kept = ++done;
@@ -513,6 +525,7 @@ static int Outbox_clear(Outbox *self) {
 static void Outbox_dealloc(Outbox *self) {
     PyObject_GC_UnTrack(self);
     Outbox_clear(self);
+    Py_CLEAR(self->tally);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -584,6 +597,47 @@ static PyObject *Outlet_to(Outlet *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* rtcp(compound): protect and send it, or queue it behind the packets. False: there is no way over UDP. */
+static PyObject *Outlet_rtcp(Outlet *self, PyObject *compound) {
+    if (!PyBytes_Check(compound)) {
+        PyErr_SetString(PyExc_TypeError, "RTCP is bytes");
+        return NULL;
+    }
+    if (PyBytes_GET_SIZE(compound) > MAX_REPORT) {
+        PyErr_SetString(PyExc_ValueError, "packet is too long");
+        return NULL;
+    }
+    if (self->outbox != NULL && self->outbox->count == BATCH) { /* sending may lead to anything */
+        Outbox *full = (Outbox *)Py_NewRef((PyObject *)self->outbox);
+        outbox_flush(full);
+        Py_DECREF(full);
+    }
+    if (self->cipher == NULL || self->outbox == NULL || self->outbox->count == BATCH) {
+        Py_RETURN_FALSE;
+    }
+    Outbox *outbox = (Outbox *)Py_NewRef((PyObject *)self->outbox);
+    queued *packet = &outbox->queue[outbox->count];
+    int length = (int)PyBytes_GET_SIZE(compound);
+    memcpy(packet->bytes, PyBytes_AS_STRING(compound), (size_t)length);
+    if (srtp_protect_report(self->cipher->session, packet->bytes, &length)) {
+        PyErr_SetString(srtp_error, "libsrtp refused the packet");
+        Py_DECREF(outbox);
+        return NULL;
+    }
+    packet->step = NULL;
+    packet->tally = (Tally *)Py_NewRef((PyObject *)outbox->tally);
+    packet->newest = NULL;
+    packet->address = self->address;
+    packet->vector.iov_base = packet->bytes;
+    packet->vector.iov_len = (size_t)length;
+    outbox->count++;
+    if (outbox->held == 0) {
+        outbox_flush(outbox);
+    }
+    Py_DECREF(outbox);
+    Py_RETURN_TRUE;
+}
+
 static PyObject *Outlet_close(Outlet *self, PyObject *none) {
     Py_CLEAR(self->cipher);
     Py_CLEAR(self->outbox);
@@ -599,6 +653,7 @@ static void Outlet_dealloc(Outlet *self) {
 static PyMethodDef Outlet_methods[] = {
     {"open", (PyCFunction)Outlet_open, METH_O, "Protect with this Cipher from now on."},
     {"to", (PyCFunction)Outlet_to, METH_VARARGS, "to(outbox, address): the way; to(None, None): not over UDP."},
+    {"rtcp", (PyCFunction)Outlet_rtcp, METH_O, "Protect and send a compound RTCP packet; False: not over UDP."},
     {"close", (PyCFunction)Outlet_close, METH_NOARGS, "Protect and send nothing any more."},
     {NULL},
 };
@@ -944,6 +999,17 @@ static PyObject *Step_put(Step *self, PyObject *args) {
     return size < 0 ? NULL : PyLong_FromLong(size);
 }
 
+/* Not the step's: to be decided in Python. */
+static PyObject *step_unstable(Step *self, View *view) {
+    if (self->unstable == NULL) {
+        return PyLong_FromLong(0);
+    }
+    PyObject *unstable = Py_NewRef(self->unstable);
+    PyObject *result = PyObject_CallOneArg(unstable, (PyObject *)view);
+    Py_DECREF(unstable);
+    return result;
+}
+
 static PyObject *Step_forward(Step *self, PyObject *view) {
     if (!PyObject_TypeCheck(view, &ViewType)) {
         PyErr_SetString(PyExc_TypeError, "a View is wanted");
@@ -951,13 +1017,7 @@ static PyObject *Step_forward(Step *self, PyObject *view) {
     }
     step_make_room(self);
     if (((View *)view)->index < self->stable_from) {
-        if (self->unstable == NULL) {
-            return PyLong_FromLong(0);
-        }
-        PyObject *unstable = Py_NewRef(self->unstable);
-        PyObject *result = PyObject_CallOneArg(unstable, view);
-        Py_DECREF(unstable);
-        return result;
+        return step_unstable(self, (View *)view);
     }
     int size = step_put(self, (View *)view, self->timestamp_offset);
     return size < 0 ? NULL : PyLong_FromLong(size);
@@ -1222,28 +1282,422 @@ static PyTypeObject LevelsType = {
     .tp_doc = "See talking.PlainLevels.",
 };
 
+/* ---- Uplink: what a publisher's line carries, once per frame (remb.PlainUplink) ------------------------------------ */
+
+#define UPLINK_TICKS (1 << 18) /* of abs-send-time in a second */
+#define UPLINK_WRAP (1 << 24)
+#define UPLINK_SAME_TIME (UPLINK_TICKS / 200)
+#define UPLINK_AT_ONCE 0.005
+#define UPLINK_LONGEST_BURST 0.1
+#define UPLINK_QUEUES 12
+#define UPLINK_DRIFT 0.01
+#define UPLINK_WINDOW 20
+#define UPLINK_SMOOTHING 0.9
+#define UPLINK_GAIN 4.0
+#define UPLINK_MAX_FRAMES 60
+#define UPLINK_OVERUSE_TIME 0.010
+#define UPLINK_THRESHOLD_LEAST 6.0
+#define UPLINK_THRESHOLD_FIRST 12.5
+#define UPLINK_THRESHOLD_MOST 600.0
+#define UPLINK_ADAPT_BELOW 0.039
+#define UPLINK_ADAPT_ABOVE 0.0087
+#define UPLINK_DECREASE 0.85
+#define UPLINK_INCREASE 1.08
+#define UPLINK_FIRST_INCREASE 1.35
+#define UPLINK_RATE_WINDOW 0.5
+#define UPLINK_WARM_UP 1.0
+
+typedef struct {
+    double x, y;
+} point;
+
+typedef struct {
+    PyObject_HEAD
+    /* remb.DelayTrend */
+    point points[UPLINK_WINDOW]; /* a ring; `next_point` is the oldest when it is full */
+    int point_count, next_point, frames;
+    double accumulated, smoothed, threshold, over_since, previous_trend;
+    char is_over;
+    /* the frames before, in groups */
+    int32_t first_sent, last_sent, before_sent;
+    double group_arrival, before_arrival, delay, least;
+    double queues[UPLINK_QUEUES];
+    int queue_count, next_queue;
+    /* the bitrate */
+    long long bytes, window_bytes;
+    double window_start, incoming, first, changed, increase, estimate;
+    char has_before, has_window, has_incoming, has_first, has_estimate;
+} Uplink;
+
+static PyTypeObject UplinkType;
+
+static PyObject *Uplink_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Uplink *self = (Uplink *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->threshold = UPLINK_THRESHOLD_FIRST;
+        self->increase = UPLINK_FIRST_INCREASE;
+    }
+    return (PyObject *)self;
+}
+
+/* Least squares over the last points, from the oldest to the newest: milliseconds of delay per millisecond. */
+static double uplink_slope(const Uplink *self) {
+    double origin = self->points[self->next_point].x, sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0;
+    for (int i = 0; i < UPLINK_WINDOW; i++) {
+        const point *at = &self->points[(self->next_point + i) % UPLINK_WINDOW];
+        double x = at->x - origin;
+        sum_x += x;
+        sum_y += at->y;
+        sum_xx += x * x;
+        sum_xy += x * at->y;
+    }
+    double below = UPLINK_WINDOW * sum_xx - sum_x * sum_x;
+    return below > 0 ? (UPLINK_WINDOW * sum_xy - sum_x * sum_y) / below : 0.0;
+}
+
+static int uplink_compare(Uplink *self, double modified, double trend, double now) {
+    if (modified > self->threshold) {
+        if (!self->is_over) {
+            self->is_over = 1;
+            self->over_since = now;
+            return 0;
+        }
+        if (now - self->over_since >= UPLINK_OVERUSE_TIME && trend >= self->previous_trend) {
+            self->is_over = 0;
+            return 1;
+        }
+        return 0;
+    }
+    self->is_over = 0;
+    return modified < -self->threshold ? -1 : 0;
+}
+
+static int uplink_trend(Uplink *self, double growth, double now) {
+    self->frames = Py_MIN(self->frames + 1, UPLINK_MAX_FRAMES);
+    self->accumulated += growth;
+    self->smoothed = UPLINK_SMOOTHING * self->smoothed + (1 - UPLINK_SMOOTHING) * self->accumulated;
+    self->points[self->next_point] = (point){now * 1000, self->smoothed};
+    self->next_point = (self->next_point + 1) % UPLINK_WINDOW;
+    self->point_count = Py_MIN(self->point_count + 1, UPLINK_WINDOW);
+    double trend = self->point_count == UPLINK_WINDOW ? uplink_slope(self) : 0.0;
+    double modified = self->frames * trend * UPLINK_GAIN;
+    int state = uplink_compare(self, modified, trend, now);
+    self->previous_trend = trend;
+    double distance = (modified < 0 ? -modified : modified) - self->threshold;
+    if (distance <= 15) {
+        double rate = distance < 0 ? UPLINK_ADAPT_BELOW : UPLINK_ADAPT_ABOVE;
+        double threshold = self->threshold + rate * distance * 33;
+        self->threshold = Py_MIN(Py_MAX(threshold, UPLINK_THRESHOLD_LEAST), UPLINK_THRESHOLD_MOST);
+    }
+    return state;
+}
+
+static void uplink_measure(Uplink *self, double now) {
+    long long size = self->bytes;
+    self->bytes = 0;
+    if (!self->has_window) {
+        self->has_window = 1;
+        self->window_start = now;
+        return;
+    }
+    self->window_bytes += size;
+    double elapsed = now - self->window_start;
+    if (elapsed >= UPLINK_RATE_WINDOW) {
+        self->incoming = (double)(self->window_bytes * 8) / elapsed;
+        self->has_incoming = 1;
+        self->window_start = now;
+        self->window_bytes = 0;
+    }
+}
+
+static void uplink_follow(Uplink *self, int state, double now) {
+    double incoming = self->incoming;
+    if (!self->has_incoming || !self->has_first) {
+        return;
+    }
+    if (state > 0) {
+        self->increase = UPLINK_INCREASE;
+        double present = self->has_estimate && self->estimate != 0 ? self->estimate : incoming;
+        self->estimate = Py_MIN(UPLINK_DECREASE * incoming, present);
+        self->has_estimate = 1;
+    } else if (now - self->first < UPLINK_WARM_UP) {
+        return;
+    } else if (!self->has_estimate) {
+        self->estimate = incoming;
+        self->has_estimate = 1;
+    } else if (state == 0) {
+        double grown = self->estimate * pow(self->increase, Py_MIN(now - self->changed, 1.0));
+        double most = 1.5 * incoming + 10000;
+        grown = Py_MIN(grown, most);
+        self->estimate = Py_MAX(self->estimate, grown);
+    }
+    self->changed = now;
+}
+
+static int32_t uplink_since(int32_t sent, int32_t before) { return (sent - before) & (UPLINK_WRAP - 1); }
+
+static int uplink_belongs(const Uplink *self, int32_t send_time, double now) {
+    if (uplink_since(send_time, self->first_sent) < UPLINK_SAME_TIME) {
+        return 1;
+    }
+    double sent = (double)uplink_since(send_time, self->last_sent) / UPLINK_TICKS;
+    double burst = (double)uplink_since(send_time, self->first_sent) / UPLINK_TICKS;
+    return now - self->group_arrival < Py_MIN(UPLINK_AT_ONCE, sent) && burst < UPLINK_LONGEST_BURST;
+}
+
+/* The last packet of a frame, sent at `send_time` (24 bits, 1/2^18 s). */
+static void uplink_frame(Uplink *self, int32_t send_time, double now) {
+    uplink_measure(self, now);
+    if (!self->has_first) {
+        self->has_first = 1;
+        self->first = self->changed = self->group_arrival = now;
+        self->first_sent = self->last_sent = send_time;
+        return;
+    }
+    int32_t last = self->last_sent;
+    double arrival = self->group_arrival;
+    if (uplink_since(send_time, last) >= UPLINK_WRAP / 2) { /* a frame that was overtaken */
+        return;
+    }
+    int belongs = uplink_belongs(self, send_time, now);
+    self->last_sent = send_time;
+    self->group_arrival = now;
+    if (belongs) {
+        return;
+    }
+    self->first_sent = send_time;
+    char had_before = self->has_before;
+    int32_t before_sent = self->before_sent;
+    double before_arrival = self->before_arrival;
+    self->has_before = 1;
+    self->before_sent = last;
+    self->before_arrival = arrival;
+    if (had_before) {
+        double sent = (double)((long long)uplink_since(last, before_sent) * 1000) / UPLINK_TICKS;
+        double growth = (arrival - before_arrival) * 1000 - sent;
+        self->delay += growth;
+        double least = self->least + UPLINK_DRIFT;
+        self->least = Py_MIN(least, self->delay);
+        self->queues[self->next_queue] = self->delay - self->least;
+        self->next_queue = (self->next_queue + 1) % UPLINK_QUEUES;
+        self->queue_count = Py_MIN(self->queue_count + 1, UPLINK_QUEUES);
+        uplink_follow(self, uplink_trend(self, growth, arrival), now);
+    }
+}
+
+static PyObject *Uplink_count(Uplink *self, PyObject *value) {
+    long long size = PyLong_AsLongLong(value);
+    if (size == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    self->bytes += size;
+    Py_RETURN_NONE;
+}
+
+static PyObject *Uplink_take(Uplink *self, PyObject *args) {
+    long long size;
+    int is_last;
+    PyObject *send_time;
+    double arrival;
+    if (!PyArg_ParseTuple(args, "LpOd:take", &size, &is_last, &send_time, &arrival)) {
+        return NULL;
+    }
+    self->bytes += size;
+    if (is_last && send_time != Py_None) {
+        long sent = PyLong_AsLong(send_time);
+        if (sent == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+        uplink_frame(self, (int32_t)(sent & (UPLINK_WRAP - 1)), arrival);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Uplink_estimate(Uplink *self, void *closure) {
+    if (!self->has_estimate) {
+        Py_RETURN_NONE;
+    }
+    return PyFloat_FromDouble(self->estimate);
+}
+
+static PyObject *Uplink_queue(Uplink *self, void *closure) {
+    double least = self->queue_count == UPLINK_QUEUES ? self->queues[0] : 0.0;
+    for (int i = 1; i < self->queue_count && self->queue_count == UPLINK_QUEUES; i++) {
+        least = Py_MIN(least, self->queues[i]);
+    }
+    return PyFloat_FromDouble(least / 1000);
+}
+
+static PyMethodDef Uplink_methods[] = {
+    {"count", (PyCFunction)Uplink_count, METH_O, "So many bytes came besides."},
+    {"take", (PyCFunction)Uplink_take, METH_VARARGS, "One packet: take(size, is_last, send_time, arrival)."},
+    {NULL},
+};
+
+static PyGetSetDef Uplink_getset[] = {
+    {"estimate", (getter)Uplink_estimate, NULL},
+    {"queue", (getter)Uplink_queue, NULL},
+    {NULL},
+};
+
+static PyTypeObject UplinkType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Uplink",
+    .tp_basicsize = sizeof(Uplink),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = Uplink_new,
+    .tp_methods = Uplink_methods,
+    .tp_getset = Uplink_getset,
+    .tp_doc = "See remb.PlainUplink.",
+};
+
+/* ---- What the quick way looks at for every packet: bases of the objects themselves (watched.py) ------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    char open;
+} WatchedGate;
+
+static PyMemberDef WatchedGate_members[] = {
+    {"open", T_BOOL, offsetof(WatchedGate, open)},
+    {NULL},
+};
+
+static PyTypeObject WatchedGateType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.WatchedGate",
+    .tp_basicsize = sizeof(WatchedGate),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_members = WatchedGate_members,
+    .tp_doc = "See watched.PlainGate.",
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *uplink, *outputs, *merge, *info;
+    char muted;
+} WatchedTrack;
+
+static int WatchedTrack_traverse(WatchedTrack *self, visitproc visit, void *arg) {
+    Py_VISIT(self->uplink);
+    Py_VISIT(self->outputs);
+    Py_VISIT(self->merge);
+    Py_VISIT(self->info);
+    return 0;
+}
+
+static int WatchedTrack_clear(WatchedTrack *self) {
+    Py_CLEAR(self->uplink);
+    Py_CLEAR(self->outputs);
+    Py_CLEAR(self->merge);
+    Py_CLEAR(self->info);
+    return 0;
+}
+
+static void WatchedTrack_dealloc(WatchedTrack *self) {
+    PyObject_GC_UnTrack(self);
+    WatchedTrack_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef WatchedTrack_members[] = {
+    {"uplink", T_OBJECT_EX, offsetof(WatchedTrack, uplink)},
+    {"outputs", T_OBJECT_EX, offsetof(WatchedTrack, outputs)},
+    {"_merge", T_OBJECT_EX, offsetof(WatchedTrack, merge)},
+    {"info", T_OBJECT_EX, offsetof(WatchedTrack, info)},
+    {"muted", T_BOOL, offsetof(WatchedTrack, muted)},
+    {NULL},
+};
+
+static PyTypeObject WatchedTrackType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.WatchedTrack",
+    .tp_basicsize = sizeof(WatchedTrack),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_dealloc = (destructor)WatchedTrack_dealloc,
+    .tp_traverse = (traverseproc)WatchedTrack_traverse,
+    .tp_clear = (inquiry)WatchedTrack_clear,
+    .tp_members = WatchedTrack_members,
+    .tp_doc = "See watched.PlainTrack.",
+};
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *list; /* of packets */
+    long long size;
+} WatchedList;
+
+static int WatchedList_traverse(WatchedList *self, visitproc visit, void *arg) {
+    Py_VISIT(self->list);
+    return 0;
+}
+
+static int WatchedList_clear(WatchedList *self) {
+    Py_CLEAR(self->list);
+    return 0;
+}
+
+static void WatchedList_dealloc(WatchedList *self) {
+    PyObject_GC_UnTrack(self);
+    WatchedList_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef WatchedCache_members[] = {
+    {"packets", T_OBJECT_EX, offsetof(WatchedList, list)},
+    {"size", T_LONGLONG, offsetof(WatchedList, size)},
+    {NULL},
+};
+
+static PyTypeObject WatchedCacheType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.WatchedCache",
+    .tp_basicsize = sizeof(WatchedList),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_dealloc = (destructor)WatchedList_dealloc,
+    .tp_traverse = (traverseproc)WatchedList_traverse,
+    .tp_clear = (inquiry)WatchedList_clear,
+    .tp_members = WatchedCache_members,
+    .tp_doc = "See watched.PlainCache.",
+};
+
+static PyMemberDef WatchedRing_members[] = {
+    {"_ring", T_OBJECT_EX, offsetof(WatchedList, list)},
+    {NULL},
+};
+
+static PyTypeObject WatchedRingType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.WatchedRing",
+    .tp_basicsize = sizeof(WatchedList),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_dealloc = (destructor)WatchedList_dealloc,
+    .tp_traverse = (traverseproc)WatchedList_traverse,
+    .tp_clear = (inquiry)WatchedList_clear,
+    .tp_members = WatchedRing_members,
+    .tp_doc = "See watched.PlainRing.",
+};
+
 /* ---- Stream: what a source's next packet leads to, while all is as it should be (stream.PlainStream) --------------- */
 
 typedef struct {
     PyObject_HEAD
-    PyObject *gate;      /* .open */
-    PyObject *track;     /* .muted, .uplink, .outputs, .give */
-    PyObject *cache;     /* .packets, .size: a KeyframeCache; NULL for audio */
-    PyObject *ring;      /* ._ring: a PacketCache; NULL for audio */
+    WatchedGate *gate;
+    WatchedTrack *track;
+    WatchedList *cache;  /* a KeyframeCache; NULL for audio */
+    WatchedList *ring;   /* a PacketCache; NULL for audio */
     PyObject *steps;     /* tuple of Step */
     Arrivals *reception;
     Levels *voice;
     Tally *tally;
     double last_arrival;
-    long long octets, uncounted; /* octets of video; those that the uplink's estimate has not been told of */
+    long long octets;            /* of video */
     long long taken;             /* packets that went this way */
     uint8_t payload_type;
     char is_video;
 } Stream;
 
 static PyTypeObject StreamType;
-static PyObject *name_open, *name_muted, *name_uplink, *name_outputs, *name_give, *name_packets, *name_size, *name_ring,
-    *name_count, *name_add, *name_receive_view, *name_on_rtp, *name_leg_raised, *name_merge, *name_info;
+static PyObject *name_give, *name_receive_view, *name_on_rtp, *name_leg_raised;
 
 #define CACHED_PACKETS 1000 /* keyframes.py: beyond these, Python decides */
 #define CACHED_BYTES (1 << 20)
@@ -1266,18 +1720,24 @@ static PyObject *Stream_watch(Stream *self, PyObject *args, PyObject *kwargs) {
     PyObject *track, *gate, *tally, *reception, *voice, *cache, *packets;
     int is_video;
     unsigned char payload_type;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$OObpO!O!O!OO:watch", names, &track, &gate, &payload_type, &is_video,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$O!O!bpO!O!O!OO:watch", names, &WatchedTrackType, &track,
+                                     &WatchedGateType, &gate, &payload_type, &is_video,
                                      &TallyType, &tally, &ArrivalsType, &reception, &LevelsType, &voice, &cache,
                                      &packets)) {
         return NULL;
     }
-    Py_XSETREF(self->track, Py_NewRef(track));
-    Py_XSETREF(self->gate, Py_NewRef(gate));
+    if ((cache != Py_None && !PyObject_TypeCheck(cache, &WatchedCacheType)) ||
+        (packets != Py_None && !PyObject_TypeCheck(packets, &WatchedRingType))) {
+        PyErr_SetString(PyExc_TypeError, "a KeyframeCache and a PacketCache are wanted, or None");
+        return NULL;
+    }
+    Py_XSETREF(self->track, (WatchedTrack *)Py_NewRef(track));
+    Py_XSETREF(self->gate, (WatchedGate *)Py_NewRef(gate));
     Py_XSETREF(self->tally, (Tally *)Py_NewRef(tally));
     Py_XSETREF(self->reception, (Arrivals *)Py_NewRef(reception));
     Py_XSETREF(self->voice, (Levels *)Py_NewRef(voice));
-    Py_XSETREF(self->cache, cache == Py_None ? NULL : Py_NewRef(cache));
-    Py_XSETREF(self->ring, packets == Py_None ? NULL : Py_NewRef(packets));
+    Py_XSETREF(self->cache, cache == Py_None ? NULL : (WatchedList *)Py_NewRef(cache));
+    Py_XSETREF(self->ring, packets == Py_None ? NULL : (WatchedList *)Py_NewRef(packets));
     self->payload_type = payload_type;
     self->is_video = (char)is_video;
     Py_RETURN_NONE;
@@ -1313,30 +1773,12 @@ static void Stream_dealloc(Stream *self) {
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-/* Whether object.name is `wanted`. -1: an exception is set. */
-static int attribute_is(PyObject *object, PyObject *name, PyObject *wanted) {
-    PyObject *value = PyObject_GetAttr(object, name);
-    if (value == NULL) {
-        return -1;
-    }
-    int same = value == wanted;
-    Py_DECREF(value);
-    return same;
-}
-
-/* Whether nothing about this packet needs a decision. -1: an exception is set. */
-static int stream_is_steady(Stream *self, View *view) {
+/* Whether nothing about this packet needs a decision. */
+static int stream_is_steady(const Stream *self, const View *view) {
     const Arrivals *reception = self->reception;
-    if (self->track == NULL || reception == NULL || view->header.payload_type != self->payload_type ||
-        reception->highest < 0 || view->header.sequence != (uint16_t)(reception->highest + 1)) {
-        return 0;
-    }
-    int open = attribute_is(self->gate, name_open, Py_True);
-    int unmuted = open == 1 ? attribute_is(self->track, name_muted, Py_False) : 0;
-    if (open < 0 || unmuted < 0) {
-        return -1;
-    }
-    if (!open || !unmuted) {
+    if (self->track == NULL || self->gate == NULL || reception == NULL ||
+        view->header.payload_type != self->payload_type || reception->highest < 0 ||
+        view->header.sequence != (uint16_t)(reception->highest + 1) || !self->gate->open || self->track->muted) {
         return 0;
     }
     if (!self->is_video) {
@@ -1349,85 +1791,41 @@ static int stream_is_steady(Stream *self, View *view) {
 
 /* Keep a video packet for RTX and for later legs. 1: done; 0: the keyframe's cache is full; -1: an exception is set. */
 static int stream_keep(Stream *self, View *view) {
-    int done = -1;
-    Py_ssize_t kept = 0;
-    long long size = 0;
-    PyObject *packets = PyObject_GetAttr(self->cache, name_packets), *bytes = NULL, *ring = NULL;
-    if (packets == NULL || !PyList_CheckExact(packets)) {
-        goto out;
-    }
-    kept = PyList_GET_SIZE(packets);
-    if (kept > 0) {
-        bytes = PyObject_GetAttr(self->cache, name_size);
-        if (bytes == NULL) {
-            goto out;
-        }
-        size = PyLong_AsLongLong(bytes);
-        if (size == -1 && PyErr_Occurred()) {
-            goto out;
-        }
-        PyObject *last = PyList_GET_ITEM(packets, kept - 1);
-        if (kept >= CACHED_PACKETS || size >= CACHED_BYTES || !PyObject_TypeCheck(last, &ViewType) ||
-            ((View *)last)->index >= view->index) {
-            done = 0;
-            goto out;
-        }
-    }
-    ring = PyObject_GetAttr(self->ring, name_ring);
-    if (ring == NULL || !PyList_CheckExact(ring) || PyList_GET_SIZE(ring) != RING ||
-        PyList_SetItem(ring, (Py_ssize_t)(view->index % RING), Py_NewRef((PyObject *)view)) < 0) {
-        goto out;
-    }
-    if (kept > 0) {
-        PyObject *sum = PyLong_FromLongLong(size + PyBytes_GET_SIZE(view->packet));
-        if (sum == NULL || PyList_Append(packets, (PyObject *)view) < 0 ||
-            PyObject_SetAttr(self->cache, name_size, sum) < 0) {
-            Py_XDECREF(sum);
-            goto out;
-        }
-        Py_DECREF(sum);
-    }
-    done = 1;
-out:
-    if (done < 0 && !PyErr_Occurred()) {
+    PyObject *packets = self->cache->list, *ring = self->ring->list;
+    if (packets == NULL || !PyList_CheckExact(packets) || ring == NULL || !PyList_CheckExact(ring) ||
+        PyList_GET_SIZE(ring) != RING) {
         PyErr_SetString(PyExc_TypeError, "the caches are not what they were");
+        return -1;
     }
-    Py_XDECREF(packets);
-    Py_XDECREF(bytes);
-    Py_XDECREF(ring);
-    return done;
+    Py_ssize_t kept = PyList_GET_SIZE(packets);
+    if (kept > 0) {
+        PyObject *last = PyList_GET_ITEM(packets, kept - 1);
+        if (kept >= CACHED_PACKETS || self->cache->size >= CACHED_BYTES || !PyObject_TypeCheck(last, &ViewType) ||
+            ((View *)last)->index >= view->index) {
+            return 0;
+        }
+        if (PyList_Append(packets, (PyObject *)view) < 0) {
+            return -1;
+        }
+        self->cache->size += PyBytes_GET_SIZE(view->packet);
+    }
+    return PyList_SetItem(ring, (Py_ssize_t)(view->index % RING), Py_NewRef((PyObject *)view)) < 0 ? -1 : 1;
 }
 
 /* The estimate of the publisher's line counts every octet and looks at each frame's end. */
 static int stream_estimate(Stream *self, View *view) {
-    PyObject *uplink = PyObject_GetAttr(self->track, name_uplink), *result = NULL;
-    if (uplink == NULL) {
+    PyObject *uplink = self->track->uplink;
+    if (uplink != NULL && PyObject_TypeCheck(uplink, &UplinkType)) {
+        Uplink *line = (Uplink *)uplink;
+        line->bytes += PyBytes_GET_SIZE(view->packet);
+        if (view->header.marker && view->header.send_time != RTP_NO_TIME) {
+            uplink_frame(line, view->header.send_time, view->arrival);
+        }
+    } else if (uplink != Py_None) {
+        PyErr_SetString(PyExc_TypeError, "an Uplink or None is wanted");
         return -1;
     }
-    if (uplink == Py_None) {
-        Py_DECREF(uplink);
-        return 0;
-    }
-    if (!view->header.marker || view->header.send_time == RTP_NO_TIME) {
-        self->uncounted += PyBytes_GET_SIZE(view->packet);
-        Py_DECREF(uplink);
-        return 0;
-    }
-    if (self->uncounted) {
-        PyObject *octets = PyLong_FromLongLong(self->uncounted);
-        self->uncounted = 0;
-        result = octets == NULL ? NULL : PyObject_CallMethodOneArg(uplink, name_count, octets);
-        Py_XDECREF(octets);
-        if (result == NULL) {
-            Py_DECREF(uplink);
-            return -1;
-        }
-        Py_DECREF(result);
-    }
-    result = PyObject_CallMethodOneArg(uplink, name_add, (PyObject *)view);
-    Py_DECREF(uplink);
-    Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    return 0;
 }
 
 /* forward_all without the call. -1: an exception is set. */
@@ -1438,7 +1836,14 @@ static int forward_to(PyObject *steps, View *view) {
             PyErr_SetString(PyExc_TypeError, "not a Step");
             return -1;
         }
-        PyObject *result = Step_forward((Step *)step, (PyObject *)view);
+        step_make_room((Step *)step);
+        if (view->index >= ((Step *)step)->stable_from) {
+            if (step_put((Step *)step, view, ((Step *)step)->timestamp_offset) < 0) {
+                return -1;
+            }
+            continue;
+        }
+        PyObject *result = step_unstable((Step *)step, view);
         if (result == NULL) {
             return -1;
         }
@@ -1494,32 +1899,30 @@ static int stream_give_one(Stream *self, PyObject *track, PyObject *output, PyOb
 
 /* Track.give, for a track that has one layer. -1: an exception is set. */
 static int stream_give(Stream *self, View *view) {
-    PyObject *track = Py_NewRef(self->track);
-    PyObject *outputs = PyObject_GetAttr(track, name_outputs), *info = NULL, *arrival = NULL;
-    int failed = outputs == NULL || !PyTuple_Check(outputs) ? -1 : 0;
-    if (!failed && PyTuple_GET_SIZE(outputs) > 0) {
-        int single = attribute_is(track, name_merge, Py_None);
-        if (single == 1) {
-            info = PyObject_GetAttr(track, name_info);
-            arrival = PyFloat_FromDouble(view->arrival);
-            failed = info == NULL || arrival == NULL ? -1 : 0;
-            for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(outputs); i++) {
-                failed = stream_give_one(self, track, PyTuple_GET_ITEM(outputs, i), info, view, arrival);
-            }
-        } else {
-            PyObject *result = single < 0 ? NULL
-                                          : PyObject_CallMethodObjArgs(track, name_give, (PyObject *)self,
-                                                                       (PyObject *)view, NULL);
-            failed = result == NULL ? -1 : 0;
-            Py_XDECREF(result);
+    if (self->track->outputs == NULL || !PyTuple_Check(self->track->outputs) || self->track->info == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a track has outputs, a tuple");
+        return -1;
+    }
+    if (PyTuple_GET_SIZE(self->track->outputs) == 0) {
+        return 0;
+    }
+    PyObject *track = Py_NewRef((PyObject *)self->track), *outputs = Py_NewRef(self->track->outputs);
+    int failed = 0;
+    if (self->track->merge == Py_None) {
+        PyObject *info = Py_NewRef(self->track->info), *arrival = PyFloat_FromDouble(view->arrival);
+        failed = arrival == NULL ? -1 : 0;
+        for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(outputs); i++) {
+            failed = stream_give_one(self, track, PyTuple_GET_ITEM(outputs, i), info, view, arrival);
         }
+        Py_DECREF(info);
+        Py_XDECREF(arrival);
+    } else {
+        PyObject *result =
+            PyObject_CallMethodObjArgs(track, name_give, (PyObject *)self, (PyObject *)view, NULL);
+        failed = result == NULL ? -1 : 0;
+        Py_XDECREF(result);
     }
-    if (failed && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_TypeError, "outputs is a tuple");
-    }
-    Py_XDECREF(info);
-    Py_XDECREF(arrival);
-    Py_XDECREF(outputs);
+    Py_DECREF(outputs);
     Py_DECREF(track);
     return failed;
 }
@@ -1528,12 +1931,12 @@ static int stream_give(Stream *self, View *view) {
 static int stream_take(Stream *self, View *view) {
     PyObject *result;
     int steady = stream_is_steady(self, view);
-    if (steady == 1 && self->is_video) {
+    if (steady && self->is_video) {
         view->index = self->reception->highest + 1;
         steady = stream_keep(self, view);
-    }
-    if (steady < 0) {
-        return -1;
+        if (steady < 0) {
+            return -1;
+        }
     }
     if (!steady) {
         result = PyObject_CallMethodOneArg((PyObject *)self, name_receive_view, (PyObject *)view);
@@ -2132,19 +2535,20 @@ static PyTypeObject IngressType = {
 
 /* ---- The module -------------------------------------------------------------------------------------------------- */
 
-/* configure(protect, unprotect, error): the addresses of libsrtp's functions, and what is raised when they refuse. */
+/* configure(protect, unprotect, protect_rtcp, error): the addresses of libsrtp's functions, and what is raised when they refuse. */
 static PyObject *configure(PyObject *module, PyObject *args) {
-    unsigned long long protect, unprotect;
+    unsigned long long protect, unprotect, protect_report;
     PyObject *error;
-    if (!PyArg_ParseTuple(args, "KKO:configure", &protect, &unprotect, &error)) {
+    if (!PyArg_ParseTuple(args, "KKKO:configure", &protect, &unprotect, &protect_report, &error)) {
         return NULL;
     }
-    if (protect == 0 || unprotect == 0 || !PyExceptionClass_Check(error)) {
-        PyErr_SetString(PyExc_ValueError, "two functions and an exception are wanted");
+    if (protect == 0 || unprotect == 0 || protect_report == 0 || !PyExceptionClass_Check(error)) {
+        PyErr_SetString(PyExc_ValueError, "three functions and an exception are wanted");
         return NULL;
     }
     srtp_protect_packet = (srtp_function)(uintptr_t)protect;
     srtp_unprotect_packet = (srtp_function)(uintptr_t)unprotect;
+    srtp_protect_report = (srtp_function)(uintptr_t)protect_report;
     Py_XSETREF(srtp_error, Py_NewRef(error));
     Py_RETURN_NONE;
 }
@@ -2165,42 +2569,7 @@ static PyObject *parse(PyObject *module, PyObject *args) {
     return (PyObject *)view;
 }
 
-/* slope(points): least squares over (x, y) pairs of floats, as remb.DelayTrend does it. */
-static PyObject *slope(PyObject *module, PyObject *points) {
-    PyObject *iterator = PyObject_GetIter(points), *point;
-    double origin = 0, sum_x = 0, sum_y = 0, sum_xx = 0, sum_xy = 0;
-    long count = 0;
-    if (iterator == NULL) {
-        return NULL;
-    }
-    while ((point = PyIter_Next(iterator)) != NULL) {
-        if (!PyTuple_Check(point) || PyTuple_GET_SIZE(point) != 2 || !PyFloat_Check(PyTuple_GET_ITEM(point, 0)) ||
-            !PyFloat_Check(PyTuple_GET_ITEM(point, 1))) {
-            Py_DECREF(point);
-            Py_DECREF(iterator);
-            return PyErr_Format(PyExc_TypeError, "pairs of floats are wanted");
-        }
-        double x = PyFloat_AS_DOUBLE(PyTuple_GET_ITEM(point, 0)), y = PyFloat_AS_DOUBLE(PyTuple_GET_ITEM(point, 1));
-        Py_DECREF(point);
-        if (count++ == 0) {
-            origin = x;
-        }
-        x -= origin;
-        sum_x += x;
-        sum_y += y;
-        sum_xx += x * x;
-        sum_xy += x * y;
-    }
-    Py_DECREF(iterator);
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
-    double below = (double)count * sum_xx - sum_x * sum_x;
-    return PyFloat_FromDouble(below > 0 ? ((double)count * sum_xy - sum_x * sum_y) / below : 0.0);
-}
-
 static PyMethodDef functions[] = {
-    {"slope", slope, METH_O, "Least squares over pairs of floats."},
     {"configure", configure, METH_VARARGS, "Take libsrtp's functions."},
     {"parse", parse, METH_VARARGS, "Read one packet's header."},
     {"forward_all", (PyCFunction)(void (*)(void))forward_all, METH_FASTCALL, "One packet to every slot of a track."},
@@ -2217,16 +2586,14 @@ static struct PyModuleDef module = {
 
 PyMODINIT_FUNC PyInit__native(void) {
     PyTypeObject *types[] = {&CipherType, &ViewType,     &TallyType,  &OutboxType, &OutletType, &StepType,
-                             &LinkType,   &ArrivalsType, &LevelsType, &StreamType, &LinksType,  &IngressType};
+                             &LinkType,   &ArrivalsType, &LevelsType, &StreamType, &LinksType,  &IngressType,
+                             &UplinkType, &WatchedGateType, &WatchedTrackType, &WatchedCacheType, &WatchedRingType};
     struct {
         PyObject **name;
         const char *text;
     } names[] = {
-        {&name_speaks, "_speaks"},   {&name_stop, "stop"},   {&name_open, "open"},   {&name_muted, "muted"},
-        {&name_uplink, "uplink"},    {&name_outputs, "outputs"}, {&name_give, "give"}, {&name_packets, "packets"},
-        {&name_size, "size"},        {&name_ring, "_ring"},  {&name_count, "count"}, {&name_add, "add"},
+        {&name_speaks, "_speaks"}, {&name_stop, "stop"},     {&name_give, "give"},
         {&name_receive_view, "receive_view"}, {&name_on_rtp, "on_rtp"}, {&name_leg_raised, "leg_raised"},
-        {&name_merge, "_merge"},     {&name_info, "info"},
     };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         *names[i].name = PyUnicode_InternFromString(names[i].text);

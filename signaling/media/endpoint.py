@@ -70,7 +70,7 @@ class UdpEndpoint:
     def _open_native(self, module: ModuleType) -> Callable[[], int]:
         """Read and send by the packet path in C; gives what drains the socket."""
         descriptor = self.fileno_for_native()
-        self.outbox = module.Outbox(descriptor)
+        self.outbox = module.Outbox(descriptor, self._demux.counters.tally)
         self._ingress = module.Ingress(
             descriptor,
             outbox=self.outbox,

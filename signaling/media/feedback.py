@@ -160,7 +160,7 @@ class Feedback:
         self._peer.counters.sender_reports += 1
         octets = slot.sent_bytes & 0xFFFFFFFF
         packets = slot.sent & 0xFFFFFFFF
-        self._peer.send_rtcp(rtcp.sender_report(slot.ssrc, slot.cname, ntp, timestamp, packets, octets))
+        self._peer.send_rtcp(rtcp.sender_report(slot.ssrc, slot.name, ntp, timestamp, packets, octets))
 
     def tick(self, now: float) -> None:
         """Twice a second: choose what is shown, look at the publisher's line, report to him."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from signaling.media.leg import Kind
 from signaling.media.retransmission import PacketCache, SentPackets
 from signaling.media.rewrite import Rewriter
+from signaling.media.rtcp import source_name
 from signaling.media.rtp import ExtensionIds, RtpView, abs_send_time
 from signaling.media.segments import Segment, Segments, Squeezed
 
@@ -118,6 +119,7 @@ class Forwarder:
         self.mid = mid
         self.index = index
         self.cname = cname
+        self.name = source_name(ssrc, cname)
         self.ssrc = ssrc
         self.payload_type = payload_type
         self.clock_rate = clock_rate

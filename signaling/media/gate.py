@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from signaling.media.leg import Kind
+from signaling.media.watched import WatchedGate
 
 
-class Gate:
+class Gate(WatchedGate):
     """Closed at first. Every track of the room asks it for every packet, so there is no second opinion to forget."""
 
-    __slots__ = ("_held", "_muted", "open")
+    __slots__ = ("_held", "_muted")
 
     def __init__(self) -> None:
         self.open = False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from signaling.media.rtp import RtpView
+from signaling.media.watched import WatchedCache
 
 THROTTLE = 0.5  # seconds between two requests
 _PATIENCE = 10  # requests at that pace; then the camera is likely off
@@ -62,7 +63,7 @@ class KeyframeRequests:
         self._wanted = False
 
 
-class KeyframeCache:
+class KeyframeCache(WatchedCache):
     """The last keyframe of a track and everything after it, so that a leg can start without a request.
 
     Bounded in packets and bytes: what does not fit is not kept, and `packets` is empty until the next keyframe.

@@ -210,8 +210,11 @@ class Layer(Stream):
         """A packet that is not the next; False if it was there before."""
         nack = self._nack
         if index > highest:
-            if nack is not None and not nack.gap(highest, index, now):
-                self.request_keyframe(now)
+            if nack is not None:
+                if nack.gap(highest, index, now):
+                    self.track.incomplete.add(self)
+                else:
+                    self.request_keyframe(now)
             return True
         if nack is not None and nack.arrived(index):
             return True
@@ -274,11 +277,14 @@ class Layer(Stream):
         for slot in self._waiting:
             slot.give_up_waiting()
         self.requests.cancel()
+        self.track.incomplete.discard(self)
         self._slots = self._waiting = self.steps = ()
 
     def ask_again(self, now: float) -> None:
         """Ask for missing packets whose time has come."""
-        if self._nack is not None and len(self._nack):
+        if self._nack is None or not len(self._nack):
+            self.track.incomplete.discard(self)
+        else:
             self._nack.patient = self.track.is_recorded(self)
             missing = self._nack.due(now, self.reception.highest, self.track.publisher.round_trip)
             if missing:

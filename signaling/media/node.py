@@ -187,12 +187,18 @@ class MediaNode:
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
-        now = self._clock()
         self._turn = (self._turn + 1) % _TICKS
-        if self._turn:  # only what cannot wait for the next whole tick
-            for room in self._rooms.values():
-                room.ask_again(now)
-            return
+        with self._sockets.held():
+            if self._turn:  # only what cannot wait for the next whole tick
+                self._ask_again(self._clock())
+            else:
+                self._whole_tick(self._clock())
+
+    def _ask_again(self, now: float) -> None:
+        for room in self._rooms.values():
+            room.ask_again(now)
+
+    def _whole_tick(self, now: float) -> None:
         self._sockets.sweep(now)
         # What was a call's must not stay in memory until the next one ends: there are packets in the clear in it.
         if self._closing:

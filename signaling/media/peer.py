@@ -321,6 +321,8 @@ class Peer:
         if self._srtp is None or self.closed:
             return
         try:
+            if self.native is not None and self.native.rtcp(compound):
+                return
             wire = self._srtp.protect_rtcp(compound)
         except (pylibsrtp.Error, ValueError):
             self.counters.dropped_srtp += 1

@@ -8,9 +8,12 @@ follows by multiplicative increase and decrease.
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
 
 from signaling.media import native
-from signaling.media.rtp import RtpView
+
+if TYPE_CHECKING:
+    from signaling.media.rtp import RtpView
 
 FLOOR = 60_000
 CEILING = 2_000_000
@@ -64,8 +67,6 @@ class DelayTrend:
 
     def _slope(self) -> float:
         """Least squares: milliseconds of delay per millisecond."""
-        if native.module is not None:
-            return native.module.slope(self._points)  # type: ignore[no-any-return]
         origin = self._points[0][0]
         sum_x = sum_y = sum_xx = sum_xy = 0.0
         for at, y in self._points:
@@ -99,12 +100,11 @@ class DelayTrend:
         self._threshold = min(max(self._threshold + rate * distance * 33, least), most)
 
 
-class UplinkEstimate:
-    """A publisher's available bitrate in bit/s, from abs-send-time and the arrival of his video."""
+class PlainUplink:
+    """What a publisher's line carries: what is done per packet. `estimate` is in bit/s; None: not known yet."""
 
-    def __init__(self, *, ceiling: int = CEILING) -> None:
+    def __init__(self) -> None:
         self.estimate: float | None = None
-        self._ceiling = ceiling
         self._trend = DelayTrend()
         self._bytes = 0
         self._group = (0, 0, 0.0)  # of frames: the first's send time, the last's, and its arrival
@@ -123,25 +123,29 @@ class UplinkEstimate:
         """Something else came from the publisher: it takes its part of the line, too."""
         self._bytes += size
 
-    def add(self, view: RtpView) -> None:
-        """Take in one packet; a frame is complete with its marker bit."""
-        self._bytes += len(view.packet)
-        if not view.marker or view.send_time is None:
-            return
-        now = view.arrival
+    def take(self, size: int, is_last: bool, send_time: int | None, arrival: float) -> None:
+        """One packet of `size` bytes; a frame is complete with its last.
+
+        `send_time` in units of abs-send-time (24 bits, 1/2^18 s), `arrival` in seconds of a monotonic clock.
+        """
+        self._bytes += size
+        if is_last and send_time is not None:
+            self._frame(send_time, arrival)
+
+    def _frame(self, send_time: int, now: float) -> None:
         self._measure(now)
         if self._first is None:
             self._first = self._changed = now
-            self._group = (view.send_time, view.send_time, now)
+            self._group = (send_time, send_time, now)
             return
         first, last, arrival = self._group
-        if (view.send_time - last) % _WRAP >= _WRAP // 2:  # a frame that was overtaken
+        if (send_time - last) % _WRAP >= _WRAP // 2:  # a frame that was overtaken
             return
-        if self._belongs(view.send_time, now):
-            self._group = (first, view.send_time, now)
+        if self._belongs(send_time, now):
+            self._group = (first, send_time, now)
             return
         before, self._before = self._before, (last, arrival)
-        self._group = (view.send_time, view.send_time, now)
+        self._group = (send_time, send_time, now)
         if before is not None:
             sent = (last - before[0]) % _WRAP * 1000 / _TICKS_PER_SECOND
             growth = (arrival - before[1]) * 1000 - sent
@@ -197,6 +201,24 @@ class UplinkEstimate:
             # No further than what is seen to come, or a pause would end in a flood; nor less than there was.
             self.estimate = max(self.estimate, min(grown, 1.5 * incoming + 10_000))
         self._changed = now
+
+
+if TYPE_CHECKING:
+    _Uplink = PlainUplink
+else:
+    _Uplink = native.module.Uplink if native.module is not None else PlainUplink
+
+
+class UplinkEstimate(_Uplink):
+    """A publisher's available bitrate in bit/s, from abs-send-time and the arrival of his video."""
+
+    def __init__(self, *, ceiling: int = CEILING) -> None:
+        super().__init__()
+        self._ceiling = ceiling
+
+    def add(self, view: RtpView) -> None:
+        """Take in one packet."""
+        self.take(len(view.packet), bool(view.marker), view.send_time, view.arrival)
 
     def bitrate(self, downlinks: list[int], *, layered: bool = False) -> int:
         """What to allow the publisher: his uplink's estimate, and no more than the slowest of `downlinks` takes.

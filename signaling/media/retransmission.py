@@ -6,6 +6,7 @@ RFC 4585 section 6.2.1 (NACK), RFC 4588 (RTX).
 from __future__ import annotations
 
 from signaling.media.rtp import EXTENSION, HEADER, HEADER_LENGTH, MARKER, PADDING, VERSION, RtpView
+from signaling.media.watched import WatchedRing
 
 KEPT = 512  # packets, a power of two; about seven seconds of video at 75 packets/s
 _SENT = 256
@@ -15,13 +16,13 @@ _LEAST_REPAIRS = 8.0  # a second
 _MIN_RTX = 2  # bytes of the original sequence number that an RTX payload begins with
 
 
-class PacketCache:
+class PacketCache(WatchedRing):
     """The last packets of one source by index, plain: whoever sends one again protects it anew, under another number.
 
     One for all who are sent the source. Only RTX may be made of it (docs/decisions/0100).
     """
 
-    __slots__ = ("_ring",)
+    __slots__ = ()
 
     def __init__(self) -> None:
         self._ring: list[RtpView | None] = [None] * KEPT

@@ -11,6 +11,7 @@ from signaling.ids import CallId, new_id
 from signaling.media.answering import Transport, begin_session, patch_session
 from signaling.media.errors import RoomClosed, RoomFull
 from signaling.media.gate import Gate
+from signaling.media.layer import Layer
 from signaling.media.leg import Kind, Side, TrackInfo
 from signaling.media.listener import Direction, LineState, MediaRoomListener, PeerLost, SilentListener
 from signaling.media.peer import Peer, Publication
@@ -48,6 +49,7 @@ class MediaRoom:
         self._peers: dict[str, Peer] = {}
         self._mids: dict[str, tuple[str, str]] = {}
         self._ending: list[Peer] = []
+        self._incomplete: set[Layer] = set()
         self._closed = False
         self._speaker = SpeakerChoice(lambda who: self._tell(lambda: self.listener.speaker(who)))
 
@@ -220,6 +222,7 @@ class MediaRoom:
             keep_fresh=self._refreshes_keyframes,
             talking=lambda level: self._tell(lambda: self.listener.talking(info.participant_id, level)),
             leg_failed=self._leg_failed,
+            incomplete=self._incomplete,
         )
         self._tracks[info.track_id] = track
         self._track_owner[info.track_id] = peer
@@ -297,8 +300,8 @@ class MediaRoom:
 
     def ask_again(self, now: float) -> None:
         """Ask for missing packets whose time has come; `tick` does this, too. Never raises."""
-        for track in self._tracks.values():
-            track.ask_again(now)
+        for layer in tuple(self._incomplete):
+            layer.ask_again(now)
 
     def tick(self, now: float) -> None:
         """What time brings, for every session."""

@@ -35,9 +35,7 @@ from aiortc.rtp import (
     RtcpReceiverInfo,
     RtcpRrPacket,
     RtcpSdesPacket,
-    RtcpSenderInfo,
     RtcpSourceInfo,
-    RtcpSrPacket,
     pack_remb_fci,
     pack_rtcp_packet,
     unpack_remb_fci,
@@ -46,6 +44,7 @@ from aiortc.rtp import (
 _CNAME = 1  # RFC 3550 section 6.5.1
 _BLOCK = struct.Struct("!LB3sLLLL")
 _SENDER = struct.Struct("!LQL")
+_SENDER_REPORT = struct.Struct("!BBHLQLLL")
 _NACK = struct.Struct("!HH")
 _FEEDBACK = struct.Struct("!LL")
 
@@ -59,7 +58,7 @@ def is_rtcp(datagram: bytes) -> bool:
     return len(datagram) >= 8 and 192 <= datagram[1] <= 223
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: it would take three times as long to make, and they are many
 class RtcpPart:
     """One packet of a compound: `data` is the whole of it, header included."""
 
@@ -88,7 +87,7 @@ class RtcpPart:
             position += _BLOCK.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReportBlock:
     """What a receiver says of one SSRC (RFC 3550 section 6.4.1): fraction in 1/256, dlsr in 1/65536 s."""
 
@@ -149,7 +148,7 @@ class Reporter:
 
     def __init__(self, ssrc: int, cname: str) -> None:
         self.ssrc = ssrc
-        self._name = _name(ssrc, cname)
+        self._name = source_name(ssrc, cname)
         self._empty_report = bytes(RtcpRrPacket(ssrc=ssrc)) + self._name
 
     def receiver_report(self, blocks: list[RtcpReceiverInfo], remb: tuple[int, list[int]] | None) -> bytes:
@@ -182,11 +181,11 @@ class Reporter:
         return self._empty_report + pack_rtcp_packet(RTCP_RTPFB, RTCP_RTPFB_NACK, payload)
 
 
-def sender_report(ssrc: int, cname: str, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
-    """A sender report of one outgoing stream (RFC 3550 section 6.4.1), with its name."""
-    info = RtcpSenderInfo(ntp_timestamp=ntp, rtp_timestamp=timestamp, packet_count=packets, octet_count=octets)
-    return bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + _name(ssrc, cname)
+def sender_report(ssrc: int, name: bytes, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
+    """A sender report of one outgoing stream (RFC 3550 section 6.4.1), with `name`, its `source_name`."""
+    return _SENDER_REPORT.pack(0x80, RTCP_SR, 6, ssrc, ntp, timestamp, packets, octets) + name
 
 
-def _name(ssrc: int, cname: str) -> bytes:
+def source_name(ssrc: int, cname: str) -> bytes:
+    """The source description that names a stream (RFC 3550 section 6.5)."""
     return bytes(RtcpSdesPacket(chunks=[RtcpSourceInfo(ssrc=ssrc, items=[(_CNAME, cname.encode())])]))

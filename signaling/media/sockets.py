@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
@@ -89,6 +90,18 @@ class Sockets:
         for connections in self.tcp:
             connections.close()
         self.udp, self.tcp, self.addresses = [], [], ()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Collect what the packet path in C sends meanwhile over UDP, and send it together."""
+        outboxes = [endpoint.outbox for endpoint in self.udp if endpoint.outbox is not None]
+        for outbox in outboxes:
+            outbox.hold()
+        try:
+            yield
+        finally:
+            for outbox in outboxes:
+                outbox.release()
 
     def sweep(self, now: float) -> None:
         """Let time pass."""

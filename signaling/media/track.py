@@ -16,6 +16,7 @@ from signaling.media.remb import UplinkEstimate
 from signaling.media.rtp import ExtensionIds, RtpView
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import TalkingDetector
+from signaling.media.watched import WatchedTrack
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class LegOutput:
         return self.failures >= _MAX_LEG_FAILURES
 
 
-class Track:
+class Track(WatchedTrack):
     """What a participant publishes on one m-line, from its first authenticated packet until its session or the source
     ends.
 
@@ -88,6 +89,7 @@ class Track:
         keep_fresh: bool,
         talking: Callable[[int], None],
         leg_failed: Callable[[LegOutput], None],
+        incomplete: set[Layer] | None = None,
     ) -> None:
         """`nack`: the publisher answers NACKs for it; `keep_fresh`: keyframes come in a rhythm for later legs."""
         self.info = info
@@ -107,6 +109,8 @@ class Track:
         self._nacks = nack
         self._leg_failed = leg_failed
         self._merge: LayerMerge | None = None
+        self.incomplete: set[Layer] = set() if incomplete is None else incomplete
+        """The layers that miss packets; may be shared by all tracks of a room."""
         self.layers: tuple[Layer, ...] = (Layer(self, info.ssrc, "", nack=nack),)
 
     # Layers
@@ -248,11 +252,6 @@ class Track:
         """A participant's leg, or the relay itself, needs a keyframe of every layer."""
         for layer in self.layers:
             layer.request_keyframe(now)
-
-    def ask_again(self, now: float) -> None:
-        """See `Layer.ask_again`."""
-        for layer in self.layers:
-            layer.ask_again(now)
 
     def tick(self, now: float) -> None:
         """What time brings: see `Layer.tick`; silence; another layer for the legs that are no sessions."""

@@ -15,10 +15,10 @@ another one, in a network namespace at the end of a veth pair. Measured one afte
     python -m tests.bench.bench_relay [--calls 1,10,20,40] [--seconds S] [--servers relay,janus] [--short]
 
 The last line is one JSON object. `us_per_forwarded` is CPU time of the server's process, all threads, user and kernel,
-per packet that arrived at a client. `ratio_to_janus` is the worst of relay/janus at 10 calls and more, each time with
-the cheaper of the two Januses. `others_share` is what other processes took of the server's core meanwhile: CPU times
-are of use when it is small, delays only then. Janus needs root (a namespace); without, everything else goes over
-loopback.
+per packet that arrived at a client. `ratio_to_janus` is the worst of relay/janus at 10 calls and more, each time
+with the cheaper of the two Januses; `ratio_to_aiortc` is the relay's worst at 10 calls and more by aiortc's best.
+`others_share` is what other processes took of the server's core meanwhile: CPU times are of use when it is small,
+delays only then. Janus needs root (a namespace); without, everything else goes over loopback.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,13 +45,13 @@ from tests.support.load.server import Aiortc, Floor, Relay, Server
 
 CALLS = (1, 10, 20, 40)
 MANY = 10  # calls from which on the ratio counts
-SERVERS: dict[str, Callable[[Network, int | None], Server]] = {
-    "relay": lambda network, core: Relay(network, core, recorder=True),
-    "janus": lambda network, core: Janus(network, core),
-    "janus-loop": lambda network, core: Janus(network, core, loops=1),
-    "floor": Floor,
-    "unrecorded": lambda network, core: Relay(network, core, recorder=False),
-    "aiortc": Aiortc,
+SERVERS: dict[str, Callable[[Network, int | None, Path], Server]] = {
+    "relay": lambda network, core, folder: Relay(network, core, recordings=folder),
+    "janus": lambda network, core, _: Janus(network, core),
+    "janus-loop": lambda network, core, _: Janus(network, core, loops=1),
+    "floor": lambda network, core, _: Floor(network, core),
+    "unrecorded": lambda network, core, _: Relay(network, core, recordings=None),
+    "aiortc": lambda network, core, _: Aiortc(network, core),
 }
 _ONLY = {"unrecorded": (20, 40), "aiortc": ()}
 
@@ -63,13 +64,15 @@ async def bench(
     results: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
     print(f"{network.description}; {seconds:g} s each; 2 parties and {OFFICERS} officers a call", flush=True)
-    with on_core(own_core):
+    # ext4 looks through the inodes that were deleted within the last minutes whenever a file is made: what one run
+    # leaves behind is deleted after the last one.
+    with on_core(own_core), tempfile.TemporaryDirectory(prefix="visit-bench-") as folder:
         for count, name in _cases(calls, servers):
             if name.startswith("janus") and (network is LOOPBACK or name in missing):
                 missing.setdefault(name, "libnice leaves loopback out; there is no network namespace")
                 continue
             try:
-                result = await measure(SERVERS[name](network, server_core), count, seconds, profile)
+                result = await measure(SERVERS[name](network, server_core, Path(folder)), count, seconds, profile)
             except JanusMissing as error:
                 missing[name] = str(error)
                 continue
@@ -119,6 +122,7 @@ def ratios(results: list[dict[str, Any]]) -> dict[str, Any]:
         "ratio_to_floor_by_calls": by_calls("floor"),
         "ratio_to_janus_by_calls": janus,
         "aiortc_to_relay": round(min(aiortc) / max(mine.values())) if aiortc and mine else None,
+        "ratio_to_aiortc": round(max(mine.values()) / min(aiortc), 4) if aiortc and mine else None,
         "ratio_to_janus": max(janus.values(), default=None),
     }
 

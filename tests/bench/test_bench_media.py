@@ -36,6 +36,7 @@ def test_the_ratio_is_the_worst_and_by_the_cheaper_janus() -> None:
     assert found["ratio_to_janus_by_calls"] == {"10": 0.5, "40": 0.6}
     assert found["ratio_to_janus"] == 0.6
     assert found["aiortc_to_relay"] == 100
+    assert found["ratio_to_aiortc"] == 0.01
 
 
 async def test_joins_tiles_and_restarts_are_measured() -> None:

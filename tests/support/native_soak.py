@@ -54,7 +54,7 @@ class Soak:
         self.client.bind(("127.0.0.1", 0))
         self.viewer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.viewer.bind(("127.0.0.1", 0))
-        self.outbox = module.Outbox(self.receiver.fileno())
+        self.outbox = module.Outbox(self.receiver.fileno(), module.Tally())
         self.links = module.Links()
         self.scene = Scene(Kind.VIDEO, quick=True)
         self.scene.track.set_outputs(())

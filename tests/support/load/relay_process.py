@@ -1,8 +1,8 @@
 """The process of server.Relay: a media node, its rooms, and a recording of each.
 
-    python -m tests.support.load.relay_process ADDRESS [--record]
+    python -m tests.support.load.relay_process ADDRESS [FOLDER]
 
-Recordings go to a folder of their own under TMPDIR (a real disk, if the figure is to say anything) and are deleted.
+Recordings go to a folder of their own in FOLDER (on a real disk, if the figure is to say anything) and stay there.
 """
 
 from __future__ import annotations
@@ -91,11 +91,8 @@ async def serve(host: str, folder: Path | None) -> None:
 def main() -> None:
     """The command line."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), logger_factory=_to_stderr)
-    if "--record" not in sys.argv:
-        uvloop.run(serve(sys.argv[1], None))
-        return
-    with tempfile.TemporaryDirectory(prefix="visit-bench-") as folder:
-        uvloop.run(serve(sys.argv[1], Path(folder)))
+    folder = Path(tempfile.mkdtemp(dir=sys.argv[2])) if len(sys.argv) > 2 else None
+    uvloop.run(serve(sys.argv[1], folder))
 
 
 def _to_stderr(*_: object) -> Any:

@@ -149,14 +149,14 @@ class PythonServer(Server):
 
 
 class Relay(PythonServer):
-    """This product's media plane; with `recorder`, each call is recorded to disk."""
+    """This product's media plane; with `recordings`, a folder, each call is recorded to a folder in it, which stays."""
 
     module = "tests.support.load.relay_process"
 
-    def __init__(self, network: Network, core: int | None, *, recorder: bool) -> None:
+    def __init__(self, network: Network, core: int | None, *, recordings: Path | None) -> None:
         super().__init__(network, core)
-        self.name = "relay" if recorder else "relay, unrecorded"
-        self.arguments = ("--record",) if recorder else ()
+        self.name = "relay" if recordings is not None else "relay, unrecorded"
+        self.arguments = (str(recordings),) if recordings is not None else ()
 
 
 class Floor(PythonServer):

@@ -515,3 +515,20 @@ def test_starts_from_the_cache_do_not_push_the_picture_away_from_the_voice() -> 
         camera.play()
     check_seamless(seen(wire))
     assert offset_at(wire, camera, slot) == first
+
+
+def test_only_layers_that_miss_packets_are_asked_about() -> None:
+    camera = Camera("q", "h")
+    camera.play(key=True)
+    assert not camera.track.incomplete
+    lost = camera.packet(1)
+    camera.play()
+    assert camera.track.incomplete == {camera.layer(1)}
+    camera.layer(1).receive(lost, camera.now)
+    camera.layer(1).ask_again(camera.now)
+    assert not camera.track.incomplete
+    assert not camera.publisher.nacks
+    camera.packet(1)
+    camera.play()
+    camera.layer(1).end()
+    assert not camera.track.incomplete

@@ -383,7 +383,7 @@ def test_what_is_queued_is_sent_in_order(family: int) -> None:
     receivers = [Receiver(family), Receiver(family)]
     with socket.socket(family, socket.SOCK_DGRAM) as bound:
         bound.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        outbox = _native.Outbox(bound.fileno())
+        outbox = _native.Outbox(bound.fileno(), _native.Tally())
         ways = [Way(outbox, receiver.address, keep=True) for receiver in receivers]
         outbox.hold()
         for number in range(100):  # more than the queue holds
@@ -403,7 +403,7 @@ def test_what_is_queued_is_sent_in_order(family: int) -> None:
 
 @needs_native
 def test_what_cannot_be_sent_sets_its_step_back_and_nobody_elses(sender: socket.socket) -> None:
-    outbox = _native.Outbox(sender.fileno())
+    outbox = _native.Outbox(sender.fileno(), _native.Tally())
     receiver = Receiver()
     good, bad = Way(outbox, receiver.address), Way(outbox, receiver.address)
     bad.step.ssrc = 5
@@ -431,7 +431,7 @@ def test_what_cannot_be_sent_sets_its_step_back_and_nobody_elses(sender: socket.
 
 @needs_native
 def test_a_closed_queue_fails_and_never_touches_the_descriptor(sender: socket.socket) -> None:
-    outbox = _native.Outbox(sender.fileno())
+    outbox = _native.Outbox(sender.fileno(), _native.Tally())
     receiver = Receiver()
     way = Way(outbox, receiver.address)
     outbox.hold()
@@ -444,7 +444,7 @@ def test_a_closed_queue_fails_and_never_touches_the_descriptor(sender: socket.so
 
 @needs_native
 def test_what_a_cut_leads_to_may_send_and_close(sender: socket.socket) -> None:
-    outbox = _native.Outbox(sender.fileno())
+    outbox = _native.Outbox(sender.fileno(), _native.Tally())
     receiver = Receiver()
     other = Way(outbox, receiver.address)
     bad = Way(outbox, NOWHERE)
@@ -466,11 +466,64 @@ def test_what_a_cut_leads_to_may_send_and_close(sender: socket.socket) -> None:
 
 @needs_native
 def test_too_long_a_packet_is_refused(sender: socket.socket) -> None:
-    way = Way(_native.Outbox(sender.fileno()), Receiver().address)
+    way = Way(_native.Outbox(sender.fileno(), _native.Tally()), Receiver().address)
     longest = srtp.MAX_PROTECTED - 12
     assert way.step.forward(native_view(packet_of(1, longest), 1, 0.0)) == srtp.MAX_PROTECTED
     assert way.step.forward(native_view(packet_of(2, longest + 1), 2, 0.0)) == 0
     assert (way.tally.dropped_oversize, way.ends.cuts) == (1, 1)
+
+
+REPORT = b"\x80\xc9\x00\x01\x00\x00\x00\x07"  # an empty receiver report (RFC 3550 section 6.4.2)
+
+
+@needs_native
+def test_reports_are_queued_behind_packets_and_sent_with_them(sender: socket.socket) -> None:
+    tally, receiver = _native.Tally(), Receiver()
+    outbox = _native.Outbox(sender.fileno(), tally)
+    way, lost = Way(outbox, receiver.address), Way(outbox, NOWHERE)
+    reader = session(Policy.SSRC_ANY_INBOUND)
+    outbox.hold()
+    assert way.forward(1)
+    assert lost.outlet.rtcp(REPORT) is True  # the kernel refuses it, and nobody else's
+    assert way.outlet.rtcp(REPORT) is True
+    assert way.forward(2)
+    assert outbox.queued == 4 and receiver.nothing()
+    outbox.release()
+    assert receiver.take()[12:16] == (1).to_bytes(4, "big")
+    assert reader.unprotect_rtcp(receiver.socket.recv(2048)) == REPORT
+    assert receiver.take()[12:16] == (2).to_bytes(4, "big")
+    assert (tally.send_failed, way.tally.forwarded, way.ends.cuts, lost.ends.cuts) == (1, 2, 0, 0)
+    assert way.outlet.rtcp(REPORT) is True  # with nobody holding the queue it goes at once
+    assert reader.unprotect_rtcp(receiver.socket.recv(2048)) == REPORT
+
+
+@needs_native
+def test_many_reports_are_sent_in_between(sender: socket.socket) -> None:
+    receiver = Receiver()
+    way = Way(_native.Outbox(sender.fileno(), _native.Tally()), receiver.address)
+    way.outlet.rtcp(REPORT)
+    outbox = _native.Outbox(sender.fileno(), _native.Tally())
+    way.outlet.to(outbox, receiver.address)
+    outbox.hold()
+    assert all(way.outlet.rtcp(REPORT) for _ in range(100))
+    assert 0 < outbox.queued < 100
+    outbox.release()
+    reader = session(Policy.SSRC_ANY_INBOUND)
+    assert [reader.unprotect_rtcp(receiver.socket.recv(2048)) for _ in range(101)] == [REPORT] * 101
+
+
+@needs_native
+def test_reports_without_a_way_are_pythons(sender: socket.socket) -> None:
+    way = Way(_native.Outbox(sender.fileno(), _native.Tally()), Receiver().address)
+    with pytest.raises(ValueError, match="too long"):
+        way.outlet.rtcp(bytes(1353))
+    with pytest.raises(TypeError):
+        way.outlet.rtcp("text")
+    with pytest.raises(pylibsrtp.Error):
+        way.outlet.rtcp(b"\x80")
+    way.outlet.to(None, None)
+    assert way.outlet.rtcp(REPORT) is False
+    assert _native.Outlet().rtcp(REPORT) is False
 
 
 @needs_native
@@ -500,4 +553,4 @@ def test_the_cipher_is_pylibsrtps() -> None:
 @pytest.mark.parametrize("address", [("nobody", 5), ("127.0.0.1", 70_000), ("127.0.0.1", -1), "text", ("::1%lo",), ()])
 def test_only_addresses_are_addresses(sender: socket.socket, address: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
-        _native.Outlet().to(_native.Outbox(sender.fileno()), address)
+        _native.Outlet().to(_native.Outbox(sender.fileno(), _native.Tally()), address)

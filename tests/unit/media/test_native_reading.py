@@ -8,7 +8,6 @@ import socket
 import sys
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,11 +20,13 @@ from signaling.ids import OrdinaryCallId, new_id
 from signaling.media import native, srtp
 from signaling.media.forwarder import Forwarder, RtxStream
 from signaling.media.gate import Gate
+from signaling.media.keyframes import KeyframeCache
 from signaling.media.layer import Layer
 from signaling.media.leg import Kind, Side, TrackInfo
 from signaling.media.pacing import BUSY, PacedReader
 from signaling.media.reception import PlainArrivals
-from signaling.media.remb import DelayTrend
+from signaling.media.remb import PlainUplink
+from signaling.media.retransmission import PacketCache
 from signaling.media.rtp import HEADER, ExtensionIds, parse
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import PlainLevels
@@ -89,20 +90,55 @@ def test_hears_as_python_does(packets: list[tuple[int, float]]) -> None:
     assert heard[0] == heard[1]
 
 
+frames = st.lists(
+    st.tuples(
+        st.integers(0, 4000),  # bytes
+        st.booleans(),  # the frame's last packet
+        st.none() | st.integers(0, 20_000),  # after the one before, in units of abs-send-time
+        st.floats(-0.002, 0.05),  # seconds later, or a clock that goes back a little
+        st.integers(0, 300),  # bytes besides
+    ),
+    max_size=30,
+)
+
+
 @needs_native
-@given(st.lists(st.tuples(st.floats(0, 1e9), st.floats(-1e4, 1e4)), min_size=20, max_size=20))
-def test_the_slope_is_pythons(points: list[tuple[float, float]]) -> None:
-    trend = DelayTrend()
-    trend._points = deque(points)
-    module, native.module = native.module, None
-    try:
-        plain = trend._slope()
-    finally:
-        native.module = module
-    assert trend._slope() == plain
-    for wrong in (5, [5], [(1.0,)], [("a", "b")]):
-        with pytest.raises(TypeError):
-            _native.slope(wrong)
+@settings(deadline=None, max_examples=100)
+@given(frames, st.integers(1, 12), st.integers(0, (1 << 24) - 1))
+def test_estimates_an_uplink_as_python_does(
+    packets: list[tuple[int, bool, int | None, float, int]], times: int, sent: int
+) -> None:
+    plain, ours = PlainUplink(), _native.Uplink()
+    now = 5.0
+    for size, is_last, step, later, besides in packets * times:
+        now += later
+        sent = (sent + (step or 0)) % (1 << 24)
+        for one in (plain, ours):
+            one.take(size, is_last, None if step is None else sent, now)
+            one.count(besides)
+        assert (ours.estimate, ours.queue) == (plain.estimate, plain.queue)
+
+
+@needs_native
+@pytest.mark.parametrize("late", [0.0, 0.004, -0.0005])
+def test_a_filling_queue_is_one_in_c_too(late: float) -> None:
+    plain, ours = PlainUplink(), _native.Uplink()
+    for number in range(900):
+        sent = int(number / 30 * (1 << 18)) & 0xFFFFFF
+        arrival = number / 30 + max(0, number - 300) * late + number * 7 % 5 * 0.0003
+        for one in (plain, ours):
+            one.take(2500, True, sent, arrival)
+        assert (ours.estimate, ours.queue) == (plain.estimate, plain.queue)
+    assert plain.estimate is not None
+
+
+@needs_native
+def test_an_uplink_takes_nothing_else() -> None:
+    for wrong in (("a", True, 5, 1.0), (5, True, "a", 1.0), (5, True, 5, None), (5, True, 1 << 80, 1.0)):
+        with pytest.raises((TypeError, OverflowError)):
+            _native.Uplink().take(*wrong)
+    with pytest.raises(TypeError):
+        _native.Uplink().count("a")
 
 
 # A source's quick way and its long way
@@ -242,6 +278,38 @@ def test_the_quick_way_is_gone_and_left() -> None:
         assert scene.layer.taken == before
 
 
+@needs_native
+@pytest.mark.parametrize("wrong", ["track", "gate", "cache", "packets"])
+def test_the_quick_way_looks_at_nothing_else(wrong: str) -> None:
+    layer = Scene(Kind.VIDEO, quick=True).layer
+    parts = {
+        "track": layer.track,
+        "gate": layer.track.gate,
+        "payload_type": 96,
+        "is_video": True,
+        "tally": layer.track.counters.tally,
+        "reception": layer.reception,
+        "voice": layer.track.voice,
+        "cache": layer.cache,
+        "packets": layer.packets,
+    }
+    layer.watch(**parts)
+    with pytest.raises(TypeError):
+        layer.watch(**{**parts, wrong: object()})
+
+
+@needs_native
+def test_what_is_watched_is_the_objects_own() -> None:
+    gate, cache, ring = Gate(), KeyframeCache(), PacketCache()
+    assert gate.open is False and cache.size == 0 and ring.find(7) is None
+    gate.open = True
+    assert gate.open is True
+    with pytest.raises(TypeError):
+        gate.open = 1  # type: ignore[assignment]
+    for part in (gate, cache, ring):
+        assert isinstance(part, (_native.WatchedGate, _native.WatchedCache, _native.WatchedRing))
+
+
 # Sockets
 
 
@@ -283,7 +351,7 @@ class Relay:
         self.client.bind((self.host, 0))
         self.tally, self.links = _native.Tally(), _native.Links()
         self.dispatched: list[tuple[bytes, Any]] = []
-        self.outbox = _native.Outbox(self.socket.fileno())
+        self.outbox = _native.Outbox(self.socket.fileno(), _native.Tally())
         self.ingress = _native.Ingress(
             self.socket.fileno(),
             outbox=self.outbox,

@@ -126,7 +126,7 @@ def test_what_the_relay_writes_another_implementation_reads() -> None:
     nack = RtcpPacket.parse(reporter.nack(9, [65535, 0, 1, 40]))
     assert nack[2].media_ssrc == 9
     assert sorted(sequence & 0xFFFF for sequence in nack[2].lost) == [0, 1, 40, 65535]
-    sender, names = RtcpPacket.parse(rtcp.sender_report(5, "name", 1 << 40, 90, 3, 4))
+    sender, names = RtcpPacket.parse(rtcp.sender_report(5, rtcp.source_name(5, "name"), 1 << 40, 90, 3, 4))
     assert sender == RtcpSrPacket(5, RtcpSenderInfo(1 << 40, 90, 3, 4))
     assert names.chunks[0].ssrc == 5
 

@@ -91,7 +91,7 @@ class Nodes:
 def die(leg: RecorderLeg) -> None:
     """As after kill -9: the thread writes no more, the open segment stays, the lock is free."""
     leg._writer._abandoned = True
-    leg._writer._stop.set()
+    leg._writer._wake()
     leg._writer._thread.join(60)
 
 

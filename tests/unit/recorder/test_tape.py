@@ -10,7 +10,6 @@ import weakref
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -151,7 +150,8 @@ def leg_class(base: type) -> type:
             self.slow: list[tuple[str, bytes, float]] = []
             self.numbers: dict[str, int | None] = {"voice": 3, "other": None}
             self.items: deque[Item] = deque()
-            self.writer = SimpleNamespace(progress=100.0)
+            self.writer = type("Writer", (_tape.Progress,), {})()
+            self.writer.progress = 100.0
             self.watch(numbers=self.numbers, items=self.items, writer=self.writer, limit=2, stall_limit=1.5)
 
         def on_rtp_slowly(self, track: Track, packet: bytes, arrival: float) -> None:
