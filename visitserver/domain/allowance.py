@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 
 class CreditType(StrEnum):
-    """What a credit is. Standard and privileged come by the calendar; the others are given for a reason."""
+    """What a credit is.
+
+    Standard and privileged ones come by the calendar. The reception credit comes once, on admission. A floor credit is
+    made when a call is booked that the floor guarantees and nothing else pays for. Compassionate ones are given by
+    staff for a reason.
+    """
 
     STANDARD = "standard"
     PRIVILEGED = "privileged"
     RECEPTION = "reception"
     COMPASSIONATE = "compassionate"
+    FLOOR = "floor"
 
 
 class CreditState(StrEnum):
@@ -26,14 +32,25 @@ class CreditState(StrEnum):
 
 
 class LedgerEventKind(StrEnum):
-    """What happened to a credit. OVERDRAWN: a booking was let through without one, by staff."""
+    """What happened to a credit. OVERDRAWN: a booking was let through without one, by staff. MOVED: the call that it
+    pays for is on another day now."""
 
     GRANTED = "granted"
     ACCUMULATED = "accumulated"
     SPENT = "spent"
     OVERDRAWN = "overdrawn"
+    MOVED = "moved"
     REFUNDED = "refunded"
     EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """The call that a credit is to pay for: its start (UTC), the prison's day of it, and its length."""
+
+    starts_at: datetime
+    day: date
+    minutes: int
 
 
 @dataclass(eq=False)
@@ -42,7 +59,8 @@ class LedgerEvent:
 
     `sequence` counts from 1 per prisoner. `event_key` is unique in the whole ledger: the same happening, told twice,
     makes one line. `balance_after` is the number of credits that may be spent after this line; it is negative after an
-    override. `expires_at` belongs to GRANTED lines (privileged credits).
+    override. `expires_at` belongs to GRANTED and REFUNDED lines. `call_day` (the prison's) and `call_minutes` say which
+    call was paid for, or is to be (FLOOR): calls count against the floor of their own week or month.
     """
 
     id: str
@@ -58,3 +76,5 @@ class LedgerEvent:
     balance_after: int
     booking_id: str | None = None
     expires_at: datetime | None = None
+    call_day: date | None = None
+    call_minutes: int | None = None

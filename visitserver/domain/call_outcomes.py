@@ -1,4 +1,17 @@
-"""How a call's end is accounted: what becomes of the booking, and whether its credit comes back."""
+"""How a call's end is accounted: what becomes of the booking, and whether its credit comes back.
+
+A visit that did not take place costs the family a credit only where the connection's own telemetry shows that their
+side was at fault (rule 13). That is so in these cases, and in no others:
+
+1. Nobody from outside ever signed in to the call, while the waiting room was open from before the start to the end, no
+   media node was lost with it, and the prisoner's side had media with us during the visit: the line was there.
+2. An officer refused a caller at the door.
+3. The caller's media had reached us, they hung up before the call was live and stayed away, while the prisoner's side
+   was there as in 1.
+
+A caller who signed in and whose media never reached us is not at fault, whatever the reason: what the telemetry does
+not show does not count against them. See docs/decisions/0210.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +36,10 @@ class CallEnd:
     """What is known of a call that is over.
 
     `sides` are those whose absence ended it; `hung_up` those of them that left by themselves; `share` is connected
-    time over scheduled time, 0 to 1. `check_pending`: a caller was still waiting for an officer at the door;
-    `check_refused`: an officer refused one there. `right_lost`: somebody came and was turned away, because the right
-    to this visit was lost after the booking.
+    time over scheduled time, 0 to 1; `lost_share` is what was lost of it without anybody's choice. `check_pending`: a
+    caller was still waiting for an officer at the door; `check_refused`: an officer refused one there. `right_lost`:
+    somebody came and was turned away, because the right to this visit was lost after the booking. `line_shown`: the
+    room was open all the time and the prisoner's side connected. `caller_walked_out`: see case 3 above.
     """
 
     phase: CallPhase
@@ -36,6 +50,9 @@ class CallEnd:
     check_pending: bool = False
     check_refused: bool = False
     right_lost: bool = False
+    lost_share: float = 0.0
+    line_shown: bool = False
+    caller_walked_out: bool = False
 
 
 ENOUGH_SHARE: Final = 0.5
@@ -51,12 +68,17 @@ def account_for(end: CallEnd) -> CallVerdict:
             return _no_show(end)
         case CallPhase.ENDED if end.cause == "side_gone":
             return _left_early(end)
+        case CallPhase.ENDED if end.lost_share > 1 - ENOUGH_SHARE:
+            # It was never ended by anybody, but most of it did not take place.
+            return CallVerdict(BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True)
         case CallPhase.ENDED:
             return CallVerdict(BookingState.COMPLETED, OutcomeCode.COMPLETED_NORMALLY, refund=False)
         case CallPhase.FAILED if end.cause == "booking_cancelled":
             return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_CANCELLATION, refund=True)
         case CallPhase.FAILED if end.cause == "monitor_missing":
             return CallVerdict(BookingState.FAILED, OutcomeCode.ESTABLISHMENT_CANCELLED, refund=True)
+        case CallPhase.FAILED if end.cause == "family_missing" and end.caller_walked_out and end.line_shown:
+            return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_DECLINED, refund=False)
         case CallPhase.FAILED:
             return CallVerdict(BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True)
         case _:
@@ -74,7 +96,7 @@ def _no_show(end: CallEnd) -> CallVerdict:
         return CallVerdict(BookingState.FAILED, OutcomeCode.ADMINISTRATIVE_ERROR, refund=True)
     if end.check_refused:
         return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_FAILED_CHECKS, refund=False)
-    return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, refund=False)
+    return CallVerdict(BookingState.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, refund=not end.line_shown)
 
 
 def _left_early(end: CallEnd) -> CallVerdict:

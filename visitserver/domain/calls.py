@@ -82,7 +82,8 @@ class Call:
 
     `id` begins with `priv_` for a privileged call, with `call_` for any other, and decides it. `recording_id` is the
     latest part's. `last_sequence` is the last event that is stored. `connected_seconds` counts live time only.
-    `outcome` is set with the final phase.
+    `lost_seconds` is the scheduled time that was not connected although everybody who was there wanted to talk (see
+    call_telemetry.py). `outcome` is set with the final phase, and `lost_seconds` with it.
     """
 
     id: str
@@ -102,6 +103,7 @@ class Call:
     recording_id: str | None = None
     last_sequence: int = 0
     connected_seconds: int = 0
+    lost_seconds: int = 0
     outcome: OutcomeCode | None = None
     cause: str | None = None
     ended_at: datetime | None = None
@@ -122,10 +124,7 @@ class Call:
 
         Nothing is owed for what somebody chose: to leave early, not to come, or (a member of staff) to end it.
         """
-        if not self.over or self.outcome not in OWING:
-            return 0
-        scheduled = int((self.ends_at - self.starts_at).total_seconds())
-        return max(0, scheduled - self.connected_seconds)
+        return self.lost_seconds if self.over and self.outcome in OWING else 0
 
 
 OWING: Final = frozenset(

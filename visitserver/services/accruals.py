@@ -26,12 +26,23 @@ def next_credit_day(prisoner: Prisoner, prison: Prison, policies: Policies, now:
 def bring_up_to_date(
     ledger: Ledger, prisoner: Prisoner, prison: Prison, policies: Policies, *, now: datetime, actor: str
 ) -> None:
-    """Append what the calendar owes: expiry first, then the credits of every period begun, then the cap."""
+    """Append what the calendar owes: expiry first, then the reception credit and those of every period begun, then the
+    cap."""
     accumulate_after = timedelta(days=policies.number(keys.ACCUMULATE_DAYS))
     cap = policies.number(keys.CREDIT_CAP)
     ledger.sweep(at=now, actor=actor, accumulate_after=accumulate_after, cap=cap)
     since = today_at(prison, prisoner.admitted_at)
     today = today_at(prison, now)
+    reception_until = prisoner.admitted_at + timedelta(hours=policies.number(keys.RECEPTION_HOURS))
+    if prisoner.admitted_at <= now < reception_until:
+        ledger.grant(
+            CreditType.RECEPTION,
+            at=now,
+            actor=actor,
+            reason=f"reception on {since}",
+            event_key=f"reception:{prisoner.id}:{since}",
+            expires_at=reception_until,
+        )
     life = timedelta(days=policies.number(keys.PRIVILEGED_EXPIRY_DAYS))
     for accrual in accruals(prisoner.incentive_level, since, policies):
         for period in accrual.due(prisoner.id, today, ledger.keys()):

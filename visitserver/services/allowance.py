@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
 
-from visitserver.domain.actors import SYSTEM, Actor, ActorKind
+from visitserver.domain.actors import SYSTEM, Actor
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Invalid, NotFound
+from visitserver.domain.floors import floors_of
 from visitserver.domain.ledger import SPENDABLE, Ledger
+from visitserver.domain.owed import MINUTE, OwedEvent
 from visitserver.domain.paging import Page, PageRequest
-from visitserver.domain.scheduling import Booking
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.accruals import next_credit_day
+from visitserver.services.clock import today_at
 from visitserver.services.facts import FactsReader
+from visitserver.services.paying import Paying
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
-REFUND_LASTS = timedelta(days=28)
-"""How long a credit that our own fault cost lives at least, once given back."""
+MOST_AT_ONCE: Final = 26
+"""Credits that staff give or take in one go."""
+
+GIVEN: Final = frozenset({CreditType.STANDARD, CreditType.PRIVILEGED, CreditType.COMPASSIONATE})
+"""What staff give. Reception credits come by admission, floor credits by being needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowanceView:
-    """What a prisoner has. `available` and `accumulated` can be spent; `balance` is negative after an override."""
+    """What a prisoner has. `available` and `accumulated` can be spent; `balance` is negative after an override.
+
+    `compassionate` and `reception` are part of them. `floor_left` is how many calls the floor still guarantees this
+    week and month, whatever the balance; `floor_until` the day it ends. `minutes_owed` are those of whoever asks: a
+    contact's own, or all that is owed to the prisoner's contacts; `owed` the latter by relationship, for prisoner and
+    staff.
+    """
 
     prisoner_id: str
     balance: int
@@ -33,15 +46,20 @@ class AllowanceView:
     privileged: int
     next_credit: date | None
     first_expiry: datetime | None
+    compassionate: int = 0
+    reception: int = 0
+    floor_left: int = 0
+    floor_until: date | None = None
+    minutes_owed: int = 0
+    owed: Mapping[str, int] = field(default_factory=dict)
 
 
-class AllowanceService:
-    """The ledger's use cases."""
+class AllowanceService(Paying):
+    """The ledger's use cases. What bookings take and give back is inherited."""
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, facts: FactsReader) -> None:
+        super().__init__(clock, facts)
         self._uow = uow
-        self._clock = clock
-        self._facts = facts
 
     async def view(self, actor: Actor, prisoner_id: str) -> AllowanceView:
         """What there is now: for the prisoner, staff of their prison, and contacts with an approved relationship."""
@@ -55,6 +73,9 @@ class AllowanceService:
             policies = await u.policies.at(prison.id, now)
             ledger = await self._facts.ledger(u, prisoner, prison, policies, now=now)
             kept = [credit for credit in ledger.credits if credit.state in SPENDABLE]
+            floors = floors_of(prisoner, prison, policies, today_at(prison, now))
+            left = max(((ledger.floor_left(floor), floor.last) for floor in floors), default=(0, None))
+            owed = await u.allowance.owed_by(prisoner_id, actor.id if actor.is_family else None)
             return AllowanceView(
                 prisoner_id=prisoner_id,
                 balance=ledger.balance,
@@ -63,6 +84,12 @@ class AllowanceService:
                 privileged=sum(credit.type is CreditType.PRIVILEGED for credit in kept),
                 next_credit=next_credit_day(prisoner, prison, policies, now),
                 first_expiry=min((credit.expires_at for credit in kept if credit.expires_at), default=None),
+                compassionate=sum(credit.type is CreditType.COMPASSIONATE for credit in kept),
+                reception=sum(credit.type is CreditType.RECEPTION for credit in kept),
+                floor_left=left[0],
+                floor_until=left[1],
+                minutes_owed=sum(owed.values()) // MINUTE,
+                owed={} if actor.is_family else {each: seconds // MINUTE for each, seconds in owed.items()},
             )
 
     async def history(self, actor: Actor, prisoner_id: str, page: PageRequest) -> Page[LedgerEvent]:
@@ -71,6 +98,13 @@ class AllowanceService:
             if not (actor.is_prisoner and actor.id == prisoner_id):
                 own_prison(actor, (await u.people.get_prisoner(prisoner_id)).prison_id)
             return await u.allowance.history(prisoner_id, page)
+
+    async def owed_history(self, actor: Actor, prisoner_id: str, page: PageRequest) -> Page[OwedEvent]:
+        """The lines of the accounts of minutes owed, newest first: for the prisoner and for staff of their prison."""
+        async with self._uow(read_only=True) as u:
+            if not (actor.is_prisoner and actor.id == prisoner_id):
+                own_prison(actor, (await u.people.get_prisoner(prisoner_id)).prison_id)
+            return await u.allowance.owed_history(prisoner_id, page)
 
     async def grant(
         self,
@@ -83,26 +117,78 @@ class AllowanceService:
         expires_at: datetime | None = None,
         event_key: str,
         request_id: str | None = None,
-    ) -> None:
-        """Staff give 1 to 26 credits with a reason. `event_key` names the happening: told twice it counts once."""
+    ) -> int:
+        """Staff give 1 to 26 standard, privileged or compassionate credits with a reason; the balance after it.
+
+        `event_key` names the happening: told twice it counts once. Invalid for other types and for an end that is past.
+        """
         reason = need_reason(reason, longest=200)
-        if not 1 <= count <= 26:
-            raise Invalid("Give 1 to 26 credits.", field="count")
+        if type_ not in GIVEN:
+            raise Invalid(f"A {type_} credit is not given by hand.", code="credit_type", field="type")
+        if expires_at is not None and expires_at <= self._clock():
+            raise Invalid("This end is past.", code="expires_at", field="expires_at")
+
+        def change(ledger: Ledger, key: str) -> None:
+            ledger.grant(
+                type_, at=self._clock(), actor=actor.reference, reason=reason, event_key=key, expires_at=expires_at
+            )
+
+        data = {"type": type_, "count": count}
+        return await self._by_staff("allowance.grant", actor, prisoner_id, count, event_key, change, data, request_id)
+
+    async def take_away(
+        self,
+        actor: Actor,
+        prisoner_id: str,
+        type_: CreditType,
+        reason: str,
+        *,
+        count: int = 1,
+        event_key: str,
+        request_id: str | None = None,
+    ) -> int:
+        """Staff take 1 to 26 credits back with a reason, the oldest first; the balance after it.
+
+        The floor stands below all of it. Conflict (`no_allowance`) when there are not as many; then none is taken.
+        """
+        reason = need_reason(reason, longest=200)
+
+        def change(ledger: Ledger, key: str) -> None:
+            ledger.take_away(type_, at=self._clock(), actor=actor.reference, reason=reason, event_key=key)
+
+        data = {"type": type_, "count": count}
+        action = "allowance.take_away"
+        return await self._by_staff(action, actor, prisoner_id, count, event_key, change, data, request_id)
+
+    async def _by_staff(
+        self,
+        action: str,
+        actor: Actor,
+        prisoner_id: str,
+        count: int,
+        event_key: str,
+        change: Callable[[Ledger, str], None],
+        data: Mapping[str, object],
+        request_id: str | None,
+    ) -> int:
+        if not (actor.is_staff or actor.is_system):
+            raise NotFound("There is no such person.")
+        if not 1 <= count <= MOST_AT_ONCE:
+            raise Invalid(f"Choose 1 to {MOST_AT_ONCE} credits.", code="count", field="count")
+        prefix = action.removeprefix("allowance.")
         async with self._uow() as u:
             await u.lock(f"prisoner:{prisoner_id}")
-            ledger = await self._load(u, actor, prisoner_id)
-            for number in range(count):
-                ledger.grant(
-                    type_,
-                    at=self._clock(),
-                    actor=actor.reference,
-                    reason=reason,
-                    event_key=f"grant:{event_key}:{number}",
-                    expires_at=expires_at,
-                )
-            u.allowance.append(ledger.new)
-            u.audit.append("allowance.grant", actor, prisoner_id, {"type": type_, "count": count}, request_id)
-            await u.commit()
+            ledger = await self.load(u, actor, prisoner_id)
+            # The prisoner is in the key: the same happening may concern several, each with a ledger of their own.
+            keys = [f"{prefix}:{prisoner_id}:{event_key}:{number}" for number in range(count)]
+            if not ledger.has(keys[0]):
+                for key in keys:
+                    change(ledger, key)
+                prison_id = (await u.people.get_prisoner(prisoner_id)).prison_id
+                u.audit.append(action, actor, prisoner_id, dict(data), request_id, prison_id=prison_id)
+                u.allowance.append(ledger.new)
+                await u.commit()
+            return ledger.balance
 
     async def accrue(self, actor: Actor = SYSTEM, *, limit: int = 200) -> int:
         """The daily job: store what the calendar owes, one transaction per prisoner. Gives how many changed."""
@@ -114,7 +200,7 @@ class AllowanceService:
             for prisoner_id in ids:
                 async with self._uow() as u:
                     await u.lock(f"prisoner:{prisoner_id}")
-                    ledger = await self._load(u, actor, prisoner_id)
+                    ledger = await self.load(u, actor, prisoner_id)
                     if ledger.new:
                         u.allowance.append(ledger.new)
                         await u.commit()
@@ -134,61 +220,6 @@ class AllowanceService:
             given = await self.refund_within(u, actor, booking, cause, our_fault=True, request_id=request_id)
             await u.commit()
             return given
-
-    async def charge_within(self, u: UnitOfWork, actor: Actor, booking: Booking, *, overdraw: bool = False) -> None:
-        """Within the caller's transaction, which holds the prisoner's lock: take the credit that the booking costs."""
-        if booking.credit_type is None or booking.privileged or booking.charged:
-            return
-        ledger = await self._load(u, SYSTEM, booking.prisoner_id)
-        ledger.spend(
-            booking.id,
-            booking.credit_type,
-            at=self._clock(),
-            actor=actor.reference,
-            reason="booking",
-            overdraw=overdraw,
-        )
-        u.allowance.append(ledger.new)
-        booking.charged = True
-
-    async def refund_within(
-        self,
-        u: UnitOfWork,
-        actor: Actor,
-        booking: Booking,
-        cause: str,
-        *,
-        our_fault: bool = False,
-        request_id: str | None = None,
-    ) -> bool:
-        """Within the caller's transaction, which holds the prisoner's lock: give back what the booking took, once."""
-        if booking.privileged or not booking.charged:
-            return False
-        now = self._clock()
-        ledger = await self._load(u, SYSTEM, booking.prisoner_id)
-        given = ledger.refund(
-            booking.id,
-            at=now,
-            actor=actor.reference,
-            reason=cause,
-            lasts_until=now + REFUND_LASTS if our_fault else None,
-        )
-        u.allowance.append(ledger.new)
-        if given:
-            u.audit.append(
-                "allowance.refund", actor, booking.id, {"cause": cause}, request_id, prison_id=booking.prison_id
-            )
-        return given
-
-    async def _load(self, u: UnitOfWork, actor: Actor, prisoner_id: str) -> Ledger:
-        prisoner = await u.people.get_prisoner(prisoner_id)
-        if actor.kind is not ActorKind.SYSTEM:
-            own_prison(actor, prisoner.prison_id)
-        if prisoner.prison_id is None:
-            return await self._facts.stored_ledger(u, prisoner_id)
-        prison = await u.people.get_prison(prisoner.prison_id)
-        now = self._clock()
-        return await self._facts.ledger(u, prisoner, prison, await u.policies.at(prison.id, now), now=now)
 
     async def _may_see(self, u: UnitOfWork, actor: Actor, prisoner_id: str) -> None:
         if actor.is_prisoner and actor.id == prisoner_id:

@@ -18,6 +18,7 @@ from signaling.ids import new_id
 from signaling.recorder_leg import PASSING_FAILURES
 from visitserver.domain.actors import Actor, system_actor
 from visitserver.domain.call_outcomes import CallEnd, account_for
+from visitserver.domain.call_telemetry import FAMILY, trace_of
 from visitserver.domain.calls import Call, CallPhase
 from visitserver.domain.errors import DomainError, NotFound
 from visitserver.domain.identity import CheckState
@@ -215,6 +216,9 @@ class CallEventConsumer:
         final = events[-1]
         checks = await u.identity.checks_of_booking(call.booking_id)
         scheduled = (call.ends_at - call.starts_at) / timedelta(seconds=1)
+        trace = trace_of([row_of(event) for event in events], until=call.ends_at)
+        at_door = min((check.created_at for check in checks), default=None)
+        call.lost_seconds = int(trace.lost(call.starts_at, call.ends_at, at_door_since=at_door).total_seconds())
         verdict = account_for(
             CallEnd(
                 phase=call.phase,
@@ -225,13 +229,16 @@ class CallEventConsumer:
                 check_pending=any(check.state is CheckState.REVIEW for check in checks),
                 check_refused=any(check.state is CheckState.REFUSED for check in checks),
                 right_lost=await was_turned_away(u, call),
+                lost_share=call.lost_seconds / scheduled,
+                line_shown=trace.line_was_there(call.starts_at, call.ends_at),
+                caller_walked_out=bool(trace.walked_out & FAMILY),
             )
         )
         call.outcome, call.cause, call.ended_at = verdict.outcome, state.cause, final.at
         booking = await u.scheduling.get_booking(call.booking_id)
         if booking.state is BookingState.BOOKED:
             await self._bookings.close_within(
-                u, ACTOR, booking.id, verdict.state, verdict.outcome, refund=verdict.refund
+                u, ACTOR, booking.id, verdict.state, verdict.outcome, refund=verdict.refund, owed=call.owed_seconds
             )
 
     def _recording_steps(

@@ -65,6 +65,7 @@ class Closing(Protocol):
         outcome: OutcomeCode,
         *,
         refund: bool,
+        owed: int = 0,
         request_id: str | None = None,
     ) -> Booking: ...
 
@@ -180,8 +181,9 @@ class CallOpener:
 
     async def _missed(self, u: UnitOfWork, booking: Booking) -> None:
         """No call was opened in time: our fault, whatever it was."""
+        whole = int((booking.ends_at - booking.starts_at).total_seconds())
         await self._bookings.close_within(
-            u, ACTOR, booking.id, BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True
+            u, ACTOR, booking.id, BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True, owed=whole
         )
         await u.commit()
         log.error("booking passed without a call", booking_id=booking.id)

@@ -10,11 +10,10 @@ from typing import Any
 
 from signaling.ids import new_id
 from tests.fixtures.http_app import HttpHouse
-from tests.fixtures.rights import FakeIdentity
+from tests.fixtures.rights import FakeIdentity, only_granted_credits
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
-from visitserver.domain.policies import PolicyValue
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
 from visitserver.domain.scheduling import SessionTemplate, SupervisionLevel
 from visitserver.domain.slots import to_utc
@@ -94,7 +93,8 @@ async def make_visiting(house: HttpHouse) -> Visiting:
     async with house.uow() as u:
         u.rights.add(relationship)
         u.scheduling.add(_template(house, [house.station.id]))
-        u.policies.add(_no_accrual(house))
+        for value in only_granted_credits(house.prison.id):
+            u.policies.add(value)
         await u.commit()
     return Visiting(house, relationship, identity)
 
@@ -116,19 +116,4 @@ def _template(house: HttpHouse, stations: Sequence[str]) -> SessionTemplate:
         station_ids=tuple(stations),
         valid_from=date(2026, 1, 1),
         supervision=SupervisionLevel.SAMPLE,
-    )
-
-
-def _no_accrual(house: HttpHouse) -> PolicyValue:
-    long_ago = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
-    return PolicyValue(
-        id=new_id("pol"),
-        prison_id=house.prison.id,
-        key="allowance.standard_per_accrual",
-        version=1,
-        value=0,
-        valid_from=long_ago,
-        created_at=long_ago,
-        created_by="test",
-        reason="test",
     )

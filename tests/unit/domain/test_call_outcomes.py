@@ -51,8 +51,32 @@ def test_phases_are_those_of_the_media_nodes() -> None:
             CallEnd(CallPhase.ENDED, "side_gone", FAMILY, PRISONER, 0.5),
             (COMPLETED, OutcomeCode.TECHNICAL_FAILURE, False),
         ),
-        (CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY), (NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, False)),
-        (CallEnd(CallPhase.NO_SHOW, "no_show", BOTH), (NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, False)),
+        (
+            CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY, line_shown=True),
+            (NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, False),
+        ),
+        (CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY), (NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, True)),
+        (CallEnd(CallPhase.NO_SHOW, "no_show", BOTH), (NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE, True)),
+        (
+            CallEnd(CallPhase.FAILED, "family_missing", line_shown=True, caller_walked_out=True),
+            (NO_SHOW, OutcomeCode.VISITOR_DECLINED, False),
+        ),
+        (
+            CallEnd(CallPhase.FAILED, "family_missing", caller_walked_out=True),
+            (FAILED, OutcomeCode.TECHNICAL_FAILURE, True),
+        ),
+        (
+            CallEnd(CallPhase.FAILED, "family_missing", line_shown=True),
+            (FAILED, OutcomeCode.TECHNICAL_FAILURE, True),
+        ),
+        (
+            CallEnd(CallPhase.ENDED, "time_over", share=0.3, lost_share=0.6),
+            (FAILED, OutcomeCode.TECHNICAL_FAILURE, True),
+        ),
+        (
+            CallEnd(CallPhase.ENDED, "time_over", share=0.3, lost_share=0.1),
+            (COMPLETED, OutcomeCode.COMPLETED_NORMALLY, False),
+        ),
         (CallEnd(CallPhase.NO_SHOW, "no_show", PRISONER), (FAILED, OutcomeCode.ADMINISTRATIVE_ERROR, True)),
         (
             CallEnd(CallPhase.NO_SHOW, "no_show", FAMILY, check_pending=True),
@@ -122,7 +146,8 @@ def test_minutes_are_owed_for_what_nobody_chose(outcome: OutcomeCode, owed: int)
         policy_version="",
         created_at=starts_at,
         phase=CallPhase.ENDED,
-        connected_seconds=300,
+        connected_seconds=200,
+        lost_seconds=1500,
         outcome=outcome,
     )
     assert call.owed_seconds == owed

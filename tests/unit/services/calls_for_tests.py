@@ -155,6 +155,12 @@ class Calls:
         await self.at(max(0.0, (self.clock() - START).total_seconds()))
         return media
 
+    async def prisoner_waits(self, call: Call) -> None:
+        """The prisoner's side alone is connected, from now on and at the scheduled start."""
+        ticket = (await self.service.join_ticket(PRISONER_ACTOR, call.booking_id, station_id="stn_1")).ticket
+        answer = await self.node.publish(ticket, self.id(call), OFFER)
+        self.media.rooms[self.id(call)].connect(answer.session_id)
+
     async def over(self, call: Call) -> Call:
         """The call once its outcome is stored."""
         room = self.node.rooms.get(self.id(call))

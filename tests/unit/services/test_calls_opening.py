@@ -202,7 +202,17 @@ async def test_nobody_came(calls: Calls) -> None:
     over = await calls.over(call)
     assert (over.phase, over.outcome) == (CallPhase.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE)
     assert (await calls.booking(call)).state is BookingState.NO_SHOW
-    assert await balance(calls) == 0
+    # Nothing shows that the line was there to be used: not the caller's fault alone, so it costs nothing.
+    assert (await balance(calls), over.owed_seconds) == (1, 0)
+
+
+async def test_a_caller_who_does_not_come_to_a_prisoner_who_waits_pays(calls: Calls) -> None:
+    call = await calls.opened()
+    await calls.prisoner_waits(call)
+    await calls.at(1800)
+    over = await calls.over(call)
+    assert (over.phase, over.outcome) == (CallPhase.NO_SHOW, OutcomeCode.VISITOR_DID_NOT_ARRIVE)
+    assert (await balance(calls), over.owed_seconds) == (0, 0)
 
 
 async def test_a_caller_who_waited_at_the_door_gets_the_credit_back(calls: Calls) -> None:

@@ -8,10 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.allowance import LedgerEvent
+from visitserver.domain.owed import OwedEvent
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.store.paging import fetch_page
-from visitserver.store.tables.allowance import ledger_events
+from visitserver.store.tables.allowance import ledger_events, owed_events
 from visitserver.store.tables.people import prisoners
+from visitserver.store.tables.rights import relationships
 
 
 class SqlAllowance:
@@ -20,7 +22,7 @@ class SqlAllowance:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    def append(self, events: Sequence[LedgerEvent]) -> None:
+    def append(self, events: Sequence[LedgerEvent] | Sequence[OwedEvent]) -> None:
         self._session.add_all(events)
 
     async def events_of(self, prisoner_id: str) -> Sequence[LedgerEvent]:
@@ -41,6 +43,42 @@ class SqlAllowance:
             [ledger_events.c.sequence],
             page,
             lambda row: (row.sequence,),
+            descending=True,
+        )
+
+    async def owed_events(self, relationship_id: str) -> Sequence[OwedEvent]:
+        return (
+            await self._session.scalars(
+                select(OwedEvent)
+                .where(owed_events.c.relationship_id == relationship_id)
+                .order_by(owed_events.c.sequence)
+            )
+        ).all()
+
+    async def owed_by(self, prisoner_id: str, contact_id: str | None = None) -> dict[str, int]:
+        later = owed_events.alias()
+        last = (
+            select(owed_events.c.relationship_id, owed_events.c.balance_after)
+            .outerjoin(
+                later,
+                (later.c.relationship_id == owed_events.c.relationship_id)
+                & (later.c.sequence > owed_events.c.sequence),
+            )
+            .where(owed_events.c.prisoner_id == prisoner_id, later.c.id.is_(None), owed_events.c.balance_after > 0)
+        )
+        if contact_id is not None:
+            last = last.join(relationships, relationships.c.id == owed_events.c.relationship_id).where(
+                relationships.c.contact_id == contact_id
+            )
+        return {row.relationship_id: row.balance_after for row in await self._session.execute(last)}
+
+    async def owed_history(self, prisoner_id: str, page: PageRequest) -> Page[OwedEvent]:
+        return await fetch_page(
+            self._session,
+            select(OwedEvent).where(owed_events.c.prisoner_id == prisoner_id),
+            [owed_events.c.at, owed_events.c.id],
+            page,
+            lambda row: (row.at, row.id),
             descending=True,
         )
 

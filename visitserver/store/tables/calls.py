@@ -28,6 +28,7 @@ calls = Table(
     Column("recording_id", Id()),
     Column("last_sequence", Integer, nullable=False),
     Column("connected_seconds", Integer, nullable=False),
+    Column("lost_seconds", Integer, nullable=False, server_default="0"),
     Column("outcome", TextEnum(OutcomeCode)),
     Column("cause", String(64)),
     Column("ended_at", UtcDateTime),
