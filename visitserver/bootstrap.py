@@ -52,7 +52,10 @@ from visitserver.notify.webhooks import WebhookWorker
 from visitserver.notify.worker import OutboxWorker
 from visitserver.services.accounts import AccountRules, AccountService
 from visitserver.services.allowance import AllowanceService
+from visitserver.services.appointments import AppointmentService
+from visitserver.services.asking import Asking
 from visitserver.services.audit import AuditService
+from visitserver.services.blocks import BlockService
 from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
 from visitserver.services.booking_check import BookingCheck
@@ -84,6 +87,7 @@ from visitserver.services.passwords import Passwords
 from visitserver.services.pins import PinService
 from visitserver.services.placing import Placing
 from visitserver.services.policies import PolicyService
+from visitserver.services.preferences import PreferenceService
 from visitserver.services.recording_care import RecordingCare
 from visitserver.services.recording_rescue import RecordingRescue
 from visitserver.services.recordings import RecordingsService
@@ -100,6 +104,8 @@ from visitserver.services.stations import StationService
 from visitserver.services.templates import TemplateService
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
+from visitserver.services.waitlist import WaitlistService
+from visitserver.services.waitlist_offering import WaitlistOffering
 from visitserver.services.webhooks import WebhookService
 from visitserver.services.why import WhyService
 from visitserver.serving import stop_signals, wait_or_hurry
@@ -278,6 +284,9 @@ class House:
         changes = Changes(clock, self._change_worker.run_once)
         booking = BookingService(uow, clock, placing, allowance)
         slots = SlotService(uow, clock, facts, placing)
+        asking = Asking(uow, clock, facts, placing, slots)
+        preferences = PreferenceService(uow, clock, placing, asking)
+        self._offering = WaitlistOffering(uow, clock, asking, booking, preferences.match_slot)
         return Services(
             accounts=AccountService(
                 uow,
@@ -301,6 +310,10 @@ class House:
             bookings=BookingReader(uow, clock),
             allowance=allowance,
             templates=TemplateService(uow, clock, changes=changes),
+            blocks=BlockService(uow, clock, changes),
+            appointments=AppointmentService(uow, clock, changes, slots),
+            waitlist=WaitlistService(uow, clock, placing, booking),
+            preferences=preferences,
             policies=PolicyService(uow, clock, changes),
             why=WhyService(uow, clock, facts, placing),
             audit=AuditService(
@@ -350,6 +363,9 @@ class House:
             Job("flag-scan", 10 * MINUTE, FlagScanner(self.uow, self.clock, self._flagging).run_once, limit=2 * HOUR),
             Job("expire-holds", 30.0, services.booking.expire_holds),
             Job("requests", MINUTE, services.booking.lapse_requests),
+            Job("waitlist", 5.0, self._offering.run_once),
+            Job("waitlist-sweep", HOUR, self._offering.sweep, limit=HOUR, at_start=False),
+            Job("preferences", HOUR, services.preferences.run_once, limit=HOUR, at_start=False),
             Job("audit-anchor", MINUTE, services.audit.anchor_head, limit=30.0),
             Job("sessions", HOUR, services.sessions.sweep),
             Job("missing-recordings", HOUR, care.check_missing),

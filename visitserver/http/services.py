@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from visitserver.services.accounts import AccountService
     from visitserver.services.allowance import AllowanceService
+    from visitserver.services.appointments import AppointmentService
     from visitserver.services.audit import AuditService
+    from visitserver.services.blocks import BlockService
     from visitserver.services.board import BoardService
     from visitserver.services.booking import BookingService
     from visitserver.services.bookings import BookingReader
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
     from visitserver.services.policies import PolicyService
+    from visitserver.services.preferences import PreferenceService
     from visitserver.services.recordings import RecordingsService
     from visitserver.services.relationships import RelationshipService
     from visitserver.services.reports import ReportService
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from visitserver.services.templates import TemplateService
     from visitserver.services.visits import VisitService
     from visitserver.services.waiting_room import WaitingRoomService
+    from visitserver.services.waitlist import WaitlistService
     from visitserver.services.webhooks import WebhookService
     from visitserver.services.why import WhyService
 
@@ -64,6 +68,10 @@ class Services:
     bookings: BookingReader
     allowance: AllowanceService
     templates: TemplateService
+    blocks: BlockService
+    appointments: AppointmentService
+    waitlist: WaitlistService
+    preferences: PreferenceService
     policies: PolicyService
     why: WhyService
     audit: AuditService
