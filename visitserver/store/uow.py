@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
+import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -33,6 +35,8 @@ from visitserver.store.repositories.reports import SqlReports
 from visitserver.store.repositories.rights import SqlRights
 from visitserver.store.repositories.scheduling import SqlScheduling
 from visitserver.store.repositories.webhooks import SqlWebhooks
+
+log: Final = structlog.get_logger(__name__)
 
 
 class SqlUnitOfWork:
@@ -124,7 +128,8 @@ class SqlUnitOfWorkFactory:
     @asynccontextmanager
     async def _transaction(self, read_only: bool) -> AsyncIterator[UnitOfWork]:
         options = {READ_ONLY: read_only, "postgresql_readonly": read_only}
-        async with AsyncSession(self._engine, expire_on_commit=False, autoflush=not read_only) as session:
+        session = AsyncSession(self._engine, expire_on_commit=False, autoflush=not read_only)
+        try:
             try:
                 await session.connection(execution_options=options)
             except (OSError, DBAPIError, PoolTimeout) as error:
@@ -137,6 +142,25 @@ class SqlUnitOfWorkFactory:
                 if error.connection_invalidated or _passes(error):
                     raise Unavailable("The database is busy. Try again.", code="database_unavailable") from error
                 raise
+        except asyncio.CancelledError:
+            if self._writer is None:
+                # Cut off in the middle of a statement, a connection to a server is good for nothing more, not even for
+                # a rollback: it is closed, and the server rolls back.
+                await asyncio.shield(session.invalidate())
+            raise
+        finally:
+            await asyncio.shield(_let_go(session))
+
+
+async def _let_go(session: AsyncSession) -> None:
+    """Roll back what was not committed, and give the connection back. What was committed is committed even when the
+    connection breaks here, and what was not is rolled back by the database: there is nothing to tell anybody.
+    """
+    try:
+        await session.close()
+    except (OSError, DBAPIError) as error:
+        log.warning("connection to the database broke while it was let go", error=type(error).__name__)
+        await session.invalidate()
 
 
 # SQLSTATE classes (PostgreSQL, appendix A): connection, resources, operator intervention; serialisation, deadlock,

@@ -1,0 +1,1 @@
+"""Many clients book at once, are killed and paused, and every trace they leave is checked."""
