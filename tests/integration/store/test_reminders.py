@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from tests.fixtures.rights import MOTHER, STAFF, World, family, relationship_id, slot_key
+from tests.fixtures.rights import MOTHER, PRISON, STAFF, World, family, relationship_id, slot_key
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.policies import REMINDER_FIRST_HOURS, REMINDER_SECOND_MINUTES
@@ -86,8 +86,8 @@ async def test_who_books_at_the_last_moment_is_not_reminded_of_what_they_just_di
 async def test_the_prison_says_when_and_whether(world: World) -> None:
     booking_id = await book(world)
     start = await starts_at(world, booking_id)
-    await world.policies.set(STAFF, REMINDER_FIRST_HOURS.name, 48, reason="asked for by families")
-    await world.policies.set(STAFF, REMINDER_SECOND_MINUTES.name, 0, reason="too many letters")
+    await world.policies.set(STAFF, PRISON, REMINDER_FIRST_HOURS.name, 48, reason="asked for by families")
+    await world.policies.set(STAFF, PRISON, REMINDER_SECOND_MINUTES.name, 0, reason="too many letters")
     assert await tick(world, start - timedelta(hours=47)) == 1
     assert await tick(world, start - timedelta(minutes=30)) == 0
 
