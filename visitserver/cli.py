@@ -1,4 +1,4 @@
-"""The command `visitserver`: serve, migrate, demo, keys, user, doctor, verify, audit, backup, restore."""
+"""The command `visitserver`: serve, migrate, demo, keys, user, doctor, why, verify, audit, backup, restore."""
 
 from __future__ import annotations
 
@@ -267,6 +267,39 @@ def import_columns() -> None:
     from visitserver.import_command import column_tables
 
     typer.echo(column_tables())
+
+
+@app.command()
+def why(
+    prisoner: Annotated[str | None, typer.Option(help="Number, id or name.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Id, e-mail address or name of the lead caller.")] = None,
+    at: Annotated[str | None, typer.Option(help="YYYY-MM-DD HH:MM in the prison's time, or a slot's key.")] = None,
+    also: Annotated[list[str] | None, typer.Option(help="A further caller, as --contact; several times.")] = None,
+    session: Annotated[str | None, typer.Option(help="Session (id or name), where several have that time.")] = None,
+    booking: Annotated[str | None, typer.Option(help="A booking as it stands, instead of all of these.")] = None,
+    staff: Annotated[bool, typer.Option("--staff", help="As staff are answered, not as the family is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    config: ConfigOption = None,
+    secrets: SecretsOption = None,
+) -> None:
+    """Why (not)? What every rule says about a visit. Ends with 0: allowed, 10: a person decides, 11: refused."""
+    from visitserver import why_command
+
+    settings = _settings(config, secrets)
+
+    async def work() -> int:
+        answer = await why_command.ask(
+            settings, prisoner=prisoner, contact=contact, at=at, also=also or (), session=session, booking=booking
+        )
+        decision = answer.decision if staff else answer.family
+        if as_json:
+            typer.echo(why_command.as_json(answer, decision))
+        else:
+            for line in why_command.as_text(answer, decision):
+                typer.echo(line)
+        return why_command.EXIT_CODES[decision.outcome]
+
+    _run(work())
 
 
 @app.command()

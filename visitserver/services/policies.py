@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from signaling.ids import new_id
@@ -10,7 +11,7 @@ from visitserver.domain.actors import Actor
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Invalid
 from visitserver.domain.flagging import FLAG_OF_RULE
-from visitserver.domain.policies import KEYS, Policies, PolicyData, PolicyValue
+from visitserver.domain.policies import KEYS, Policies, PolicyData, PolicyKey, PolicyValue
 from visitserver.domain.rules.order import RULES
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.changes import ChangeKind, Changes
@@ -18,6 +19,21 @@ from visitserver.services.ports.uow import UnitOfWorkFactory
 
 FLAGGING_POLICIES = frozenset(key.name for rule in RULES if rule.key in FLAG_OF_RULE for key in rule.uses)
 """The policies by which bookings that stand may come to be flagged."""
+
+LONGEST_AUTHORITY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLine:
+    """A policy as it holds at a prison: its value (a set as a sorted list), and the version that says so.
+
+    `version` is "prison.3", "service.1" or "default"; `row` is that version, None for the default.
+    """
+
+    key: PolicyKey
+    value: bool | int | list[str]
+    version: str
+    row: PolicyValue | None
 
 
 class PolicyService:
@@ -33,19 +49,24 @@ class PolicyService:
         actor: Actor,
         prison_id: str | None,
         key: str,
-        value: PolicyData,
+        value: PolicyData | Sequence[str],
         reason: str,
         *,
+        authority: str | None = None,
         valid_from: datetime | None = None,
         request_id: str | None = None,
     ) -> PolicyValue:
         """Give a policy a new value from `valid_from` (default: now) on. `prison_id` None (system only): everywhere.
 
+        A set of texts may come as any sequence. `authority` is whose word it is: a law, a court, a governor's order.
         Invalid for an unknown key, a value out of range or a past moment; Conflict when a later version is planned.
         """
         if key not in KEYS:
             raise Invalid("There is no such policy.", code="policy_key", field="key")
-        value, reason, now = KEYS[key].check(value), need_reason(reason), self._clock()
+        stored, reason, now = KEYS[key].stored(value), need_reason(reason), self._clock()
+        authority = (authority or "").strip() or None
+        if authority is not None and len(authority) > LONGEST_AUTHORITY:
+            raise Invalid(f"An authority has at most {LONGEST_AUTHORITY} characters.", field="authority")
         valid_from = valid_from or now
         if valid_from < now:
             raise Invalid("A policy cannot begin in the past.", field="valid_from")
@@ -63,11 +84,12 @@ class PolicyService:
                 prison_id=prison_id,
                 key=key,
                 version=len(versions) + 1,
-                value=value,
+                value=stored,
                 valid_from=valid_from,
                 created_at=now,
                 created_by=actor.reference,
                 reason=reason,
+                authority=authority,
             )
             u.policies.add(new)
             shown = sorted(value) if isinstance(value, frozenset) else value
@@ -92,3 +114,19 @@ class PolicyService:
         own_prison(actor, actor.prison_id)
         async with self._uow(read_only=True) as u:
             return await u.policies.versions(actor.prison_id, key)
+
+    async def lines(self, actor: Actor, prison_id: str | None = None) -> list[PolicyLine]:
+        """Every policy as it holds now at the prison (default: the actor's), in the order of the list of keys."""
+        prison_id = prison_id or actor.prison_id or ""
+        own_prison(actor, prison_id)
+        async with self._uow(read_only=True) as u:
+            now = self._clock()
+            resolved = await u.policies.at(prison_id, now)
+            found = []
+            for key in KEYS.values():
+                version = resolved.version(key)
+                owner = None if version.startswith("service.") else prison_id
+                rows = [] if version == "default" else await u.policies.versions(owner, key.name)
+                row = next((each for each in rows if version.endswith(f".{each.version}")), None)
+                found.append(PolicyLine(key, key.stored(resolved.value(key)), version, row))
+            return found
