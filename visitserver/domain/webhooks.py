@@ -30,6 +30,7 @@ EVENTS: Final[tuple[str, ...]] = (
     "booking.changed",
     "booking.rejected",
     "booking.cancelled",
+    "booking.flagged",
     "relationship.approved",
     "relationship.refused",
     "relationship.ended",

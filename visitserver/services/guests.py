@@ -106,7 +106,7 @@ class Declining:
             u.audit.append("booking.decline", actor, booking.id, None, request_id, prison_id=booking.prison_id)
             u.outbox.add(
                 "booking.guest_declined",
-                {"booking_id": booking.id, "revision": booking.revision},
+                {"booking_id": booking.id, "prison_id": booking.prison_id, "revision": booking.revision},
                 dedupe_key=f"booking.guest_declined:{booking.id}:{booking.revision}",
                 request_id=request_id,
             )

@@ -90,7 +90,11 @@ class ReminderService:
         for key, (topic, booking) in due.items():
             if key in known:
                 continue
-            payload = {"booking_id": booking.id, "starts_at": booking.starts_at.isoformat()}
+            payload = {
+                "booking_id": booking.id,
+                "prison_id": booking.prison_id,
+                "starts_at": booking.starts_at.isoformat(),
+            }
             if topic == DAY_BEFORE:
                 u.outbox.add(DAY_BEFORE, payload, dedupe_key=key)
             else:

@@ -92,7 +92,7 @@ class Settling:
         """Write what people are to be told, once for each revision."""
         u.outbox.add(
             topic,
-            {"booking_id": booking.id, "revision": booking.revision},
+            {"booking_id": booking.id, "prison_id": booking.prison_id, "revision": booking.revision},
             dedupe_key=f"{topic}:{booking.id}:{booking.revision}",
             request_id=request_id,
         )
