@@ -220,6 +220,7 @@ class _NoJar(CookieJar):
 def fill(path: str, value: str = "x_doesnotexist") -> str:
     """The path with every parameter filled in."""
     path = re.sub(r"{[a-z_]+:\[0-9\]\+}", "1", path)
+    path = re.sub(r"{[a-z_]+:([a-z_]+)\|[^}]*}", r"\1", path)  # one of some words: the first
     return re.sub(r"{[^}]*}", value, path)
 
 

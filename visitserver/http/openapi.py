@@ -111,8 +111,18 @@ def _request_content(route: Route, names: Mapping[type[BaseModel], dict[str, Any
     if route.body is None and route.kind is not RouteKind.PAGE:
         return None
     if route.kind is RouteKind.PAGE:
-        own = {"type": "object", "properties": {"csrf_token": {"type": "string"}}, "required": ["csrf_token"]}
-        return {"application/x-www-form-urlencoded": {"schema": own if route.body is None else names[route.body]}}
+        own: dict[str, Any] = {
+            "type": "object",
+            "properties": {"csrf_token": {"type": "string"}},
+            "required": ["csrf_token"],
+        }
+        if route.body is not None:
+            form = route.body.model_json_schema(ref_template=_REFERENCE)
+            form.pop("$defs", None)  # they stand among the components
+            form["properties"] = {**form.get("properties", {}), **own["properties"]}
+            form["required"] = [*form.get("required", []), "csrf_token"]
+            own = form
+        return {"application/x-www-form-urlencoded": {"schema": own}}
     assert route.body is not None  # noqa: S101 - the case above
     return {"application/json": {"schema": names[route.body]}}
 
@@ -133,20 +143,26 @@ def _responses(
             **success.get("content", {}),
             **{name: {"schema": {"type": "string"}} for name in route.produces.split(", ")},
         }
-    responses = {str(route.status): success, "429": {"description": "Too many requests", "content": problem}}
+    responses: dict[str, dict[str, Any]] = {
+        str(route.status): success,
+        "400": {"description": "The request cannot be read", "content": problem},
+        "429": {"description": "Too many requests", "content": problem},
+        "503": {"description": "Something that is needed cannot be reached now", "content": problem},
+    }
     if route.kind is RouteKind.PAGE:
         responses["303"] = {"description": "Go on at Location (to the sign-in page when nobody is signed in)"}
     if not grant.anyone:
         responses["401"] = {"description": "Not signed in", "content": problem}
         responses["403"] = {"description": "Not allowed", "content": problem}
-    if route.parameters:
+    if route.parameters or not grant.anyone:
         responses["404"] = {"description": "No such thing, or not yours", "content": problem}
+    responses["409"] = {"description": "The present state or the rules forbid it", "content": problem}
+    responses["422"] = {"description": "Something in the input cannot be used", "content": problem}
     if route.method not in SAFE_METHODS:
         responses["403"] = {"description": "Not allowed, or not from our own page", "content": problem}
-        responses["409"] = {"description": "The present state or the rules forbid it", "content": problem}
         responses["413"] = {"description": f"More than {route.max_body} bytes", "content": problem}
-    if route.body is not None or route.query is not None:
-        responses["422"] = {"description": "Something in the input cannot be used", "content": problem}
+        if route.body is not None or route.media_type is not None:
+            responses["415"] = {"description": "The body is of a type that is not taken here", "content": problem}
     if route.conditional:
         tag = {"ETag": {"description": "Changes when the record does", "schema": {"type": "string"}}}
         responses["200"] = {**success, "headers": tag}
