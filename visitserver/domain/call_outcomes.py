@@ -68,6 +68,8 @@ def account_for(end: CallEnd) -> CallVerdict:
             return _no_show(end)
         case CallPhase.ENDED if end.cause == "side_gone":
             return _left_early(end)
+        case CallPhase.ENDED if end.cause == "right_withdrawn":
+            return _right_withdrawn(end)
         case CallPhase.ENDED if end.lost_share > 1 - ENOUGH_SHARE:
             # It was never ended by anybody, but most of it did not take place.
             return CallVerdict(BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True)
@@ -83,6 +85,12 @@ def account_for(end: CallEnd) -> CallVerdict:
             return CallVerdict(BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE, refund=True)
         case _:
             raise ValueError(f"a call that is {end.phase} is not over")
+
+
+def _right_withdrawn(end: CallEnd) -> CallVerdict:
+    """The same account for everybody, whoever took it back: nobody can read from a credit who it was."""
+    state = BookingState.COMPLETED if end.share > 0 else BookingState.FAILED
+    return CallVerdict(state, OutcomeCode.ADMINISTRATIVE_CANCELLATION, refund=end.share < ENOUGH_SHARE)
 
 
 def _no_show(end: CallEnd) -> CallVerdict:

@@ -57,9 +57,7 @@ class Flagged:
     ) -> Booking:
         """A booking of one contact with the prisoner."""
         await self.world.grant(1, prisoner)
-        hold = await self.world.booking.hold(
-            family(contact), relationship_id(contact, prisoner), slot_key(day, at)
-        )
+        hold = await self.world.booking.hold(family(contact), relationship_id(contact, prisoner), slot_key(day, at))
         return await self.world.booking.confirm(family(contact), hold.id)
 
     async def of(self, booking: Booking) -> list[Flag]:
