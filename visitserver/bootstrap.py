@@ -60,6 +60,7 @@ from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
 from visitserver.services.booking_check import BookingCheck
 from visitserver.services.bookings import BookingReader
+from visitserver.services.bulk import BulkService
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
@@ -331,6 +332,7 @@ class House:
             desk_why=DeskWhy(uow, clock, facts),
             day_sheet=DaySheetService(uow),
             requests=DeskRequests(uow, clock),
+            bulk=BulkService(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),

@@ -24,6 +24,7 @@ from signaling.control import BusRoomControl
 from signaling.directory import InProcessDirectory
 from signaling.ids import new_id
 from signaling.tickets import TicketIssuer
+from tests.fixtures.desk import desk_services
 from tests.fixtures.http_app import PASSWORD, PIN, Browser, HttpHouse, account_services
 from tests.fixtures.rights import (
     FRIEND,
@@ -53,25 +54,21 @@ from visitserver.domain.identity import (
     IdentityCheck,
     PictureKind,
 )
+from visitserver.domain.outbox import OutboxState
 from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 from visitserver.http.routes import all_tables
 from visitserver.identity.vault import PersonVault
-from visitserver.services.board import BoardService
+from visitserver.services.blocks import BlockDraft
 from visitserver.services.calls import CallService
-from visitserver.services.day_sheet import DaySheetService
-from visitserver.services.desk import DeskService
-from visitserver.services.desk_moves import DeskMoves
-from visitserver.services.desk_requests import DeskRequests
-from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
-from visitserver.services.facts import FactsReader
 from visitserver.services.outbox import OutboxService
 from visitserver.services.ports.uow import UnitOfWorkFactory
 from visitserver.services.recordings import RecordingsService
 from visitserver.services.sealing import AesGcmSealer
 from visitserver.services.visits import VisitService
 from visitserver.services.waiting_room import WaitingRoomService
+from visitserver.services.waitlist import WaitlistWish
 from visitserver.services.webhooks import WebhookService
 
 ROUTES = [route for table in all_tables() for route in table if route.parameters]
@@ -113,6 +110,8 @@ SAMPLES: dict[str, Any] = {
     "approve": True,
     "outcome": "approve",
     "hold": True,
+    "type": "compassionate",
+    "key": "a-key-of-the-test",
 }
 
 
@@ -152,6 +151,9 @@ class Things:
             "picture_id": self._picture,
             "endpoint_id": self._endpoint,
             "message_id": self._message,
+            "block_id": self._block,
+            "entry_id": self._entry,
+            "prisoner_id": self._prisoner,
         }
 
     def missing(self) -> list[str]:
@@ -289,6 +291,22 @@ class Things:
             await u.commit()
         return message.id
 
+    async def _block(self, _route: Route) -> str:
+        self._slots += 1
+        day = DAY + timedelta(days=60 + self._slots)
+        block = await self.house.services.blocks.add(STAFF, BlockDraft(day, day, "a test"))
+        return block.id
+
+    async def _entry(self, _route: Route) -> str:
+        """A place on the waiting list, each for a day of its own."""
+        self._slots += 1
+        wish = WaitlistWish(first_day=DAY + timedelta(days=self._slots))
+        entry = await self.house.services.waitlist.join(family(MOTHER), relationship_id(MOTHER), wish)
+        return entry.id
+
+    async def _prisoner(self, _route: Route) -> str:
+        return PRISONER
+
     async def _number(self, _route: Route) -> str:
         return "1"
 
@@ -320,12 +338,7 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
     no_engine: Any = Absent()
     services.door = DoorService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
     services.enrolment = EnrolmentService(sqlite_uow, clock, no_engine, PersonVault(bytes(32)), new_id)
-    services.desk = DeskService(sqlite_uow, clock)
-    services.board = BoardService(sqlite_uow, clock)
-    services.day_sheet = DaySheetService(sqlite_uow)
-    services.requests = DeskRequests(sqlite_uow, clock)
-    services.desk_why = DeskWhy(sqlite_uow, clock, FactsReader(world.identity, new_id=new_id))
-    services.moves = DeskMoves(sqlite_uow, clock, FactsReader(world.identity, new_id=new_id))
+    desk_services(services, sqlite_uow, clock, world.identity)
     services.outbox = OutboxService(sqlite_uow, clock)
     services.webhooks = WebhookService(sqlite_uow, clock, AesGcmSealer(bytes(32)), new_id)
     services.recordings = RecordingsService(sqlite_uow, Absent(), clock, new_id)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from visitserver.services.board import BoardService
     from visitserver.services.booking import BookingService
     from visitserver.services.bookings import BookingReader
+    from visitserver.services.bulk import BulkService
     from visitserver.services.calls import CallService
     from visitserver.services.clients import ClientService
     from visitserver.services.day_sheet import DaySheetService
@@ -85,6 +86,7 @@ class Services:
     desk_why: DeskWhy
     day_sheet: DaySheetService
     requests: DeskRequests
+    bulk: BulkService
     # identity (IDENTITY)
     enrolment: EnrolmentService
     door: DoorService

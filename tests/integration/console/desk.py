@@ -65,5 +65,3 @@ async def said(page: Page) -> str:
 async def focused(page: Page) -> str:
     """The text of what has the focus."""
     return str(await page.evaluate("document.activeElement.textContent.replace(/\\s+/g, ' ').trim()"))
-
-

@@ -28,6 +28,7 @@ from signaling.media.node import MediaNode
 from signaling.node import SignalingNode
 from signaling.tickets import JoinTicket, TicketIssuer, TicketVerifier
 from tests.e2e.support.browser import WIDE, Visitor, visitor
+from tests.fixtures.desk import desk_services
 from tests.fixtures.http_app import PASSWORD, HttpHouse
 from tests.fixtures.rights import FakeIdentity, only_granted_credits
 from tests.fixtures.store import SettableClock
@@ -46,17 +47,11 @@ from visitserver.domain.scheduling import (
 )
 from visitserver.identity.vault import PersonVault
 from visitserver.services.allowance import AllowanceService
-from visitserver.services.board import BoardService
 from visitserver.services.booking import BookingService
 from visitserver.services.bookings import BookingReader
 from visitserver.services.call_events import CallEventConsumer
 from visitserver.services.call_opening import CallOpener
 from visitserver.services.calls import CallService
-from visitserver.services.day_sheet import DaySheetService
-from visitserver.services.desk import DeskService
-from visitserver.services.desk_moves import DeskMoves
-from visitserver.services.desk_requests import DeskRequests
-from visitserver.services.desk_why import DeskWhy
 from visitserver.services.door import DoorService
 from visitserver.services.enrolment import EnrolmentService
 from visitserver.services.facts import FactsReader
@@ -313,12 +308,7 @@ async def console_house(http: HttpHouse, tmp_path: Path) -> AsyncIterator[Consol
     services.slots = SlotService(http.uow, clock, facts, placing)
     services.templates = TemplateService(http.uow, clock)
     services.why = WhyService(http.uow, clock, facts, placing)
-    services.desk = DeskService(http.uow, clock)
-    services.board = BoardService(http.uow, clock)
-    services.day_sheet = DaySheetService(http.uow)
-    services.requests = DeskRequests(http.uow, clock)
-    services.moves = DeskMoves(http.uow, clock, facts)
-    services.desk_why = DeskWhy(http.uow, clock, facts)
+    desk_services(services, http.uow, clock, identity)
     services.recordings = RecordingsService(http.uow, archive, clock, new_id)
     vault = PersonVault(bytes(range(32)))
     absent: Any = None  # these tests put in what the engine would have found; nothing here asks it

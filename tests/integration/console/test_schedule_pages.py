@@ -127,8 +127,10 @@ async def test_a_session_is_added_and_ended(house: ConsoleHouse, chrome: Browser
         row = page.get_by_role("row", name="Evening")
         await expect(row).to_contain_text("18:00–20:00")
         await expect(row).to_contain_text("Tue")
-        await row.get_by_label("Last day of Evening").fill((today + timedelta(days=7)).isoformat())
-        await row.get_by_role("button", name="End").click()
+        await row.get_by_role("link", name="Evening").click()
+        await page.get_by_label("Last day").fill((today + timedelta(days=7)).isoformat())
+        await page.get_by_role("button", name="End", exact=True).click()
+        await page.wait_for_url("**/staff/templates")
         ended = [
             one
             for one in await house.services.templates.list(_staff(house), first=today, last=today)
