@@ -78,9 +78,11 @@ from visitserver.services.facts import FactsReader
 from visitserver.services.flag_scan import FlagScanner
 from visitserver.services.flagging import Flagging
 from visitserver.services.flags import FlagService
+from visitserver.services.identity_items import SealedItems
 from visitserver.services.identity_standing import identity_standings
 from visitserver.services.imports import ImportService
 from visitserver.services.live_rights import LiveRights
+from visitserver.services.merging import MergingService
 from visitserver.services.non_associations import NonAssociationService
 from visitserver.services.outbox import OutboxService
 from visitserver.services.own_security import OwnSecurityService
@@ -341,6 +343,7 @@ class House:
             webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),
             imports=ImportService(uow, clock, changes),
             clients=ClientService(uow, clock, CLIENT_ACTIONS),
+            merging=MergingService(uow, clock, changes, SealedItems(self._vault, clock, new_id)),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)
             ),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from visitserver.services.flags import FlagService
     from visitserver.services.imports import ImportService
     from visitserver.services.non_associations import NonAssociationService
+    from visitserver.services.merging import MergingService
     from visitserver.services.outbox import OutboxService
     from visitserver.services.own_security import OwnSecurityService
     from visitserver.services.pins import PinService
@@ -95,6 +96,7 @@ class Services:
     # people and rights from prisons' own systems (PEOPLE)
     imports: ImportService
     clients: ClientService
+    merging: MergingService
     # recordings (RECORDER)
     recordings: RecordingsService
     # what is told to people and programs

@@ -76,6 +76,27 @@ class SealedItems:
         context = _context(item.owner_id, item.kind, item.number, item.model_version)
         return self._vault.open(item.contact_id, key.wrapped, item.sealed, context)
 
+    async def rekey(self, u: UnitOfWork, contact_id: str, to: str) -> int:
+        """Seal everything of one contact with the key of another, whose it is from now on; how many items.
+
+        For two records of one person. What no longer opens is deleted.
+        """
+        key = await u.identity.find_key(contact_id)
+        found = await u.identity.items_of(contact_id)
+        if key is None or not found:
+            return 0
+        wrapped = (await self._key(u, to)).wrapped
+        for item in found:
+            context = _context(item.owner_id, item.kind, item.number, item.model_version)
+            try:
+                plain = self._vault.open(contact_id, key.wrapped, item.sealed, context)
+            except ValueError:
+                await u.identity.delete_items(item.owner_id, frozenset({item.kind}))
+                continue
+            item.sealed, item.contact_id = self._vault.seal(to, wrapped, plain, context), to
+        await u.flush()
+        return len(found)
+
     async def _key(self, u: UnitOfWork, contact_id: str) -> PersonKey:
         key = await u.identity.find_key(contact_id)
         if key is None:

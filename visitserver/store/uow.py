@@ -25,6 +25,7 @@ from visitserver.store.repositories.calls import SqlCalls
 from visitserver.store.repositories.clients import SqlClients
 from visitserver.store.repositories.flags import SqlFlags
 from visitserver.store.repositories.identity import SqlIdentity
+from visitserver.store.repositories.merging import SqlMerging
 from visitserver.store.repositories.offers import SqlOffers
 from visitserver.store.repositories.outbox import SqlOutbox
 from visitserver.store.repositories.people import SqlPeople
@@ -58,6 +59,7 @@ class SqlUnitOfWork:
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)
         self.records = SqlRecords(session)
+        self.merging = SqlMerging(session)
         self.audit = SqlAudit(session, clock, audit_key)
         self.outbox = SqlOutbox(session, clock)
         self.webhooks = SqlWebhooks(session)

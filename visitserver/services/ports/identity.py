@@ -68,6 +68,10 @@ class Identity(Protocol):
         """What is kept of an enrolment or a check, by kind and number."""
         ...
 
+    async def items_of(self, contact_id: str) -> Sequence[SealedItem]:
+        """Everything that is sealed for a contact."""
+        ...
+
     async def delete_items(self, owner_id: str, kinds: frozenset[PictureKind]) -> None: ...
 
     async def keep_pictures_until(self, owner_id: str, moment: datetime) -> None:

@@ -16,6 +16,7 @@ from visitserver.services.ports.calls import Calls
 from visitserver.services.ports.clients import Clients
 from visitserver.services.ports.flags import Flags
 from visitserver.services.ports.identity import Identity
+from visitserver.services.ports.merging import Merging
 from visitserver.services.ports.offers import Offers
 from visitserver.services.ports.outbox import Outbox
 from visitserver.services.ports.people import People
@@ -57,6 +58,8 @@ class UnitOfWork(Protocol):
     def recordings(self) -> Recordings: ...
     @property
     def records(self) -> Records: ...
+    @property
+    def merging(self) -> Merging: ...
     @property
     def audit(self) -> Audit: ...
     @property

@@ -113,6 +113,10 @@ class SqlIdentity:
             wanted = wanted.where(sealed_items.c.kind == kind)
         return (await self._session.scalars(wanted.order_by(sealed_items.c.kind, sealed_items.c.number))).all()
 
+    async def items_of(self, contact_id: str) -> Sequence[SealedItem]:
+        wanted = select(SealedItem).where(sealed_items.c.contact_id == contact_id).order_by(sealed_items.c.id)
+        return (await self._session.scalars(wanted)).all()
+
     async def delete_items(self, owner_id: str, kinds: frozenset[PictureKind]) -> None:
         await self._session.execute(
             delete(sealed_items).where(sealed_items.c.owner_id == owner_id, sealed_items.c.kind.in_(sorted(kinds)))

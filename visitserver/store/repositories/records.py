@@ -132,6 +132,11 @@ def _met(contact_id: ColumnElement[str], prison_id: str) -> ColumnElement[bool]:
     )
 
 
+def known_contact(table: Any, prison_id: str) -> ColumnElement[bool]:
+    """Whether the contact of a row (of `contacts` or an alias) is known at the prison."""
+    return or_(table.c.home_prison_id == prison_id, _met(table.c.id, prison_id))
+
+
 def _here(prisoner_id: ColumnElement[str], prison_id: str) -> ColumnElement[bool]:
     return exists().where(prisoners.c.id == prisoner_id, prisoners.c.prison_id == prison_id)
 
@@ -142,8 +147,7 @@ def _at(kind: ImportKind, table: Table, prison_id: str) -> ColumnElement[bool]:
         case ImportKind.PRISONERS:
             return table.c.prison_id == prison_id
         case ImportKind.CONTACTS:
-            known = or_(table.c.home_prison_id == prison_id, _met(table.c.id, prison_id))
-            return and_(table.c.merged_into.is_(None), known)
+            return and_(table.c.merged_into.is_(None), known_contact(table, prison_id))
         case ImportKind.RESTRICTIONS:
             linked = exists().where(
                 relationships.c.id == table.c.relationship_id,

@@ -1,0 +1,257 @@
+"""Two records of one person become one: nothing names the record that went, and the stricter right stays."""
+
+from __future__ import annotations
+
+from datetime import date, time, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from signaling.ids import new_id
+from tests.fixtures.rights import (
+    CHILD,
+    FRIEND,
+    LAWYER,
+    MOTHER,
+    OTHER_PRISONER,
+    PRISON,
+    PRISONER,
+    STAFF,
+    STRANGER_STAFF,
+    World,
+    family,
+    make_contact,
+    make_link,
+    relationship_id,
+    slot_key,
+)
+from tests.fixtures.store import SettableClock
+from visitserver.domain.calls import CallKind
+from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.identity import Enrolment, EnrolmentRoute, EnrolmentState, PictureKind
+from visitserver.domain.importing import ImportKind
+from visitserver.domain.merging import HintReason
+from visitserver.domain.paging import PageRequest
+from visitserver.domain.rights import PrisonerAnswer, RelationshipState, RestrictionScope
+from visitserver.identity.vault import PersonVault
+from visitserver.services.changes import Changes
+from visitserver.services.identity_items import SealedItems
+from visitserver.services.merging import MergingService
+from visitserver.services.ports.uow import UnitOfWorkFactory
+from visitserver.store.base import metadata
+
+TWIN = "con_twin"
+DAY = date(2026, 3, 10)
+LOGS = ("audit_log", "ledger_events", "owed_events", "call_events", "decisions", "outbox", "changes", "deliveries")
+
+
+@pytest.fixture
+def items(clock: SettableClock) -> SealedItems:
+    return SealedItems(PersonVault(bytes(32)), clock, new_id)
+
+
+@pytest.fixture
+def merging(uow: UnitOfWorkFactory, world: World, clock: SettableClock, items: SealedItems) -> MergingService:
+    return MergingService(uow, clock, Changes(clock), items)
+
+
+async def add_twin(uow: UnitOfWorkFactory, **link: Any) -> None:
+    """A second record of MOTHER, with a right of its own to PRISONER."""
+    async with uow() as u:
+        twin = make_contact(TWIN)
+        twin.family_name, twin.email, twin.external_id = "Mother", "MOTHER@example.org".lower(), "C-TWIN"
+        u.people.add(twin)
+        right = make_link(TWIN)
+        for name, value in link.items():
+            setattr(right, name, value)
+        u.rights.add(right)
+        await u.commit()
+
+
+async def merge(merging: MergingService, stays: str = MOTHER, goes: str = TWIN) -> None:
+    preview = await merging.preview_contacts(STAFF, stays, goes)
+    assert preview.obstacles == ()
+    await merging.merge_contacts(STAFF, stays, goes, token=preview.token, reason="the same person")
+
+
+async def named(uow: UnitOfWorkFactory, identifier: str) -> set[str]:
+    """The tables, but the logs, in which some row names the identifier."""
+    found = set()
+    async with uow(read_only=True) as u:
+        session = u.session  # type: ignore[attr-defined]
+        for table in metadata.sorted_tables:
+            if table.name in LOGS:
+                continue
+            rows = (await session.execute(text(f"SELECT * FROM {table.name}"))).all()
+            if any(identifier in str(value) for row in rows for value in row):
+                found.add(table.name)
+    return found
+
+
+async def test_everything_of_the_one_becomes_the_others(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World, items: SealedItems, clock: SettableClock
+) -> None:
+    await add_twin(uow)
+    world.identity.approved.add(TWIN)
+    await world.grant(2)
+    hold = await world.booking.hold(family(TWIN), relationship_id(TWIN), slot_key(DAY, time(10, 10)))
+    booking = await world.booking.confirm(family(TWIN), hold.id)
+    for scope, subject in (
+        (RestrictionScope.PERSON, TWIN),
+        (RestrictionScope.RELATIONSHIP, relationship_id(TWIN)),
+    ):
+        await world.restrictions.add(
+            STAFF, scope=scope, subject_id=subject, type="BAN", authority="Governor", starts_on=DAY + timedelta(days=20)
+        )
+    async with uow() as u:
+        enrolment = Enrolment(
+            id=new_id("enr"),
+            contact_id=TWIN,
+            route=EnrolmentRoute.FACE,
+            state=EnrolmentState.APPROVED,
+            created_at=clock(),
+            expires_at=clock() + timedelta(days=300),
+            notice_version="test",
+        )
+        u.identity.add(enrolment)
+        await items.replace(u, TWIN, enrolment.id, {PictureKind.TEMPLATE: [b"the face"]}, delete_after=None)
+        await u.commit()
+    preview = await merging.preview_contacts(STAFF, MOTHER, TWIN)
+    assert preview.counts["booking_participants"] == 1
+    assert preview.counts["restrictions"] == 1
+    await merge(merging)
+    # What went is kept for the logs that name it; a booking says who made it, as it was said then.
+    assert await named(uow, TWIN) == {"contacts", "relationships", "bookings"}
+    async with uow(read_only=True) as u:
+        moved = await u.scheduling.get_booking(booking.id)
+        assert [(each.contact_id, each.relationship_id) for each in moved.participants] == [
+            (MOTHER, relationship_id(MOTHER))
+        ]
+        for subject in (MOTHER, relationship_id(MOTHER)):
+            assert len((await u.rights.restrictions_of(subject, PageRequest())).items) == 1
+        gone = await u.rights.get_relationship(relationship_id(TWIN))
+        assert gone.state is RelationshipState.ENDED
+        (template,) = await u.identity.items(enrolment.id)
+        assert await items.open(u, template) == b"the face"
+        assert (template.contact_id, await u.identity.find_key(TWIN)) == (MOTHER, None)
+        goes = await u.people.get_contact(TWIN)
+        assert (goes.merged_into, goes.email, goes.external_id) == (MOTHER, None, None)
+        assert (await u.records.find(ImportKind.CONTACTS, "C-TWIN")).id == MOTHER
+        rows = [row async for row in u.audit.walk() if row.action == "contact.merge"]
+    assert [(row.object_id, row.data["into"]) for row in rows] == [(TWIN, MOTHER)]
+    # Nobody can take the time again: it is MOTHER's now.
+    with pytest.raises(Conflict):
+        await world.booking.hold(family(MOTHER), relationship_id(MOTHER, OTHER_PRISONER), slot_key(DAY, time(10, 10)))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state", "answer"),
+    [
+        ({"state": RelationshipState.REFUSED}, RelationshipState.REFUSED, PrisonerAnswer.ACCEPTED),
+        ({"state": RelationshipState.ENDED}, RelationshipState.ENDED, PrisonerAnswer.ACCEPTED),
+        ({"state": RelationshipState.REQUESTED}, RelationshipState.APPROVED, PrisonerAnswer.ACCEPTED),
+        ({"prisoner_answer": PrisonerAnswer.REFUSED}, RelationshipState.APPROVED, PrisonerAnswer.REFUSED),
+    ],
+    ids=["refused", "ended", "requested", "the prisoner's no"],
+)
+async def test_the_stricter_right_stays_whichever_record_had_it(
+    merging: MergingService,
+    uow: UnitOfWorkFactory,
+    theirs: dict[str, Any],
+    state: RelationshipState,
+    answer: PrisonerAnswer,
+) -> None:
+    await add_twin(uow, **theirs)
+    await merge(merging)
+    async with uow(read_only=True) as u:
+        link = await u.rights.get_relationship(relationship_id(MOTHER))
+    assert (link.state, link.prisoner_answer) == (state, answer)
+
+
+async def test_two_callers_of_one_booking_are_two_people(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World
+) -> None:
+    await world.grant(2)
+    hold = await world.booking.hold(
+        family(MOTHER), relationship_id(MOTHER), slot_key(DAY, time(10, 10)), guests=[relationship_id(FRIEND)]
+    )
+    await world.booking.confirm(family(MOTHER), hold.id)
+    preview = await merging.preview_contacts(STAFF, MOTHER, FRIEND)
+    assert [each.code for each in preview.obstacles] == ["both_in_one_booking"]
+    with pytest.raises(Conflict):
+        await merging.merge_contacts(STAFF, MOTHER, FRIEND, token=preview.token, reason="the same")
+    assert (await merging.preview_contacts(STAFF, CHILD, FRIEND)).obstacles == ()
+
+
+async def test_what_was_seen_is_what_is_done(merging: MergingService, uow: UnitOfWorkFactory, world: World) -> None:
+    await add_twin(uow)
+    preview = await merging.preview_contacts(STAFF, MOTHER, TWIN)
+    await world.restrictions.add(
+        STAFF, scope=RestrictionScope.PERSON, subject_id=TWIN, type="BAN", authority="Governor", starts_on=DAY
+    )
+    with pytest.raises(Conflict) as stale:
+        await merging.merge_contacts(STAFF, MOTHER, TWIN, token=preview.token, reason="the same person")
+    assert stale.value.code == "preview_stale"
+    with pytest.raises(Invalid):
+        await merging.merge_contacts(STAFF, MOTHER, TWIN, token=preview.token, reason=" ")
+    with pytest.raises(Invalid):
+        await merging.preview_contacts(STAFF, MOTHER, MOTHER)
+    with pytest.raises(NotFound):
+        await merging.preview_contacts(STRANGER_STAFF, MOTHER, TWIN)
+    with pytest.raises(NotFound):
+        await merging.preview_contacts(family(MOTHER), MOTHER, TWIN)
+
+
+async def test_different_kinds_of_calls_are_not_mixed(merging: MergingService, uow: UnitOfWorkFactory) -> None:
+    async with uow() as u:
+        u.people.add(make_contact(TWIN))
+        u.rights.add(make_link(TWIN, call_kind=CallKind.CONSULAR))
+        await u.commit()
+    preview = await merging.preview_contacts(STAFF, LAWYER, TWIN)
+    assert [each.code for each in preview.obstacles] == ["call_kind"]
+
+
+async def test_hints_name_who_may_be_one_person_and_change_nothing(
+    merging: MergingService, uow: UnitOfWorkFactory
+) -> None:
+    assert (await merging.hints(STAFF, PageRequest())).items == []
+    await add_twin(uow)
+    (hint,) = (await merging.hints(STAFF, PageRequest())).items
+    assert ({hint.first.id, hint.second.id}, hint.reasons) == (
+        {MOTHER, TWIN},
+        (HintReason.EMAIL, HintReason.NAME_AND_BIRTH),
+    )
+    assert (await merging.hints(STRANGER_STAFF, PageRequest())).items == []
+    await merge(merging)
+    assert (await merging.hints(STAFF, PageRequest())).items == []
+
+
+async def test_two_records_of_a_prisoner_are_merged_by_number(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World
+) -> None:
+    preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
+    assert preview.obstacles == ()
+    await merging.merge_prisoners(STAFF, "K-1", "K-2", token=preview.token, reason="entered twice")
+    assert await named(uow, OTHER_PRISONER) <= {"prisoners", "relationships"}
+    async with uow(read_only=True) as u:
+        links = await u.merging.relationships_of(prisoner_id=PRISONER)
+        assert {link.contact_id for link in links} == {MOTHER, FRIEND, CHILD, LAWYER}
+        gone = await u.people.get_prisoner(OTHER_PRISONER)
+        assert (gone.merged_into, gone.prison_id) == (PRISONER, None)
+        found = (await u.people.search_prisoners(PRISON, "", PageRequest())).items
+        assert [prisoner.id for prisoner in found] == [PRISONER]
+    with pytest.raises(NotFound):
+        await merging.preview_prisoners(STAFF, "K-1", "K-2")
+    with pytest.raises(NotFound):
+        await merging.preview_prisoners(STRANGER_STAFF, "K-1", "K-2")
+
+
+async def test_a_prisoner_with_visits_to_come_is_not_merged_away(merging: MergingService, world: World) -> None:
+    await world.grant(1, OTHER_PRISONER)
+    hold = await world.booking.hold(
+        family(MOTHER), relationship_id(MOTHER, OTHER_PRISONER), slot_key(DAY, time(10, 10))
+    )
+    await world.booking.confirm(family(MOTHER), hold.id)
+    preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
+    assert [each.code for each in preview.obstacles] == ["open_bookings"]

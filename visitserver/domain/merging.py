@@ -1,0 +1,74 @@
+"""Two records of one person: what becomes of their rights when they are made one. Never done by a program alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from visitserver.domain.people import Contact, Prisoner
+from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState
+
+_STRICTNESS = {
+    RelationshipState.APPROVED: 0,
+    RelationshipState.REQUESTED: 0,
+    RelationshipState.REFUSED: 1,
+    RelationshipState.ENDED: 2,
+}
+
+
+class HintReason(StrEnum):
+    """Why two records may be of one person."""
+
+    NAME_AND_BIRTH = "name_and_birth"
+    EMAIL = "email"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateHint:
+    """Two contacts who may be one person. A hint for staff, who look and decide; nothing follows by itself."""
+
+    first: Contact
+    second: Contact
+    reasons: tuple[HintReason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why two records cannot be merged (now)."""
+
+    code: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergePreview:
+    """What a merge would do. `counts` says how many of each thing move; `token` stands for exactly this state."""
+
+    stays: Contact | Prisoner
+    goes: Contact | Prisoner
+    counts: Mapping[str, int]
+    obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[str, ...] = ()
+    token: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def combine(stays: Relationship, goes: Relationship) -> None:
+    """Make `stays` what both were together: the stricter of each decision, whoever made it.
+
+    Refused or ended goes before asked or approved, a prisoner's no before a yes, a withdrawal before none. An approval
+    goes before a request that nobody has decided yet.
+    """
+    decided = (stays.state, goes.state) == (RelationshipState.REQUESTED, RelationshipState.APPROVED)
+    if decided or _STRICTNESS[goes.state] > _STRICTNESS[stays.state]:
+        stays.state, stays.reason = goes.state, goes.reason
+        stays.decided_at, stays.decided_by = goes.decided_at, goes.decided_by
+    answers = {stays.prisoner_answer, goes.prisoner_answer}
+    for answer in (PrisonerAnswer.REFUSED, PrisonerAnswer.ACCEPTED):
+        if answer in answers:
+            stays.prisoner_answer = answer
+            break
+    stays.answered_at = max(filter(None, (stays.answered_at, goes.answered_at)), default=None)
+    stays.withdrawn_at = stays.withdrawn_at or goes.withdrawn_at

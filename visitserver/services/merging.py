@@ -1,0 +1,263 @@
+"""Two records of one person: hints for staff, a preview, and the merge itself, which cannot be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from visitserver.domain.actors import Actor
+from visitserver.domain.changes import ChangeKind
+from visitserver.domain.clock import Clock
+from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.identity import EnrolmentState
+from visitserver.domain.merging import DuplicateHint, HintReason, MergePreview, Obstacle, combine
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.people import Contact, Prisoner
+from visitserver.domain.rights import Relationship, RelationshipState
+from visitserver.services.access_checks import need_reason, own_prison
+from visitserver.services.changes import Changes
+from visitserver.services.identity_items import SealedItems
+from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+from visitserver.services.records import etag_of
+
+_MERGED = "Merged with another record of the same person."
+
+
+class MergingService:
+    """Everything is of the actor's own prison. Who merges sees first what would happen, and confirms just that."""
+
+    def __init__(self, uow: UnitOfWorkFactory, clock: Clock, changes: Changes, items: SealedItems) -> None:
+        self._uow = uow
+        self._clock = clock
+        self._changes = changes
+        self._items = items
+
+    async def hints(self, actor: Actor, page: PageRequest) -> Page[DuplicateHint]:
+        """Contacts known at the actor's prison who may be one person: by name and birth date, e-mail, or document."""
+        own_prison(actor, actor.prison_id)
+        async with self._uow(read_only=True) as u:
+            found, cursor = await u.merging.hints(actor.prison_id or "", page)
+            people = await u.people.contacts(sorted({each for pair in found for each in pair[:2]}))
+        reasons: dict[tuple[str, str], list[HintReason]] = {}
+        for first, second, reason in found:
+            reasons.setdefault((first, second), []).append(reason)
+        return Page([DuplicateHint(people[a], people[b], tuple(why)) for (a, b), why in reasons.items()], cursor)
+
+    async def preview_contacts(self, actor: Actor, stays_id: str, goes_id: str) -> MergePreview:
+        """What merging the second contact into the first would do."""
+        async with self._uow(read_only=True) as u:
+            return await self._contacts(u, actor, stays_id, goes_id)
+
+    async def merge_contacts(
+        self,
+        actor: Actor,
+        stays_id: str,
+        goes_id: str,
+        *,
+        token: str,
+        reason: str,
+        request_id: str | None = None,
+    ) -> Contact:
+        """Make the two one, as the preview with this `token` said. Conflict when it would not be that any more."""
+        reason = need_reason(reason)
+        async with self._uow() as u:
+            links = [*await u.merging.relationships_of(contact_id=stays_id)]
+            links += await u.merging.relationships_of(contact_id=goes_id)
+            people = {f"contact:{each}" for each in (stays_id, goes_id)}
+            people |= {f"person-key:{each}" for each in (stays_id, goes_id)}
+            await u.lock(*people, *{f"prisoner:{link.prisoner_id}" for link in links})
+            preview = await self._contacts(u, actor, stays_id, goes_id)
+            _must_be(preview, token)
+            stays, goes = await u.people.get_contact(stays_id), await u.people.get_contact(goes_id)
+            await self._merge_links(u, actor, stays_id, goes_id, contacts=True)
+            await self._merge_identity(u, stays_id, goes_id)
+            await u.flush()
+            await u.merging.move_contact(goes_id, stays_id)
+            await u.merging.move_account(kind="contact", goes=goes_id, stays=stays_id)
+            external_id, goes.external_id = goes.external_id, None
+            if stays.external_id is not None:
+                goes.external_id = external_id  # the prison's own system may still refer to it
+                external_id = stays.external_id
+            stays.email, goes.email = stays.email or goes.email, None
+            stays.phone, goes.phone = stays.phone or goes.phone, None
+            stays.timezone = stays.timezone or goes.timezone
+            goes.merged_into = stays_id
+            await u.flush()
+            stays.external_id = external_id
+            self._changes.note(u, ChangeKind.PEOPLE_MERGED, by=actor, contact_id=stays_id)
+            data = {"into": stays_id, "reason": reason, **preview.counts}
+            u.audit.append("contact.merge", actor, goes_id, data, request_id)
+            await u.commit()
+        await self._changes.after_commit()
+        return stays
+
+    async def preview_prisoners(self, actor: Actor, stays_number: str, goes_number: str) -> MergePreview:
+        """What merging the second prisoner's record into the first's would do."""
+        async with self._uow(read_only=True) as u:
+            return await self._prisoners(u, actor, stays_number, goes_number)
+
+    async def merge_prisoners(
+        self,
+        actor: Actor,
+        stays_number: str,
+        goes_number: str,
+        *,
+        token: str,
+        reason: str,
+        request_id: str | None = None,
+    ) -> Prisoner:
+        """See `merge_contacts`."""
+        reason = need_reason(reason)
+        async with self._uow() as u:
+            stays, goes = await self._pair(u, actor, stays_number, goes_number)
+            links = [*await u.merging.relationships_of(prisoner_id=stays.id)]
+            links += await u.merging.relationships_of(prisoner_id=goes.id)
+            await u.lock(
+                f"prisoner:{stays.id}", f"prisoner:{goes.id}", *{f"contact:{each.contact_id}" for each in links}
+            )
+            preview = await self._prisoners(u, actor, stays_number, goes_number)
+            _must_be(preview, token)
+            await self._merge_links(u, actor, stays.id, goes.id, contacts=False)
+            await u.flush()
+            await u.merging.move_prisoner(goes.id, stays.id)
+            await u.merging.move_account(kind="prisoner", goes=goes.id, stays=stays.id)
+            external_id, goes.external_id = goes.external_id, None
+            if stays.external_id is not None:
+                goes.external_id = external_id
+                external_id = stays.external_id
+            goes.merged_into, goes.prison_id, goes.wing_id = stays.id, None, None
+            await u.flush()
+            stays.external_id = external_id
+            self._changes.note(u, ChangeKind.PEOPLE_MERGED, by=actor, prison_id=stays.prison_id, prisoner_id=stays.id)
+            data = {"into": stays.id, "reason": reason, **preview.counts}
+            u.audit.append("prisoner.merge", actor, goes.id, data, request_id, prison_id=stays.prison_id)
+            await u.commit()
+        await self._changes.after_commit()
+        return stays
+
+    async def _contacts(self, u: UnitOfWork, actor: Actor, stays_id: str, goes_id: str) -> MergePreview:
+        if stays_id == goes_id:
+            raise Invalid("These are one record already.", code="same", field="other")
+        stays, goes = await u.people.get_contact(stays_id), await u.people.get_contact(goes_id)
+        for contact in (stays, goes):
+            known = actor.is_system or (
+                actor.is_staff and await u.records.contact_known_at(contact.id, actor.prison_id or "")
+            )
+            if not known or contact.merged_into is not None:
+                raise NotFound("There is no such person.")
+        obstacles = []
+        elsewhere = await u.merging.prisons_of_contact(goes_id) - {actor.prison_id or ""}
+        if elsewhere and not actor.is_system:
+            words = "The record that would go is known at another prison, too."
+            obstacles.append(Obstacle("elsewhere", words))
+        if await u.merging.shared_bookings(stays_id, goes_id):
+            obstacles.append(Obstacle("both_in_one_booking", "Both are callers of one and the same booking."))
+        elif await u.merging.clashes(stays_id, goes_id):
+            obstacles.append(Obstacle("both_booked", "Both have visits at the same time. Cancel or move one."))
+        obstacles += await self._link_obstacles(u, stays_id, goes_id, contacts=True)
+        counts = await u.merging.counts(contact_id=goes_id)
+        notes = []
+        if counts.get("accounts") and (await u.merging.counts(contact_id=stays_id)).get("accounts"):
+            notes.append("Both can sign in: the sign-in of the record that goes is deleted.")
+        approved = await u.identity.approved_enrolments([stays_id, goes_id])
+        if len(approved) == 2:
+            notes.append("Both have an approved identity: that of the record that stays counts, the other is erased.")
+        return _with_token(MergePreview(stays, goes, counts, tuple(obstacles), tuple(notes)))
+
+    async def _prisoners(self, u: UnitOfWork, actor: Actor, stays_number: str, goes_number: str) -> MergePreview:
+        stays, goes = await self._pair(u, actor, stays_number, goes_number)
+        obstacles = await self._link_obstacles(u, stays.id, goes.id, contacts=False)
+        if await u.merging.open_bookings(goes.id, self._clock()):
+            words = "The record that would go has visits to come. Cancel them, or book them for the other."
+            obstacles.append(Obstacle("open_bookings", words))
+        counts = await u.merging.counts(prisoner_id=goes.id)
+        notes = ["The ledger of the record that goes is closed as it is: grant what is still due."]
+        return _with_token(MergePreview(stays, goes, counts, tuple(obstacles), tuple(notes)))
+
+    async def _pair(
+        self, u: UnitOfWork, actor: Actor, stays_number: str, goes_number: str
+    ) -> tuple[Prisoner, Prisoner]:
+        if stays_number.strip() == goes_number.strip():
+            raise Invalid("These are one record already.", code="same", field="other")
+        found = []
+        for number in (stays_number, goes_number):
+            prisoner = await u.people.find_prisoner_by_number(number.strip())
+            if prisoner is None or prisoner.merged_into is not None:
+                raise NotFound("There is no such prisoner here.")
+            own_prison(actor, prisoner.prison_id)
+            found.append(prisoner)
+        return found[0], found[1]
+
+    async def _link_obstacles(self, u: UnitOfWork, stays: str, goes: str, *, contacts: bool) -> list[Obstacle]:
+        found = []
+        for mine, other in await self._same_links(u, stays, goes, contacts=contacts):
+            if mine.call_kind is not other.call_kind:
+                words = "Two relationships with one person are for different kinds of calls. Make them the same first."
+                found.append(Obstacle("call_kind", words))
+            owed = await u.allowance.owed_by(other.prisoner_id, other.contact_id)
+            if owed.get(other.id):
+                words = "Minutes are owed to a relationship that would go. Let them be used first."
+                found.append(Obstacle("minutes_owed", words))
+        return list(dict.fromkeys(found))
+
+    async def _same_links(
+        self, u: UnitOfWork, stays: str, goes: str, *, contacts: bool
+    ) -> list[tuple[Relationship, Relationship]]:
+        """Pairs of relationships that would be one: the one that stays, the one that goes."""
+
+        async def of(person: str) -> dict[tuple[str, str], Relationship]:
+            wanted = {"contact_id": person} if contacts else {"prisoner_id": person}
+            return {
+                (link.prisoner_id if contacts else link.contact_id, link.kind): link
+                for link in await u.merging.relationships_of(**wanted)
+            }
+
+        own, others = await of(stays), await of(goes)
+        return [(own[key], others[key]) for key in own.keys() & others.keys()]
+
+    async def _merge_links(self, u: UnitOfWork, actor: Actor, stays: str, goes: str, *, contacts: bool) -> None:
+        pairs = await self._same_links(u, stays, goes, contacts=contacts)
+        gone = {other.id for _, other in pairs}
+        for mine, other in pairs:
+            combine(mine, other)
+            external_id, other.external_id = other.external_id, None
+            await u.flush()
+            mine.external_id = mine.external_id or external_id
+            await u.merging.move_relationship(other.id, mine.id)
+            # The row stays for the logs that name it, and opens nothing.
+            other.state, other.reason = RelationshipState.ENDED, _MERGED
+            other.decided_at, other.decided_by = self._clock(), actor.reference
+        wanted = {"contact_id": goes} if contacts else {"prisoner_id": goes}
+        for link in await u.merging.relationships_of(**wanted):
+            if link.id in gone:
+                continue
+            if contacts:
+                link.contact_id = stays
+            else:
+                link.prisoner_id = stays
+
+    async def _merge_identity(self, u: UnitOfWork, stays: str, goes: str) -> None:
+        """Seal what there is of the one for the other; of two approvals the one of the record that stays counts."""
+        approved = await u.identity.approved_enrolments([stays, goes])
+        if len(approved) == 2:
+            approved[goes].move(EnrolmentState.EXPIRED)
+        else:
+            await self._items.rekey(u, goes, stays)
+        await u.identity.delete_key(goes)
+
+
+def _with_token(preview: MergePreview) -> MergePreview:
+    state = {
+        "stays": preview.stays.id,
+        "goes": preview.goes.id,
+        **{f"count:{name}": number for name, number in preview.counts.items()},
+        **{f"obstacle:{number}": each.code for number, each in enumerate(preview.obstacles)},
+        **{f"note:{number}": each for number, each in enumerate(preview.notes)},
+    }
+    return replace(preview, token=etag_of(state))
+
+
+def _must_be(preview: MergePreview, token: str) -> None:
+    if preview.obstacles:
+        raise Conflict(preview.obstacles[0].words, code=preview.obstacles[0].code)
+    if preview.token != token:
+        raise Conflict("Something has changed since you looked. Look again.", code="preview_stale")
