@@ -46,6 +46,7 @@ from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.errors import Unavailable
+from visitserver.domain.flags import Flag, FlagType
 from visitserver.domain.identity import (
     CheckState,
     Enrolment,
@@ -110,6 +111,17 @@ SAMPLES: dict[str, Any] = {
     "approve": True,
     "outcome": "approve",
     "hold": True,
+    "revision": 0,
+    "weekdays": [0],
+    "starts_at": "09:00",
+    "ends_at": "17:00",
+    "duration_minutes": 30,
+    "capacity": 2,
+    "station_ids": ["stn_1"],
+    "kinds": ["social"],
+    "supervision": "sample",
+    "valid_from": "2026-12-30",
+    "name": "a name",
     "type": "compassionate",
     "key": "a-key-of-the-test",
 }
@@ -153,6 +165,7 @@ class Things:
             "message_id": self._message,
             "block_id": self._block,
             "entry_id": self._entry,
+            "flag_id": self._flag,
             "prisoner_id": self._prisoner,
         }
 
@@ -296,6 +309,18 @@ class Things:
         day = DAY + timedelta(days=60 + self._slots)
         block = await self.house.services.blocks.add(STAFF, BlockDraft(day, day, "a test"))
         return block.id
+
+    async def _flag(self, route: Route) -> str:
+        booking_id = await self._booking(route)
+        async with self.house.uow() as u:
+            starts_at = (await u.scheduling.get_booking(booking_id)).starts_at
+            why = {"rule": "place", "outcome": "refuse", "binding": False, "why": "A test."}
+            flag = Flag(
+                new_id("flg"), PRISON, booking_id, FlagType.STATION_OUT, "stn_1", starts_at, self.house.clock(), why
+            )
+            u.flags.add(flag)
+            await u.commit()
+        return flag.id
 
     async def _entry(self, _route: Route) -> str:
         """A place on the waiting list, each for a day of its own."""
