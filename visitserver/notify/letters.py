@@ -139,7 +139,10 @@ ACCOUNT_LETTERS: Mapping[str, tuple[str, str]] = {
 
 # Told within the house only; nobody gets a letter.
 SILENT = frozenset(
-    {"restriction.changed", "door.review", "door.decided", "place.freed", "places.opened", "booking.escalated"}
+    {
+        *("restriction.changed", "door.review", "door.decided", "place.freed", "places.opened"),
+        *("booking.escalated", "booking.flagged", "call.right_in_question"),
+    }
 )
 
 

@@ -98,7 +98,13 @@ class RelationshipKeeper(Keeper[Relationship]):
                 record.decide(state, by=put.actor.reference, reason=reason, at=self._clock())
             except Conflict as error:
                 refuse("state", error.code, error.detail)
-            u.outbox.add(f"relationship.{state}", {"relationship_id": record.id}, request_id=put.request_id)
+            approved = state is RelationshipState.APPROVED
+            refused = state is RelationshipState.REFUSED
+            u.outbox.add(
+                "relationship.approved" if approved else "relationship.refused" if refused else "relationship.ended",
+                {"relationship_id": record.id},
+                request_id=put.request_id,
+            )
         elif "reason" in fields:
             record.reason = fields["reason"]
         record.call_kind = call_kind
