@@ -142,11 +142,16 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "schedule.block": _DESK,
         "schedule.waitlist": _DESK,
         "schedule.day_sheet": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
+        "allowance.read": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
+        "allowance.grant": _DESK,
+        "allowance.take": _to(Role.SUPERVISOR),
         "schedule.overbook": _to(Role.SUPERVISOR),  # besides schedule.book: beyond a session's capacity
         "template.list": _DESK,
         "template.create": _DESK,
         "template.revise": _DESK,
         "template.end": _DESK,
+        "flag.list": _DESK,
+        "flag.decide": _DESK,
         "decision.why": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         # administration
         "admin.home": _ADMIN,

@@ -105,7 +105,13 @@ def trace_of(events: Iterable[StoredCallEvent], *, until: datetime) -> CallTrace
             spans.setdefault(people[participant_id].side, []).append((began, when))
 
     for event in events:
-        if at is not None and event.at > at:
+        if at is None:
+            # Nobody can come to a call that there is not.
+            stretches.append(Stretch(event.at - timedelta(days=1), event.at, live=False, chosen=False))
+        elif event.at > at and event.type == "reopened":
+            # Since its last sign of life the call was nobody's.
+            stretches.append(Stretch(at, event.at, live=False, chosen=False))
+        elif event.at > at:
             stretches.append(Stretch(at, event.at, live, open_at is not None and _chosen(people)))
         at = event.at
         who = str(event.data.get("participant_id", ""))
@@ -113,7 +119,7 @@ def trace_of(events: Iterable[StoredCallEvent], *, until: datetime) -> CallTrace
             case "lobby_opened":
                 open_at = open_at or event.at
             case "reopened":
-                lost = True
+                lost, live = True, False
                 for each in list(since):
                     gone(each, event.at)
                 for person in people.values():
