@@ -8,6 +8,7 @@ two hours each. A slot is offered to an entry once. See docs/decisions/0230.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -173,3 +174,18 @@ class WaitlistOffer:
         if self.state is not OfferState.STANDING:
             raise Conflict("This offer is over.", code="offer_over")
         self.state, self.settled_at = state, at
+
+
+def waiting_for(
+    entries: Iterable[WaitlistEntry], slot_key: str, day: date, wall: time, offered: Collection[str]
+) -> list[WaitlistEntry]:
+    """Those who wait for the slot that begins on `day` at `wall` of the prison, whoever has waited longest first.
+
+    Without those to whom it has been offered (`offered`: their ids) already.
+    """
+    found = [
+        each
+        for each in entries
+        if each.state is EntryState.WAITING and each.id not in offered and each.wants(slot_key, day, wall)
+    ]
+    return sorted(found, key=lambda each: (each.queued_at, each.id))

@@ -19,7 +19,7 @@ from visitserver.domain.errors import DomainError
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
 from visitserver.domain.scheduling import Booking
-from visitserver.domain.waitlist import NEWS_TOPICS, PLACE_FREED, WaitlistEntry, WaitlistOffer
+from visitserver.domain.waitlist import NEWS_TOPICS, PLACE_FREED, WaitlistEntry, WaitlistOffer, waiting_for
 from visitserver.services.asking import Asking
 from visitserver.services.booking import BookingService
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -166,11 +166,8 @@ class WaitlistOffering:
         slot, prison = found
         wall = slot.starts_at.astimezone(prison.zone).time()
         offered = await u.offers.offered_entries(slot_key)
-        return [
-            each
-            async for each in _waiting(u, prison.id, slot.day, slot.day)
-            if each.id not in offered and each.wants(slot_key, slot.day, wall)
-        ]
+        entries = [each async for each in _waiting(u, prison.id, slot.day, slot.day)]
+        return waiting_for(entries, slot_key, slot.day, wall, offered)
 
     async def _times(self, entry: WaitlistEntry, first: date, last: date) -> Sequence[str]:
         """The keys of the times of those days that it waits for and may have now, in order."""
