@@ -1,0 +1,153 @@
+"""Flagged bookings: what has come up against visits since they were booked, and what a person does about each."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final, Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NeedsReview
+from visitserver.domain.flags import FlagType
+from visitserver.http.console.lists import PageQuery, links
+from visitserver.http.ctx import Ctx
+from visitserver.http.forms import EMPTY, Body, Form
+from visitserver.http.registry import RouteTable
+from visitserver.services.flags import FlagQuery
+
+routes = RouteTable("staff")
+
+URL: Final = "/staff/schedule/flags"
+AGES: Final = {"": None, "1h": timedelta(hours=1), "1d": timedelta(days=1), "3d": timedelta(days=3)}
+
+
+class QueueQuery(PageQuery):
+    """What part of the queue is shown. `done` says what has just been done, for the notice above it."""
+
+    type: FlagType | Literal[""] = ""
+    day: date | None = None
+    age: Literal["", "1h", "1d", "3d"] = ""
+    seen: Literal["", "no", "yes"] = ""
+    done: Literal["", "kept", "moved", "cancelled"] = ""
+
+    def wanted(self) -> FlagQuery:
+        """The same for the service."""
+        types = frozenset({self.type}) if self.type else frozenset[FlagType]()
+        return FlagQuery(types, self.day, AGES[self.age], {"": None, "no": False, "yes": True}[self.seen])
+
+
+class ReasonForm(Body):
+    """Why the booking is kept or cancelled."""
+
+    reason: str = Field(min_length=3, max_length=2000)
+
+
+class FlagMoveForm(ReasonForm):
+    """Where it goes, and the booking's revision as the page showed it."""
+
+    slot: str = Field(max_length=80)
+    revision: int = Field(ge=0)
+
+
+@routes.get(URL, action="flag.list", summary="Flagged bookings", query=QueueQuery)
+async def queue_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query = ctx.query(QueueQuery)
+    wanted = query.wanted()
+    page = await ctx.services.flags.queue(ctx.actor, wanted, query.part())
+    counts = await ctx.services.flags.counts(ctx.actor, wanted)
+    prison = await ctx.services.desk.prison(ctx.actor)
+    return ctx.render(
+        "staff/flags.html",
+        page=page,
+        counts=counts,
+        total=sum(counts.values()),
+        types=list(FlagType),
+        query=query,
+        links=links(ctx, page, query),
+        zone=prison.timezone,
+        day=None,
+        view="flags",
+    )
+
+
+@routes.get(URL + "/{flag_id}", action="flag.list", summary="A flagged booking")
+async def flag_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    return await _page(ctx)
+
+
+@routes.post(URL + "/{flag_id}/acknowledge", action="flag.decide", summary="Look after a flag")
+async def acknowledge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    flag_id = ctx.param("flag_id")
+    try:
+        await ctx.services.flags.acknowledge(ctx.actor, flag_id, request_id=ctx.request_id)
+    except Conflict as error:
+        return await _page(ctx, said=error.detail)
+    return ctx.redirect(f"{URL}/{flag_id}")
+
+
+@routes.post(URL + "/{flag_id}/keep", action="flag.decide", summary="Keep a flagged booking", body=ReasonForm)
+async def keep(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(ReasonForm)
+    if form.model is None:
+        return await _page(ctx, form=form, asked="keep")
+    try:
+        await ctx.services.flags.keep(ctx.actor, ctx.param("flag_id"), form.model.reason, request_id=ctx.request_id)
+    except (Conflict, Invalid) as error:
+        return await _page(ctx, form=form, asked="keep", said=f"It was not kept. {error.detail}")
+    return ctx.redirect(f"{URL}?done=kept")
+
+
+@routes.post(URL + "/{flag_id}/cancel", action="flag.decide", summary="Cancel a flagged booking", body=ReasonForm)
+async def cancel(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(ReasonForm)
+    if form.model is None:
+        return await _page(ctx, form=form, asked="cancel")
+    try:
+        await ctx.services.flags.cancel(ctx.actor, ctx.param("flag_id"), form.model.reason, request_id=ctx.request_id)
+    except (Conflict, Invalid) as error:
+        return await _page(ctx, form=form, asked="cancel", said=f"It was not cancelled. {error.detail}")
+    return ctx.redirect(f"{URL}?done=cancelled")
+
+
+@routes.post(URL + "/{flag_id}/move", action="flag.decide", summary="Move a flagged booking", body=FlagMoveForm)
+async def move(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(FlagMoveForm)
+    if form.model is None:
+        return await _page(ctx, form=form, asked="move")
+    wanted = form.model
+    try:
+        await ctx.services.flags.move(
+            ctx.actor,
+            ctx.param("flag_id"),
+            wanted.slot,
+            wanted.reason,
+            revision=wanted.revision,
+            request_id=ctx.request_id,
+        )
+    except (DecisionRefused, NeedsReview) as error:
+        why = " ".join(result.staff_text for result in error.decision.deciding)
+        return await _page(ctx, form=form, asked="move", said=f"It was not moved. {why}")
+    except (Conflict, Invalid) as error:
+        return await _page(ctx, form=form, asked="move", said=f"It was not moved. {error.detail}")
+    return ctx.redirect(f"{URL}?done=moved")
+
+
+async def _page(
+    ctx: Ctx, *, form: Form[ReasonForm] | Form[FlagMoveForm] = EMPTY, asked: str = "", said: str = ""
+) -> web.StreamResponse:
+    """The flag with what can be done. `asked`: which of its forms the mistakes and words of `form` belong to."""
+    found = await ctx.services.flags.get(ctx.actor, ctx.param("flag_id"))
+    prison = await ctx.services.desk.prison(ctx.actor)
+    return ctx.render(
+        "staff/flag.html",
+        status=409 if said else 422 if form.errors else 200,
+        found=found,
+        flag=found.one.flag,
+        view=found.one.view,
+        booking=found.one.view.booking,
+        zone=prison.timezone,
+        form=form,
+        asked=asked,
+        said=said,
+    )
