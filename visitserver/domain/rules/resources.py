@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from visitserver.domain.blocks import open_stations
 from visitserver.domain.policies import CALLS_PER_OFFICER, MEDIA_CALLS, OFFICERS
-from visitserver.domain.rules.engine import OTHER_TIME, Finding, refuse, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.engine import OTHER_TIME, Finding, refuse, remark, rule
+from visitserver.domain.rules.facts import Facts, Known
 from visitserver.domain.rules.restrictions import needs_officer
 from visitserver.domain.rules.room import GONE
 from visitserver.domain.scheduling import SupervisionLevel
@@ -17,7 +18,12 @@ from visitserver.domain.scheduling import SupervisionLevel
 def station(facts: Facts) -> Iterator[Finding]:
     """A station of the session that is in use, not blocked and not taken."""
     room = facts.room.need()
-    if room.free_stations <= 0:
+    slot = facts.slot
+    if isinstance(facts.blocks, Known) and not open_stations(
+        facts.blocks.value, slot.template_id, slot.station_ids, slot.starts_at, slot.ends_at
+    ):
+        yield remark("Every station is blocked: the rule about blocks says so.")
+    elif room.free_stations <= 0:
         yield refuse("No station is free.", GONE, OTHER_TIME, stations=room.free_stations)
 
 

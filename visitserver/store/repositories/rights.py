@@ -280,5 +280,6 @@ class SqlRights:
 
 
 def _made_before(booking_id: str) -> ColumnElement[bool]:
-    made = select(bookings.c.created_at).where(bookings.c.id == booking_id).scalar_subquery()
+    own = bookings.alias("own")
+    made = select(own.c.created_at).where(own.c.id == booking_id).scalar_subquery()
     return or_(bookings.c.created_at < made, and_(bookings.c.created_at == made, bookings.c.id < booking_id))
