@@ -87,6 +87,7 @@ from visitserver.services.non_associations import NonAssociationService
 from visitserver.services.outbox import OutboxService
 from visitserver.services.own_security import OwnSecurityService
 from visitserver.services.passwords import Passwords
+from visitserver.services.people import PeopleService
 from visitserver.services.pins import PinService
 from visitserver.services.placing import Placing
 from visitserver.services.policies import PolicyService
@@ -343,6 +344,7 @@ class House:
             webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),
             imports=ImportService(uow, clock, changes),
             clients=ClientService(uow, clock, CLIENT_ACTIONS),
+            people=PeopleService(uow, clock),
             merging=MergingService(uow, clock, changes, SealedItems(self._vault, clock, new_id)),
             recordings=RecordingsService(
                 uow, self.archive, clock, new_id, retention=timedelta(days=settings.recorder.retention_days)

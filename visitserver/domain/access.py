@@ -153,6 +153,13 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "flag.list": _DESK,
         "flag.decide": _DESK,
         "decision.why": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
+        # people: looking them up, and what staff decide about them
+        "people.read": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
+        "people.relationship.decide": _WATCHERS,
+        "people.restriction.change": _to(Role.SUPERVISOR),
+        "people.non_association.change": _to(Role.SUPERVISOR),
+        "people.appointment.change": _DESK,
+        "people.merge": _to(Role.SUPERVISOR),
         # administration
         "admin.home": _ADMIN,
         "admin.staff.list": _ADMIN,

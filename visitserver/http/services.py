@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from visitserver.services.enrolment import EnrolmentService
     from visitserver.services.flags import FlagService
     from visitserver.services.imports import ImportService
-    from visitserver.services.non_associations import NonAssociationService
     from visitserver.services.merging import MergingService
+    from visitserver.services.non_associations import NonAssociationService
     from visitserver.services.outbox import OutboxService
     from visitserver.services.own_security import OwnSecurityService
+    from visitserver.services.people import PeopleService
     from visitserver.services.pins import PinService
     from visitserver.services.policies import PolicyService
     from visitserver.services.preferences import PreferenceService
@@ -97,6 +98,7 @@ class Services:
     imports: ImportService
     clients: ClientService
     merging: MergingService
+    people: PeopleService
     # recordings (RECORDER)
     recordings: RecordingsService
     # what is told to people and programs

@@ -1,0 +1,438 @@
+"""People: finding a prisoner or somebody outside, their rights and visits, and what staff decide about them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from pydantic import Field
+
+from visitserver.domain.appointments import AppointmentKind
+from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.rights import EFFECT_OF_TYPE, RestrictionEffect, RestrictionScope
+from visitserver.domain.slots import to_utc
+from visitserver.http.console.lists import PageQuery, links
+from visitserver.http.ctx import Ctx
+from visitserver.http.forms import Body
+from visitserver.http.registry import RouteTable
+from visitserver.services.appointments import AppointmentDraft
+
+routes = RouteTable("staff")
+
+URL: Final = "/staff/people"
+SAID: Final = {
+    "decided": "The decision is written down.",
+    "restricted": "The restriction is in force.",
+    "lifted": "The restriction is lifted.",
+    "appointed": "The appointment is written down.",
+    "cancelled": "The appointment is cancelled.",
+    "apart": "The two are kept apart.",
+    "ended": "They may meet again.",
+    "merged": "The two records are one now.",
+}
+
+
+class FindQuery(PageQuery):
+    """The beginning of a number or a name."""
+
+    q: str = Field("", max_length=80)
+
+
+class PersonQuery(PageQuery):
+    """`done` and `failed`: what has just been done, or why not, for the notice above the page."""
+
+    done: Literal["", "decided", "restricted", "lifted", "appointed", "cancelled", "apart", "ended", "merged"] = ""
+    failed: str = Field("", max_length=300)
+
+
+class DecideForm(Body):
+    """What staff decide about a contact right."""
+
+    decision: Literal["approve", "refuse", "end"]
+    reason: str = Field(min_length=3, max_length=2000)
+
+
+class RestrictForm(Body):
+    """A restriction; days are the prison's, both included."""
+
+    type: str = Field(min_length=1, max_length=64)
+    authority: str = Field(min_length=1, max_length=200)
+    starts_on: date
+    ends_on: date | None = None
+    effect: RestrictionEffect | None = None
+    note: str | None = Field(None, max_length=2000)
+
+
+class PersonReasonForm(Body):
+    """Why."""
+
+    reason: str = Field(min_length=3, max_length=2000)
+
+
+class AppointForm(Body):
+    """Where the prisoner has to be, on the prison's clock."""
+
+    kind: AppointmentKind
+    starts_at: datetime
+    ends_at: datetime
+    note: str | None = Field(None, max_length=2000)
+
+
+class ApartForm(PersonReasonForm):
+    """Whom the prisoner must not meet."""
+
+    number: str = Field(min_length=1, max_length=64)
+
+
+class OtherQuery(PageQuery):
+    """The other record: a contact's identifier, or a prisoner's number."""
+
+    other: str = Field("", max_length=80)
+    failed: str = Field("", max_length=300)
+
+
+class MergeForm(PersonReasonForm):
+    """The record that goes, and the preview that was shown."""
+
+    other: str = Field(min_length=1, max_length=80)
+    token: str = Field(min_length=1, max_length=80)
+
+
+@routes.get(URL, action="people.read", summary="Find a person", query=FindQuery)
+async def find(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query = ctx.query(FindQuery)
+    prisoners: Page[Any] | None = None
+    contacts: Page[Any] | None = None
+    if query.q:
+        prisoners, contacts = await ctx.services.people.search(ctx.actor, query.q, PageRequest(50))
+    return ctx.render("staff/people.html", query=query, prisoners=prisoners, contacts=contacts)
+
+
+@routes.get(URL + "/duplicates", action="people.merge", summary="Who may be one person", query=PageQuery)
+async def duplicates(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query = ctx.query(PageQuery)
+    page = await ctx.services.merging.hints(ctx.actor, query.part())
+    return ctx.render("staff/person_duplicates.html", page=page, links=links(ctx, page, query))
+
+
+@routes.get(URL + "/prisoners/{prisoner_id}", action="people.read", summary="A prisoner", query=PersonQuery)
+async def prisoner_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query, prisoner_id = ctx.query(PersonQuery), ctx.param("prisoner_id")
+    services, actor = ctx.services, ctx.actor
+    view = await services.people.prisoner(actor, prisoner_id)
+    apart = await services.non_associations.of(actor, prisoner_id)
+    others = [each.other(prisoner_id) for each in apart]
+    appointments = await services.appointments.list(actor, PageRequest(50), prisoner_id=prisoner_id)
+    return ctx.render(
+        "staff/person_prisoner.html",
+        view=view,
+        person=view.person,
+        zone=view.prison.timezone,
+        today=await services.desk.today(actor),
+        apart=apart,
+        others=await services.desk.prisoner_names(actor, others),
+        appointments=appointments.items,
+        allowance=await services.allowance.view(actor, prisoner_id),
+        ledger=(await services.allowance.history(actor, prisoner_id, PageRequest(10))).items,
+        types=sorted(EFFECT_OF_TYPE),
+        effects=list(RestrictionEffect),
+        kinds=list(AppointmentKind),
+        said=SAID.get(query.done, ""),
+        failed=query.failed,
+    )
+
+
+@routes.get(URL + "/contacts/{contact_id}", action="people.read", summary="Somebody outside", query=PersonQuery)
+async def contact_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query = ctx.query(PersonQuery)
+    view = await ctx.services.people.contact(ctx.actor, ctx.param("contact_id"))
+    return ctx.render(
+        "staff/person_contact.html",
+        view=view,
+        person=view.person,
+        zone=view.prison.timezone,
+        today=await ctx.services.desk.today(ctx.actor),
+        types=sorted(EFFECT_OF_TYPE),
+        effects=list(RestrictionEffect),
+        said=SAID.get(query.done, ""),
+        failed=query.failed,
+    )
+
+
+@routes.post(
+    URL + "/relationships/{relationship_id}/decide",
+    action="people.relationship.decide",
+    summary="Approve, refuse or end a relationship",
+    body=DecideForm,
+)
+async def decide(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    found = await ctx.services.people.of_relationship(ctx.actor, ctx.param("relationship_id"))
+    back = f"{URL}/prisoners/{found.prisoner_id}"
+    form = await ctx.form(DecideForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    relationships = ctx.services.relationships
+    decision = {"approve": relationships.approve, "refuse": relationships.refuse, "end": relationships.end}
+    work = decision[form.model.decision](ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
+    return await _done(ctx, back, "decided", work)
+
+
+async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: str) -> web.StreamResponse:
+    form = await ctx.form(RestrictForm)
+    if form.model is None:
+        # Whose it is comes before what is wrong with the form.
+        await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
+        return _failed(ctx, back, form.errors)
+    work = ctx.services.restrictions.add(
+        ctx.actor, scope=scope, subject_id=subject_id, **form.model.model_dump(), request_id=ctx.request_id
+    )
+    return await _done(ctx, back, "restricted", work)
+
+
+@routes.post(
+    URL + "/prisoners/{prisoner_id}/restrict",
+    action="people.restriction.change",
+    summary="Restrict a prisoner's contact with everybody",
+    body=RestrictForm,
+)
+async def restrict_prisoner(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    prisoner_id = ctx.param("prisoner_id")
+    return await _restrict(ctx, RestrictionScope.PRISONER, prisoner_id, f"{URL}/prisoners/{prisoner_id}")
+
+
+@routes.post(
+    URL + "/contacts/{contact_id}/restrict",
+    action="people.restriction.change",
+    summary="Restrict somebody outside anywhere",
+    body=RestrictForm,
+)
+async def restrict_contact(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    contact_id = ctx.param("contact_id")
+    return await _restrict(ctx, RestrictionScope.PERSON, contact_id, f"{URL}/contacts/{contact_id}")
+
+
+@routes.post(
+    URL + "/relationships/{relationship_id}/restrict",
+    action="people.restriction.change",
+    summary="Restrict one relationship",
+    body=RestrictForm,
+)
+async def restrict_relationship(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    found = await ctx.services.people.of_relationship(ctx.actor, ctx.param("relationship_id"))
+    return await _restrict(ctx, RestrictionScope.RELATIONSHIP, found.id, f"{URL}/prisoners/{found.prisoner_id}")
+
+
+@routes.post(
+    URL + "/restrictions/{restriction_id}/lift",
+    action="people.restriction.change",
+    summary="Lift a restriction",
+    body=PersonReasonForm,
+)
+async def lift(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    subject, link = await ctx.services.people.restriction(ctx.actor, ctx.param("restriction_id"))
+    prisoner_id = subject.prisoner_id if link is None else link.prisoner_id
+    back = f"{URL}/contacts/{subject.contact_id}" if subject.contact_id else f"{URL}/prisoners/{prisoner_id}"
+    form = await ctx.form(PersonReasonForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    work = ctx.services.restrictions.lift(ctx.actor, subject.id, form.model.reason, request_id=ctx.request_id)
+    return await _done(ctx, back, "lifted", work)
+
+
+@routes.post(
+    URL + "/prisoners/{prisoner_id}/appoint",
+    action="people.appointment.change",
+    summary="Write down a prisoner's appointment",
+    body=AppointForm,
+)
+async def appoint(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    back = f"{URL}/prisoners/{prisoner.id}"
+    form = await ctx.form(AppointForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    zone = (await ctx.services.desk.prison(ctx.actor)).zone
+    starts_at, ends_at = _moment(form.model.starts_at, zone), _moment(form.model.ends_at, zone)
+    if starts_at is None or ends_at is None:
+        return _failed(ctx, back, {"": "This time does not exist there: it is too far away, or the clock skips it."})
+    draft = AppointmentDraft(form.model.kind, starts_at, ends_at, note=form.model.note)
+    work = ctx.services.appointments.add(ctx.actor, prisoner.id, draft, request_id=ctx.request_id)
+    return await _done(ctx, back, "appointed", work)
+
+
+@routes.post(
+    URL + "/appointments/{appointment_id}/cancel",
+    action="people.appointment.change",
+    summary="Cancel a prisoner's appointment",
+    body=PersonReasonForm,
+)
+async def cancel_appointment(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    found = await ctx.services.appointments.get(ctx.actor, ctx.param("appointment_id"))
+    back = f"{URL}/prisoners/{found.prisoner_id}"
+    form = await ctx.form(PersonReasonForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    work = ctx.services.appointments.cancel(ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
+    return await _done(ctx, back, "cancelled", work)
+
+
+@routes.post(
+    URL + "/prisoners/{prisoner_id}/keep-apart",
+    action="people.non_association.change",
+    summary="Keep two prisoners apart",
+    body=ApartForm,
+)
+async def keep_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    back = f"{URL}/prisoners/{prisoner.id}"
+    form = await ctx.form(ApartForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    try:
+        other = await ctx.services.people.by_number(ctx.actor, form.model.number)
+    except NotFound:
+        return _failed(ctx, back, {"number": "Nobody at this prison has this number."})
+    work = ctx.services.non_associations.add(
+        ctx.actor, prisoner.id, other.id, reason=form.model.reason, request_id=ctx.request_id
+    )
+    return await _done(ctx, back, "apart", work)
+
+
+@routes.post(
+    URL + "/prisoners/{prisoner_id}/non-associations/{non_association_id}/end",
+    action="people.non_association.change",
+    summary="Let two prisoners meet again",
+    body=PersonReasonForm,
+)
+async def end_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    wanted = ctx.param("non_association_id")
+    if wanted not in [each.id for each in await ctx.services.non_associations.of(ctx.actor, prisoner.id)]:
+        raise NotFound("There is no such non-association here.")
+    back = f"{URL}/prisoners/{prisoner.id}"
+    form = await ctx.form(PersonReasonForm)
+    if form.model is None:
+        return _failed(ctx, back, form.errors)
+    work = ctx.services.non_associations.end(ctx.actor, wanted, form.model.reason, request_id=ctx.request_id)
+    return await _done(ctx, back, "ended", work)
+
+
+@routes.get(
+    URL + "/contacts/{contact_id}/merge", action="people.merge", summary="Two contacts as one", query=OtherQuery
+)
+async def contact_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query, contact_id = ctx.query(OtherQuery), ctx.param("contact_id")
+    view = await ctx.services.people.contact(ctx.actor, contact_id)
+    preview = None
+    if query.other:
+        preview = await ctx.services.merging.preview_contacts(ctx.actor, contact_id, query.other)
+    return ctx.render(
+        "staff/person_merge.html",
+        person=view.person,
+        preview=preview,
+        other=query.other,
+        base=f"{URL}/contacts/{contact_id}",
+        by_number=False,
+        failed=query.failed,
+    )
+
+
+@routes.post(
+    URL + "/contacts/{contact_id}/merge", action="people.merge", summary="Make two contacts one", body=MergeForm
+)
+async def contact_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    contact_id = ctx.param("contact_id")
+    await ctx.services.people.contact(ctx.actor, contact_id)
+    form = await ctx.form(MergeForm)
+    back = f"{URL}/contacts/{contact_id}"
+    if form.model is None:
+        return _failed(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
+    work = ctx.services.merging.merge_contacts(
+        ctx.actor,
+        contact_id,
+        form.model.other,
+        token=form.model.token,
+        reason=form.model.reason,
+        request_id=ctx.request_id,
+    )
+    return await _done(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
+
+
+@routes.get(
+    URL + "/prisoners/{prisoner_id}/merge",
+    action="people.merge",
+    summary="Two records of a prisoner as one",
+    query=OtherQuery,
+)
+async def prisoner_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    query = ctx.query(OtherQuery)
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    preview, failed = None, query.failed
+    if query.other:
+        try:
+            preview = await ctx.services.merging.preview_prisoners(ctx.actor, prisoner.number, query.other)
+        except (NotFound, Invalid) as error:
+            failed = error.detail
+    return ctx.render(
+        "staff/person_merge.html",
+        person=prisoner,
+        preview=preview,
+        other=query.other,
+        base=f"{URL}/prisoners/{prisoner.id}",
+        by_number=True,
+        failed=failed,
+    )
+
+
+@routes.post(
+    URL + "/prisoners/{prisoner_id}/merge",
+    action="people.merge",
+    summary="Make two records of a prisoner one",
+    body=MergeForm,
+)
+async def prisoner_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    form = await ctx.form(MergeForm)
+    back = f"{URL}/prisoners/{prisoner.id}"
+    if form.model is None:
+        return _failed(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
+    work = ctx.services.merging.merge_prisoners(
+        ctx.actor,
+        prisoner.number,
+        form.model.other,
+        token=form.model.token,
+        reason=form.model.reason,
+        request_id=ctx.request_id,
+    )
+    return await _done(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
+
+
+def _moment(given: datetime, zone: ZoneInfo) -> datetime | None:
+    """The moment that a form names on the prison's clock (or with an offset of its own); None when there is none."""
+    if not 2000 <= given.year < 2200:
+        return None
+    return to_utc(given, zone) if given.tzinfo is None else given.astimezone(UTC)
+
+
+async def _done(
+    ctx: Ctx, back: str, done: str, work: Awaitable[object], *, retry: str = "", other: str = ""
+) -> web.StreamResponse:
+    """Do it and go back to the person's page, which says what was done, or why it was not."""
+    try:
+        await work
+    except (Invalid, Conflict) as error:
+        return _failed(ctx, retry or back, {"": error.detail}, other=other)
+    return ctx.redirect(f"{back}?{urlencode({'done': done})}")
+
+
+def _failed(ctx: Ctx, back: str, errors: Any, *, other: str = "") -> web.StreamResponse:
+    words = " ".join(
+        f"{name.replace('_', ' ').capitalize()}: {text}" if name else text for name, text in errors.items()
+    )
+    query = {"failed": words[:300], **({"other": other[:80]} if other else {})}
+    return ctx.redirect(f"{back}?{urlencode(query)}")
