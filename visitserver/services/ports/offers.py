@@ -159,7 +159,7 @@ class Offers(Protocol):
         ...
 
     async def preferences(self, prison_id: str, page: PageRequest, *, day: date | None = None) -> Page[Preference]:
-        """The standing ones of the prison, oldest first; with `day`, those whose days include it."""
+        """The standing ones of the prison, oldest first, then by rank; with `day`, those whose days include it."""
         ...
 
     async def preferences_before(self, prison_id: str, day: date, limit: int) -> Sequence[Preference]:

@@ -315,9 +315,9 @@ class SqlOffers:
         return await fetch_page(
             self._session,
             statement,
-            [preferences.c.created_at, preferences.c.id],
+            [preferences.c.created_at, preferences.c.rank, preferences.c.id],
             page,
-            lambda row: (row.created_at, row.id),
+            lambda row: (row.created_at, row.rank, row.id),
         )
 
     async def preferences_before(self, prison_id: str, day: date, limit: int) -> Sequence[Preference]:
