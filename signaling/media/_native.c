@@ -559,6 +559,7 @@ static PyTypeObject OutboxType = {
 typedef struct {
     PyObject_HEAD
     Cipher *cipher; /* NULL: not connected */
+    void *session;  /* the cipher's */
     Outbox *outbox; /* NULL: not over a UDP socket */
     socket_address address;
 } Outlet;
@@ -570,6 +571,7 @@ static PyObject *Outlet_open(Outlet *self, PyObject *cipher) {
         PyErr_SetString(PyExc_TypeError, "a Cipher is wanted");
         return NULL;
     }
+    self->session = ((Cipher *)cipher)->session;
     Py_XSETREF(self->cipher, (Cipher *)Py_NewRef(cipher));
     Py_RETURN_NONE;
 }
@@ -619,7 +621,7 @@ static PyObject *Outlet_rtcp(Outlet *self, PyObject *compound) {
     queued *packet = &outbox->queue[outbox->count];
     int length = (int)PyBytes_GET_SIZE(compound);
     memcpy(packet->bytes, PyBytes_AS_STRING(compound), (size_t)length);
-    if (srtp_protect_report(self->cipher->session, packet->bytes, &length)) {
+    if (srtp_protect_report(self->session, packet->bytes, &length)) {
         PyErr_SetString(srtp_error, "libsrtp refused the packet");
         Py_DECREF(outbox);
         return NULL;
@@ -639,6 +641,7 @@ static PyObject *Outlet_rtcp(Outlet *self, PyObject *compound) {
 }
 
 static PyObject *Outlet_close(Outlet *self, PyObject *none) {
+    self->session = NULL;
     Py_CLEAR(self->cipher);
     Py_CLEAR(self->outbox);
     Py_RETURN_NONE;
@@ -909,7 +912,7 @@ static int step_queue(Step *self, View *view, long long timestamp_offset, size_t
     queued *packet = &outbox->queue[outbox->count];
     step_write(self, view, timestamp_offset, packet->bytes);
     int length = (int)size;
-    if (srtp_protect_packet(outlet->cipher->session, packet->bytes, &length)) {
+    if (srtp_protect_packet(outlet->session, packet->bytes, &length)) {
         self->tally->dropped_srtp++;
         return 0;
     }

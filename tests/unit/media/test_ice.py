@@ -160,3 +160,14 @@ def test_consent_ends_within_eight_seconds() -> None:
     assert agent.is_alive(100.0 + 6.0)  # RFC 7675 section 5.1: checks come every 4 to 6 s
     assert not agent.is_alive(100.0 + 8.0)
     assert ice.CONSENT <= 8
+
+
+@pytest.mark.parametrize("address", [("192.0.2.7", 5004), ("127.0.0.1", 65535), ("2001:db8::7", 1), ("fe80::1%lo", 9)])
+def test_a_success_is_what_aioice_writes_and_reads(address: tuple[str, int]) -> None:
+    asked = request()
+    expected = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, asked.transaction_id)
+    expected.attributes["XOR-MAPPED-ADDRESS"] = (address[0].partition("%")[0], address[1])
+    expected.add_message_integrity(b"secret")
+    answer = binding_success(asked, address, b"secret")
+    assert answer == bytes(expected)
+    assert stun.parse_message(answer).check_message_integrity(b"secret")

@@ -23,7 +23,7 @@ from signaling.media.gate import Gate
 from signaling.media.keyframes import KeyframeCache
 from signaling.media.layer import Layer
 from signaling.media.leg import Kind, Side, TrackInfo
-from signaling.media.pacing import BUSY, PacedReader
+from signaling.media.pacing import BUSY, RHYTHM, PacedReader, rhythm
 from signaling.media.reception import PlainArrivals
 from signaling.media.remb import PlainUplink
 from signaling.media.retransmission import PacketCache
@@ -508,6 +508,12 @@ def test_nothing_stays_behind() -> None:
 
 
 # The rhythm
+
+
+def test_the_rhythm_is_as_quick_as_batches_are_large() -> None:
+    assert rhythm(BUSY) == rhythm(8_000) == RHYTHM[1]
+    assert RHYTHM[0] < rhythm(10_000) == 32 / 10_000 < RHYTHM[1]
+    assert rhythm(20_000) == rhythm(1e9) == RHYTHM[0]
 
 
 async def test_a_busy_socket_is_read_in_a_rhythm_and_a_quiet_one_at_once() -> None:
