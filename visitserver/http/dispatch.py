@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel
 
 from visitserver.domain.access import allows
@@ -60,7 +61,7 @@ class Endpoint:
             return
         try:
             await csrf.check(request, ctx.csrf_secret, form=route.kind is RouteKind.PAGE)
-        except (ValueError, LookupError, AssertionError):
+        except (ValueError, LookupError, AssertionError, HttpProcessingError):
             # aiohttp's words for a form that cannot be read: no boundary, an unknown charset, text that is none
             raise web.HTTPBadRequest from None
 

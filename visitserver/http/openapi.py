@@ -85,8 +85,7 @@ def _operation(
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "maxLength": 80}}
-        for name in route.parameters
+        {"name": name, "in": "path", "required": True, "schema": _path_schema(route, name)} for name in route.parameters
     ]
     if route.query is not None:
         schema = route.query.model_json_schema(ref_template=_REFERENCE)
@@ -102,6 +101,17 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         tag = {"type": "string", "maxLength": 100, "pattern": r'^(\*|(W/)?"[!#-~]*")$'}
         parameters += [{"name": name, "in": "header", "required": False, "schema": tag} for name in names]
     return parameters
+
+
+def _path_schema(route: Route, name: str) -> dict[str, Any]:
+    """What may stand in the path: one of some words, what a pattern allows, or any identifier."""
+    found = re.search("{" + name + r":([^}]+)}", route.path)
+    if found is None:
+        return {"type": "string", "minLength": 1, "maxLength": 80}
+    pattern = found[1]
+    if re.fullmatch(r"[a-z_|]+", pattern):
+        return {"type": "string", "enum": pattern.split("|")}
+    return {"type": "string", "maxLength": 80, "pattern": f"^{pattern}$"}
 
 
 def _request_content(route: Route, names: Mapping[type[BaseModel], dict[str, Any]]) -> dict[str, Any] | None:

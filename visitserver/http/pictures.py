@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 from aiohttp.multipart import MultipartReader
 
 from visitserver.domain.errors import Invalid
@@ -48,8 +49,8 @@ async def read_pictures(request: web.Request, name: str, *, most: int, beside: s
                 sent.beside = bytes(content)
             else:
                 _take(sent, part.name or "", bytes(content), name, most)
-    except (ValueError, LookupError, AssertionError):
-        # aiohttp's words for a body that is not what its header says: no boundary, an unknown encoding, cut off
+    except (ValueError, LookupError, AssertionError, HttpProcessingError):
+        # aiohttp's words for a body that is not what its header says: no boundary, no header, unknown encoding, cut off
         raise Invalid("The form cannot be read.", code="bad_form") from None
     return sent
 

@@ -66,5 +66,4 @@ async def _list(ctx: Ctx, query: PageQuery, form: Form[NewClient]) -> web.Respon
         actions=sorted(ctx.services.clients.allowed),
         chosen=chosen,
         zone=prison.timezone,
-        now=ctx.clock(),
     )

@@ -62,7 +62,13 @@ async def day_sheet(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     )
 
 
-@routes.get("/staff/schedule/day.csv", action="schedule.day_sheet", summary="The day sheet as a file", query=DayQuery)
+@routes.get(
+    "/staff/schedule/day.csv",
+    action="schedule.day_sheet",
+    summary="The day sheet as a file",
+    query=DayQuery,
+    produces="text/csv",
+)
 async def day_file(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(DayQuery)
     prison = await ctx.services.desk.prison(ctx.actor)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.paging import PageRequest
+from visitserver.domain.rights import PrisonerAnswer, RelationshipState
 from visitserver.domain.scheduling import BookingState
 from visitserver.http.calendar import visit_calendar
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
+from visitserver.http.time_views import days_of
 from visitserver.http.views import VisitView, visit_view
+from visitserver.http.wait_views import WaitView, WishView, wait_view
+from visitserver.services.relationships import RelationshipView
 from visitserver.services.visits import Visit
 
 routes = RouteTable("family")
 
 VISITS_AT_ONCE = 20
+PEOPLE_AT_ONCE = 50
 
 
 class Paged(Body):
@@ -44,6 +51,7 @@ def shown(ctx: Ctx, visit: Visit) -> VisitView:
         recorded=visit.recorded,
         guest=visit.booking.lead.contact_id != ctx.actor.id,
         others=tuple(contact.name for contact in visit.contacts if contact.id != ctx.actor.id),
+        in_the_way=visit.in_the_way,
     )
 
 
@@ -52,11 +60,15 @@ async def visits(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     cursor = ctx.query(Paged).cursor
     coming = await ctx.services.visits.coming(ctx.actor, PageRequest(VISITS_AT_ONCE, cursor))
     past = await ctx.services.visits.past(ctx.actor, PageRequest(VISITS_AT_ONCE)) if cursor is None else None
+    links = await ctx.services.relationships.mine(ctx.actor, PageRequest(PEOPLE_AT_ONCE))
     return ctx.render(
         "family/visits.html",
         coming=[shown(ctx, visit) for visit in coming.items],
         past=[shown(ctx, visit) for visit in reversed(past.items)] if past else [],
         more=f"/visits?cursor={coming.next_cursor}" if coming.next_cursor else "",
+        waits=await _waits(ctx, links.items) if cursor is None else [],
+        wishes=await _wishes(ctx, links.items) if cursor is None else [],
+        owed=await _owed(ctx, links.items) if cursor is None else [],
     )
 
 
@@ -86,7 +98,11 @@ async def decline(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 
 @routes.get(
-    "/visits/{booking_id}/calendar.ics", action="visit.read", summary="The visit as a calendar file", kind="json"
+    "/visits/{booking_id}/calendar.ics",
+    action="visit.read",
+    summary="The visit as a calendar file",
+    kind="json",
+    produces="text/calendar",
 )
 async def calendar(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     visit = await ctx.services.visits.get(ctx.actor, ctx.param("booking_id"))
@@ -109,6 +125,47 @@ async def ready(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     )
 
 
+async def _waits(ctx: Ctx, links: Sequence[RelationshipView]) -> list[WaitView]:
+    """What one waits for, with the place that is offered just now."""
+    page = await ctx.services.waitlist.mine(ctx.actor, PageRequest(VISITS_AT_ONCE))
+    names = {each.relationship.id: each.prisoner.name for each in links}
+    prisons = await ctx.services.visits.prisons(each.entry.prison_id for each in page.items)
+    return [wait_view(each, names.get(each.entry.relationship_id, ""), prisons) for each in page.items]
+
+
+async def _wishes(ctx: Ctx, links: Sequence[RelationshipView]) -> list[WishView]:
+    """What one has wished for, by person."""
+    found = []
+    for each in _bookable(links):
+        standing = await ctx.services.preferences.of(ctx.actor, each.relationship.id)
+        if standing:
+            days = [(one.first_day, one.last_day) for one in standing]
+            found.append(WishView(each.relationship.id, each.prisoner.name, days))
+    return found
+
+
+async def _owed(ctx: Ctx, links: Sequence[RelationshipView]) -> list[tuple[str, int]]:
+    """Minutes owed, by person."""
+    found = []
+    for each in _bookable(links):
+        view = await ctx.services.allowance.view(ctx.actor, each.prisoner.id)
+        if view.minutes_owed:
+            found.append((each.prisoner.name, view.minutes_owed))
+    return found
+
+
+def _bookable(links: Sequence[RelationshipView]) -> list[RelationshipView]:
+    """Those by which one may book now."""
+    return [
+        each
+        for each in links
+        if each.relationship.state is RelationshipState.APPROVED
+        and each.relationship.withdrawn_at is None
+        and each.relationship.prisoner_answer is not PrisonerAnswer.REFUSED
+        and each.prisoner.prison_id is not None
+    ]
+
+
 def _lead_only(ctx: Ctx, visit: Visit) -> None:
     """What is not booked yet is the booker's alone."""
     if visit.booking.lead.contact_id != ctx.actor.id:
@@ -120,4 +177,17 @@ async def _visit(ctx: Ctx, form: Form[Cancellation], status: int = 200) -> web.S
     if visit.booking.state is BookingState.HELD:
         _lead_only(ctx, visit)
         return ctx.redirect(f"/book/confirm/{visit.booking.id}")
-    return ctx.render("family/visit.html", status=status, visit=shown(ctx, visit), form=form)
+    view = shown(ctx, visit)
+    offers = (
+        await ctx.services.slots.alternatives(ctx.actor, visit.booking.id, 3)
+        if view.in_the_way and view.can_change
+        else []
+    )
+    return ctx.render(
+        "family/visit.html",
+        status=status,
+        visit=view,
+        form=form,
+        instead=days_of(offers, visit.prison.zone, ctx),
+        relationship_id=visit.relationship_of(ctx.actor.id),
+    )

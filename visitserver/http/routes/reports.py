@@ -60,6 +60,7 @@ async def reports(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     action="report.export",
     summary="Numbers about visits as a file",
     query=Period,
+    produces="text/csv",
 )
 async def export(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     wanted = ctx.query(Period)

@@ -67,6 +67,7 @@ async def scores(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     action="review.door.read",
     summary="A picture of a check at the door (JPEG)",
     kind="media",
+    produces="image/jpeg",
 )
 async def picture(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     content = await ctx.services.door.review.picture(

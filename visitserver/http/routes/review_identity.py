@@ -70,6 +70,7 @@ async def scores(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     action="review.identity.read",
     summary="A picture of an enrolment (JPEG)",
     kind="media",
+    produces="image/jpeg",
 )
 async def picture(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     content = await ctx.services.enrolment.review.picture(
