@@ -32,26 +32,14 @@ class WorkingDays:
 
     def after(self, day: date, count: int) -> date:
         """The `count`-th working day after `day`, itself for 0; `date.max` when there are not so many in sight."""
-        return self._count(day, count, timedelta(days=1), date.max)
-
-    def before(self, day: date, count: int) -> date:
-        """The `count`-th working day before `day`; `day` itself for 0. `date.min` as above."""
-        return self._count(day, count, timedelta(days=-1), date.min)
-
-    def _count(self, day: date, count: int, step: timedelta, never: date) -> date:
         for _ in range(LONGEST_SEARCH):
             if count <= 0:
                 return day
-            day += step
+            day += timedelta(days=1)
             count -= self.works_on(day)
-        return never
+        return date.max
 
 
 def first_review_day(today: date, policies: Policies) -> date:
     """The first day for which a visit that a person must look at is offered on `today` (rule 21)."""
     return WorkingDays.of(policies).after(today, policies.number(REVIEW_WORKING_DAYS))
-
-
-def last_day_to_decide(visit: date, policies: Policies) -> date:
-    """The day on which a visit on the day `visit` reaches that window: who is undecided then is turned down."""
-    return WorkingDays.of(policies).before(visit, policies.number(REVIEW_WORKING_DAYS))

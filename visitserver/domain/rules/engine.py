@@ -23,7 +23,10 @@ STAFF_LOOKS = Words("A member of staff looks at this first and then tells you.")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule's check found: an objection, or a remark that goes into the trace. See RuleResult for the fields."""
+    """What a rule's check found: an objection, or a remark that goes into the trace. See RuleResult for the fields.
+
+    `unread`: the rule could not say, because a source failed. No reason sets that aside.
+    """
 
     outcome: Outcome
     staff: str
@@ -31,6 +34,7 @@ class Finding:
     change: Words | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
     live: bool = False
+    unread: bool = False
 
 
 def refuse(staff: str, safe: Words, change: Words | None = None, **inputs: Any) -> Finding:
@@ -106,12 +110,16 @@ def _ask(each: Rule, facts: Facts) -> Iterable[RuleResult]:
 
 
 def _unread(source: str, **inputs: Any) -> Finding:
-    return review(f"Could not be checked: {source} gave no answer.", source=source, **inputs)
+    inputs["source"] = source
+    return Finding(
+        Outcome.REVIEW, f"Could not be checked: {source} gave no answer.", STAFF_LOOKS, None, inputs, unread=True
+    )
 
 
 def _result(each: Rule, facts: Facts, finding: Finding) -> RuleResult:
     outcome, staff = finding.outcome, finding.staff
-    if outcome is not Outcome.ALLOW and each.overridable and each.key in facts.overrides:
+    objects = outcome is not Outcome.ALLOW and not finding.unread
+    if objects and each.overridable and each.key in facts.overrides:
         outcome, staff = Outcome.ALLOW, f"{staff} Set aside by staff: {facts.overrides[each.key]}"
     return RuleResult(
         key=each.key,

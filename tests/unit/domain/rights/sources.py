@@ -108,4 +108,11 @@ CASES = [
         legal(facts_with(visits=failing("visits"))),
         ALLOW,
     ),
+    Row(
+        "free_place",
+        "occupancy cannot be read, and staff overbook: nobody knows what they set aside",
+        both(facts_with(room=failing("occupancy")), facts_with(overrides={"free_place": "x"})),
+        REVIEW,
+        STAFF_LOOKS,
+    ),
 ]
