@@ -21,12 +21,14 @@ from tests.fixtures.rights import (
     relationship_id,
     slot_key,
 )
+from tests.unit.services.flags_for_tests import make_flagged
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
+from visitserver.domain.flags import FlagType
 from visitserver.domain.occupancy import Resource, ResourceKind, Span
 from visitserver.domain.people import IncentiveLevel
 from visitserver.domain.scheduling import BookingState
-from visitserver.services.templates import TemplateDraft
+from visitserver.services.templates import TemplateDraft, TemplateService
 
 FROM = date(2026, 3, 9)
 DAY = date(2026, 3, 10)
@@ -63,6 +65,17 @@ async def test_bookings_go_over_to_the_version_that_has_their_time(offers: Offer
         noted = [(each.kind, each.template_id) for each in await u.flags.pending(offers.world.clock(), 10)]
     assert noted == [(ChangeKind.TEMPLATE_CHANGED, SOCIAL), (ChangeKind.TEMPLATE_CHANGED, new.id)]
     assert len(offers.worked_off) == 1
+
+
+async def test_what_is_carried_is_not_flagged_and_what_is_left_is(offers: OffersWorld) -> None:
+    flagged = make_flagged(offers.world)
+    templates = TemplateService(offers.uow, offers.world.clock, flagged.changes)
+    kept = await flagged.book(day=DAY)
+    lost = await flagged.book(time(16), day=DAY)
+    revision = await templates.new_version(STAFF, SOCIAL, {"ends_at": time(12)}, FROM)
+    assert [await flagged.open(each) for each in (kept, lost)] == [[], [FlagType.SESSION_BLOCKED]]
+    await templates.retire(STAFF, revision.template.id, date(2026, 3, 9), "the hall is being painted")
+    assert [await flagged.open(each) for each in (kept, lost)] == [[FlagType.SESSION_BLOCKED]] * 2
 
 
 async def test_a_carried_booking_counts_in_the_new_versions_capacity(offers: OffersWorld) -> None:
