@@ -101,7 +101,7 @@ async def test_a_session_changes_from_a_day_on(house: ConsoleHouse, chrome: Brow
         await page.get_by_text("Who may use it").click()
         await page.fill("#include_locations", "A / 2\nB")
         await page.get_by_role("button", name="See what it would do").click()
-        await expect(page.locator("#preview")).to_contain_text("1 bookings keep their time")
+        await expect(page.locator("#preview")).to_contain_text("new version: 1. Bookings that lose their time: 1;")
         await expect(page.locator("#preview")).to_contain_text("Ville Berg")
         await axe.check(page)
         await picture(person, "template-preview")
@@ -199,7 +199,7 @@ async def test_why_not_says_all_to_staff_and_only_the_safe_words_to_the_family(
         await expect(page.locator(".verdict.refuse")).to_contain_text("Allowance")
         row = page.locator("tr.refuse", has_text="allowance")
         await expect(row).to_contain_text("Refuses")
-        await expect(row).to_contain_text("floor.month_standard@")  # the policy's version
+        await expect(row).to_contain_text("floor.month_standard@")  # the version of the policy, folded away
         await expect(page.locator(".family-words")).to_have_attribute("lang", "fi")
         await axe.check(page)
         assert not await person.overflows()

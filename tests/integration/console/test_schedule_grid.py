@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import time, timedelta
 
-import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.support import axe
-from tests.e2e.support.browser import PHONE, visitor
+from tests.e2e.support.browser import PHONE
 from tests.fixtures.http_app import PASSWORD
 from tests.integration.console.desk import day_ahead, focused, now_at, slot_key, staff, stand
 from tests.integration.console.house import ConsoleHouse, picture
-from visitserver.domain.calls import CallKind
 
 SAID = "[data-said]"
 
@@ -162,32 +160,20 @@ async def test_the_same_without_javascript(house: ConsoleHouse, chrome: Browser)
     assert moved[1:] == (time(10, 10), "Terminal 3")
 
 
-@pytest.mark.parametrize("path", ["week", "table"])
-async def test_an_officer_looks_and_moves_nothing(house: ConsoleHouse, chrome: Browser, path: str) -> None:
+async def test_an_officer_looks_and_a_phone_shows_the_days_list(house: ConsoleHouse, chrome: Browser) -> None:
     day = day_ahead(house)
     booking = await stand(house, day, time(9))
     async with house.staff(chrome, "officer", dark=True, allow=["403"]) as person:
         page = person.page
-        await page.goto(f"/staff/schedule?view={path}&day={day.isoformat()}")
-        await axe.check(page)
-        await picture(person, f"{path}-officer-dark")
-        await expect(page.get_by_role("link", name="Move Aalto")).to_have_count(0)
+        for view in ("week", "table"):
+            await page.goto(f"/staff/schedule?view={view}&day={day.isoformat()}")
+            await axe.check(page)
+            await picture(person, f"{view}-officer-dark")
+            await expect(page.get_by_role("link", name="Move Aalto")).to_have_count(0)
         response = await page.goto(f"/staff/bookings/{booking.id}/move")
         assert response is not None
         assert response.status == 403
-
-
-async def test_a_phone_shows_the_days_list(house: ConsoleHouse, chrome: Browser) -> None:
-    assert CallKind.SOCIAL in {pair.relationship.call_kind for pair in house.pairs}
-    day = day_ahead(house)
-    booking = await stand(house, day, time(9))
-    async with visitor(chrome, house.base_url, PHONE) as person:
-        page = person.page
-        await page.goto("/staff/signin")
-        await page.fill('input[name="login"]', "scheduler")
-        await page.fill('input[name="password"]', PASSWORD)
-        await page.click('main button[type="submit"]')
-        await page.wait_for_url("**/staff")
+        await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         await page.goto(f"/staff/schedule?day={day.isoformat()}")
         await expect(page.get_by_role("grid")).to_have_count(0)
         await axe.check(page)
