@@ -51,7 +51,8 @@ class Orders:
     """The part of the operations that are cancelled somewhere on their way."""
     mix: str = "all"
     """"all", "hold" (nothing else), or "naive" (looks in one transaction and writes in another)."""
-    pool: int = 8
+    slots: int | None = None
+    pool: int = 10
 
 
 class Client:
@@ -216,7 +217,7 @@ async def run(orders: Orders) -> None:
     size = Size(**orders.size)
     world = open_world(uow, size, clock)
     recorder = Recorder(Path(orders.record), orders.name)
-    keys = slot_keys(size)
+    keys = slot_keys(size)[: orders.slots]
     left = iter(range(orders.operations))
 
     async def work(number: int) -> None:

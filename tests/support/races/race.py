@@ -35,7 +35,8 @@ LONGEST = 3600.0
 class Race:
     """What is raced: `clients` in `processes`, `operations` together.
 
-    There is a fault (a pause of a process, a backend killed) every `fault_every` operations, and `kills` of a process.
+    `slots`: only the first so many. There is a fault (a pause of a process, a backend killed) every `fault_every`
+    operations, and `kills` of a process.
     """
 
     seed: int
@@ -47,6 +48,7 @@ class Race:
     speed: float = 60.0
     mix: str = "all"
     constrained: bool = True
+    slots: int | None = None
     cancelled: float = 0.04
     size: Size = field(default_factory=Size)
 
@@ -139,6 +141,7 @@ class Driver:
             speed=race.speed,
             size=asdict(race.size),
             mix=race.mix,
+            slots=race.slots,
             cancelled=race.cancelled,
         )
         self._left[name] = operations
