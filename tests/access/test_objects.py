@@ -29,6 +29,7 @@ from tests.fixtures.http_app import PASSWORD, PIN, Browser, HttpHouse, account_s
 from tests.fixtures.rights import (
     FRIEND,
     MOTHER,
+    OTHER_PRISONER,
     PRISON,
     PRISONER,
     SOCIAL,
@@ -41,9 +42,10 @@ from tests.fixtures.rights import (
     slot_key,
 )
 from tests.fixtures.store import SettableClock
-from visitserver.domain.access import STAFF_ROLES
+from visitserver.domain.access import CLIENT_ACTIONS, STAFF_ROLES
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.allowance import CreditType
+from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.errors import Unavailable
 from visitserver.domain.flags import Flag, FlagType
@@ -55,10 +57,14 @@ from visitserver.domain.identity import (
     IdentityCheck,
     PictureKind,
 )
+from visitserver.domain.import_lines import Format
+from visitserver.domain.importing import COLUMNS, ImportKind
 from visitserver.domain.outbox import OutboxState
+from visitserver.domain.rights import RestrictionScope
 from visitserver.http.registry import SAFE_METHODS, Audience, Route, RouteKind
 from visitserver.http.routes import all_tables
 from visitserver.identity.vault import PersonVault
+from visitserver.services.appointments import AppointmentDraft
 from visitserver.services.blocks import BlockDraft
 from visitserver.services.calls import CallService
 from visitserver.services.door import DoorService
@@ -72,7 +78,9 @@ from visitserver.services.waiting_room import WaitingRoomService
 from visitserver.services.waitlist import WaitlistWish
 from visitserver.services.webhooks import WebhookService
 
-ROUTES = [route for table in all_tables() for route in table if route.parameters]
+WORDS = re.compile(r"{[a-z_]+:[a-z_]+(\|[a-z_]+)+}")
+"""One of some words in a path is a choice, and names no thing."""
+ROUTES = [route for table in all_tables() for route in table if route.parameters and not WORDS.search(route.path)]
 SEED = Actor(ActorKind.SYSTEM, "seed", PRISON)
 DAY = date(2026, 3, 10)
 NOT_FAR = {"not_found", "access_denied", "sign_in_required", "csrf_failed"}
@@ -84,7 +92,10 @@ PAGE_WITH_A_TOKEN = {
     Audience.FAMILY: "/signup/confirm?token=x",
     Audience.TERMINAL: "/terminal/enrol",
     Audience.STAFF: "/staff/security",
+    Audience.API: "/healthz",
 }
+MAKES = {"PUT"}
+"""Under an identifier of nothing these make a thing, or say what is missing for that."""
 
 # What a form of ours can be filled in with, by field: enough to get past the form to the question whose thing it is.
 SAMPLES: dict[str, Any] = {
@@ -122,8 +133,16 @@ SAMPLES: dict[str, Any] = {
     "supervision": "sample",
     "valid_from": "2026-12-30",
     "name": "a name",
+    "first_day": "2026-03-20",
+    "first_day_1": "2026-03-20",
+    "why": "ill",
     "type": "compassionate",
     "key": "a-key-of-the-test",
+    "authority": "Governor",
+    "starts_on": "2026-03-01",
+    "other": "con_child",
+    "token": "a token",
+    "number": "K-2",
 }
 
 
@@ -167,6 +186,13 @@ class Things:
             "entry_id": self._entry,
             "flag_id": self._flag,
             "prisoner_id": self._prisoner,
+            "contact_id": self._contact,
+            "restriction_id": self._restriction,
+            "appointment_id": self._appointment,
+            "non_association_id": self._non_association,
+            "client_id": self._client,
+            "external_id": self._external,
+            "run_id": self._run,
         }
 
     def missing(self) -> list[str]:
@@ -332,8 +358,72 @@ class Things:
     async def _prisoner(self, _route: Route) -> str:
         return PRISONER
 
+    async def _contact(self, _route: Route) -> str:
+        return MOTHER
+
+    async def _restriction(self, _route: Route) -> str:
+        """One on a relationship: it concerns nobody but its two people."""
+        found = await self.world.restrictions.add(
+            STAFF,
+            scope=RestrictionScope.RELATIONSHIP,
+            subject_id=relationship_id(MOTHER),
+            type="CLOSED",
+            authority="Governor",
+            starts_on=DAY,
+        )
+        return found.id
+
+    async def _appointment(self, _route: Route) -> str:
+        starts_at = self.house.clock() + timedelta(days=2)
+        draft = AppointmentDraft(AppointmentKind.COURT, starts_at, starts_at + timedelta(hours=1))
+        return (await self.house.services.appointments.add(STAFF, PRISONER, draft)).id
+
+    async def _non_association(self, _route: Route) -> str:
+        found = await self.house.services.non_associations.add(STAFF, PRISONER, OTHER_PRISONER, reason="a test")
+        return found.id
+
+    async def _client(self, _route: Route) -> str:
+        return (await self.house.services.clients.issue(SEED, "own", CLIENT_ACTIONS, prison_id=PRISON)).client.id
+
+    async def _external(self, route: Route) -> str:
+        """A record under an identifier of the prison's own system, of the kind that the path names."""
+        kind = ImportKind(route.path.split("/")[3])
+        imports, system = self.house.services.imports, Actor(ActorKind.SYSTEM, "seed")
+        async with self.house.uow() as u:
+            prisoner, contact = await u.people.get_prisoner(PRISONER), await u.people.get_contact(MOTHER)
+            link = await u.rights.get_relationship(relationship_id(MOTHER))
+            prisoner.external_id, contact.external_id, link.external_id = "P-1", "C-1", "R-1"
+            await u.commit()
+        named = {ImportKind.PRISONERS: "P-1", ImportKind.CONTACTS: "C-1", ImportKind.RELATIONSHIPS: "R-1"}
+        if kind in named:
+            return named[kind]
+        values = {column.name: column.example for column in COLUMNS[kind]}
+        for column in ("prisoner_external_id", "subject_external_id"):
+            if column in values:
+                values[column] = "C-1" if kind is ImportKind.RESTRICTIONS else "P-1"
+        await imports.put(system, kind, values.pop("external_id"), values)
+        return COLUMNS[kind][0].example
+
+    async def _run(self, _route: Route) -> str:
+        client = Actor(ActorKind.CLIENT, "cli_test", PRISON)
+        lines = [b"external_id,given_name\n", b"C-9,nobody\n"]
+        report = await self.house.services.imports.run(client, ImportKind.CONTACTS, Format.CSV, lines)
+        return report.run.id
+
     async def _number(self, _route: Route) -> str:
         return "1"
+
+
+class Program(Browser):
+    """A machine client: no cookie, a token."""
+
+    def __init__(self, browser: Browser, token: str) -> None:
+        super().__init__(browser.client)
+        self._token = token
+
+    async def request(self, method: str, path: str, **options: Any) -> ClientResponse:
+        headers = {**options.pop("headers", {}), "Authorization": f"Bearer {self._token}"}
+        return await super().request(method, path, headers=headers, **options)
 
 
 @dataclass
@@ -376,7 +466,14 @@ async def cast(sqlite_uow: UnitOfWorkFactory, clock: SettableClock) -> AsyncIter
             Actor(ActorKind.SYSTEM, "seed", prison), "All", login, frozenset(STAFF_ROLES), PASSWORD
         )
 
+    async def program(prison_id: str) -> Browser:
+        system = Actor(ActorKind.SYSTEM, "seed")
+        issued = await services.clients.issue(system, "records", CLIENT_ACTIONS, prison_id=prison_id)
+        return Program(await house.browser(), issued.token)
+
     async def sign_in(audience: Audience, email: str, login: str, number: str, station_id: str) -> Browser:
+        if audience is Audience.API:
+            return await program(PRISON if login == "here" else "prn_elsewhere")
         if audience is Audience.FAMILY:
             return await house.family(email)
         if audience is Audience.STAFF:
@@ -439,17 +536,40 @@ def test_there_is_a_maker_for_every_kind_of_identifier() -> None:
     assert not missing, "tests/access/test_objects.py cannot make: " + "; ".join(missing)
 
 
+async def said(response: ClientResponse, values: dict[str, str]) -> str:
+    """What the answer shows, but for the request's own number, the page's token and what was asked for."""
+    text = re.sub(r"req_[0-9a-f]+|[0-9a-f]{64}", "", await response.text())
+    for value in values.values():
+        text = text.replace(value, "1")
+    return text
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 async def test_a_strangers_thing_is_not_found(cast: Cast, route: Route) -> None:
+    """Another's, another prison's and nothing at all are one and the same answer, to the letter."""
     stranger, owner = await cast.stranger(route.audience), await cast.owner(route.audience)
     for browser in (stranger, owner):
         await browser.get(PAGE_WITH_A_TOKEN[route.audience])
-    nothing = await ask(stranger, route, dict.fromkeys(route.parameters, "1"))
-    assert await code_of(nothing) == (404, "not_found"), await nothing.text()
+    nowhere = dict.fromkeys(route.parameters, "1")
+    nothing = await ask(stranger, route, nowhere)
+    makes = route.method in MAKES
+    assert await code_of(nothing) == ((422, "invalid_input") if makes else (404, "not_found")), await nothing.text()
     values = await cast.things.make(route)
     others = await ask(stranger, route, values)
     assert await code_of(others) == (404, "not_found"), await others.text()
+    if not makes:
+        assert await said(others, values) == await said(nothing, nowhere)
+    for name in route.parameters if len(route.parameters) > 1 else ():
+        # One's own thing, and a part of it that is not there (or the other way round).
+        mixed = await ask(owner, route, {**values, name: "1"})
+        if route.name not in NEEDS_MORE:
+            assert await code_of(mixed) == (404, "not_found"), (name, await mixed.text())
     own = await ask(owner, route, values)
     if route.name not in NEEDS_MORE:
         status, code = await code_of(own)
         assert code not in NOT_FAR, (status, await own.text())
+
+
+def test_every_route_that_names_a_thing_is_asked() -> None:
+    assert {route.audience for route in ROUTES} >= {Audience.FAMILY, Audience.TERMINAL, Audience.STAFF, Audience.API}
+    assert len(ROUTES) > 100

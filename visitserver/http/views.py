@@ -52,6 +52,9 @@ class VisitView:
     acknowledged: bool = False
     others: tuple[str, ...] = ()
     can_decline: bool = False
+    can_change: bool = False
+    in_the_way: bool = False
+    soon: bool = False
 
 
 def visit_view(
@@ -65,10 +68,12 @@ def visit_view(
     for_terminal: bool = False,
     guest: bool = False,
     others: tuple[str, ...] = (),
+    in_the_way: bool = False,
 ) -> VisitView:
     """The view of `booking` at `now`. `recorded`: see services/visits.py. `for_terminal`: in words to the prisoner.
 
-    `guest`: for a caller who has not booked it; `others` are the names of the other callers.
+    `guest`: for a caller who has not booked it; `others` are the names of the other callers; `in_the_way`: something
+    at the prison may move it.
     """
     chip, words = _booking_state(booking.state, _, for_terminal=for_terminal)
     coming = now < booking.ends_at
@@ -91,6 +96,9 @@ def visit_view(
         lobby_open=booked and booking.starts_at - LOBBY <= now,
         can_cancel=ahead and not guest,
         can_decline=ahead and guest,
+        can_change=ahead and not guest and booking.starts_at - LOBBY > now,
+        in_the_way=in_the_way and ahead,
+        soon=ahead and booking.starts_at - now < FREE_CANCELLATION,
         others=others,
         late=booking.starts_at - now < FREE_CANCELLATION,
         review=booking.state is BookingState.REQUESTED,
@@ -140,7 +148,8 @@ def ending_words(call: Call | None, booking: Booking, now: datetime, _: Translat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonView:
-    """A relationship for a page: `name` is the other person; `answers` (terminal) are value, label, look of buttons."""
+    """A relationship for a page: `name` is the other person; `answers` (terminal) are value, label, look of buttons;
+    `stops`: the answer that is left is to stop."""
 
     relationship_id: str
     name: str
@@ -151,6 +160,7 @@ class PersonView:
     can_book: bool = False
     can_withdraw: bool = False
     answers: tuple[tuple[str, str, str], ...] = ()
+    stops: bool = False
 
 
 def person_for_family(link: Relationship, prisoner: Prisoner, prison: Prison | None, _: Translate) -> PersonView:
@@ -197,6 +207,7 @@ def person_for_prisoner(link: Relationship, name: str, _: Translate) -> PersonVi
         state=chip,
         words=_("The prison has not decided yet.") if pending else "",
         answers=answers,
+        stops=link.prisoner_answer is PrisonerAnswer.ACCEPTED,
     )
 
 

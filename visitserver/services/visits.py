@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from visitserver.domain.actors import Actor
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, NotFound
+from visitserver.domain.flags import FlagType
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import RECORDING_REQUIRED, Policies, PolicyValue
@@ -21,6 +23,12 @@ LONGEST_VISIT = timedelta(hours=3)
 PAST = timedelta(days=90)
 """How far back one's own list of past visits goes."""
 
+MAY_MOVE: Final = frozenset(
+    {FlagType.COURT_APPOINTMENT, FlagType.DATE_BLOCKED, FlagType.SESSION_BLOCKED, FlagType.STATION_OUT}
+)
+"""Flags of which people are told that their visit may have to move. The others could tell of a restriction, another
+prisoner or intelligence: those stay the prison's own until somebody has decided."""
+
 _UNSEEN = frozenset({BookingState.EXPIRED, BookingState.WITHDRAWN})
 _UNSEEN_BY_PRISONER = _UNSEEN | {BookingState.HELD}
 
@@ -28,13 +36,15 @@ _UNSEEN_BY_PRISONER = _UNSEEN | {BookingState.HELD}
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A booking with the people and the place it names. `contacts`: the lead first. `recorded`: whether the prison's
-    policy, as it is at the start of the visit, has it recorded; never for a privileged one."""
+    policy, as it is at the start of the visit, has it recorded; never for a privileged one. `in_the_way`: something at
+    the prison (MAY_MOVE) has come in its way, and a person there decides."""
 
     booking: Booking
     prison: Prison
     prisoner: Prisoner
     contacts: tuple[Contact, ...]
     recorded: bool
+    in_the_way: bool = False
 
     def relationship_of(self, contact_id: str) -> str:
         """The relationship by which this caller takes part; NotFound for somebody else."""
@@ -128,6 +138,7 @@ async def _visits(u: UnitOfWork, bookings: Sequence[Booking]) -> list[Visit]:
     prisoners = await u.people.prisoners([each.prisoner_id for each in bookings])
     contacts = await u.people.contacts([one for each in bookings for one in each.contact_ids])
     prisons = {each: await u.people.get_prison(each) for each in sorted({each.prison_id for each in bookings})}
+    flags = await u.flags.open_of([each.id for each in bookings if each.open])
     # One look at the versions of each prison, however many visits: each visit then has the one of its own start.
     versions = {
         each: [
@@ -143,6 +154,7 @@ async def _visits(u: UnitOfWork, bookings: Sequence[Booking]) -> list[Visit]:
             prisoner=prisoners[each.prisoner_id],
             contacts=tuple(contacts[one] for one in each.contact_ids),
             recorded=not each.privileged and _recorded(versions[each.prison_id], each),
+            in_the_way=any(flag.type in MAY_MOVE for flag in flags.get(each.id, ())),
         )
         for each in bookings
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +28,8 @@ from visitserver.http.registry import RouteTable
 from visitserver.http.routes.media import MediaRoute
 from visitserver.http.services import Services
 from visitserver.http.views import Chip, VisitView, person_for_family, person_for_prisoner, relations, visit_view
+from visitserver.http.wait_views import WaitView, WishView
+from visitserver.services.allowance import AllowanceView
 from visitserver.services.sessions import SignedIn
 
 NOW = datetime(2026, 3, 2, 9, 50, tzinfo=UTC)
@@ -96,7 +98,7 @@ def people_for_prisoner() -> list[Any]:
 
 def slot(hour: int, day: int = 4, /, **more: Any) -> SimpleNamespace:
     starts = datetime(2026, 3, day, hour, 0, tzinfo=UTC)
-    base: dict[str, Any] = {"review": False, "watched": False, "why": [], "change": []}
+    base: dict[str, Any] = {"review": False, "watched": False, "why": [], "change": [], "waitable": False}
     return SimpleNamespace(
         key=f"tpl_1@202603{day:02}T{hour:02}00Z",
         starts_at=starts,
@@ -104,6 +106,19 @@ def slot(hour: int, day: int = 4, /, **more: Any) -> SimpleNamespace:
         minutes=30,
         **{**base, **more},
     )
+
+
+ALLOWANCE = AllowanceView(
+    prisoner_id="prs_1",
+    balance=3,
+    available=3,
+    accumulated=0,
+    privileged=0,
+    next_credit=date(2026, 3, 16),
+    first_expiry=None,
+    floor_left=2,
+    minutes_owed=12,
+)
 
 
 def book_page(**changes: Any) -> dict[str, Any]:
@@ -121,7 +136,7 @@ def book_page(**changes: Any) -> dict[str, Any]:
         "person": "Mikko Lahtinen",
         "prison": PRISON.name,
         "zone": PRISON.timezone,
-        "allowance": SimpleNamespace(balance=3, next_credit=date(2026, 3, 16)),
+        "allowance": ALLOWANCE,
         "general": [],
         "days": days,
         "free_count": 5,
@@ -132,7 +147,48 @@ def book_page(**changes: Any) -> dict[str, Any]:
         "guests": [],
         "may_add": True,
         "form": EMPTY,
+        "calendar": "/book/rel_1/calendar",
+        "wishes": "/book/rel_1/wishes",
     } | changes
+
+
+def calendar_page() -> dict[str, Any]:
+    """A month in which most days have free times, some have none, and some no visits."""
+    monday = date(2026, 3, 2)
+    days = [monday + timedelta(days=number) for number in range(35)]
+    cells = [
+        None
+        if number > 28
+        else SimpleNamespace(
+            day=day, free=(number * 3) % 5, times=0 if number % 7 == 6 else 6, shown=number == 2, href="#day"
+        )
+        for number, day in enumerate(days)
+    ]
+    shown = book_page()["days"][0]
+    shown.closed[0].waitable = True
+    return {
+        "relationship_id": "rel_1", "person": "Mikko Lahtinen", "prison": PRISON.name, "zone": PRISON.timezone,
+        "weeks": [cells[start : start + 7] for start in range(0, 35, 7)], "shown": shown, "also": "",
+        "list_url": "/book/rel_1", "wishes": "/book/rel_1/wishes",
+    }
+
+
+def wishes_page(form: Form[Any] = EMPTY) -> dict[str, Any]:
+    parts = [("any", "any time of day"), ("morning", "before 12"), ("afternoon", "between 12 and 17")]
+    standing = [SimpleNamespace(first_day=date(2026, 3, 9), last_day=date(2026, 3, 13))]
+    return {
+        "relationship_id": "rel_1", "person": "Mikko Lahtinen", "prison": PRISON.name, "today": date(2026, 3, 2),
+        "standing": standing, "parts": parts, "numbers": range(1, 4), "also": "", "form": form,
+        "list_url": "/book/rel_1",
+    }
+
+
+def wait(**changes: Any) -> WaitView:
+    base: dict[str, Any] = {
+        "id": "wtl_1", "person": "Mikko Lahtinen", "zone": PRISON.timezone,
+        "first_day": date(2026, 3, 9), "last_day": date(2026, 3, 13), "from_time": time(17), "to_time": None,
+    }
+    return WaitView(**{**base, **changes})
 
 
 def enrolment(step: str, **more: Any) -> dict[str, Any]:
@@ -150,6 +206,18 @@ class Shown:
     surface: str = "family"
 
 
+REASONS = [
+    ("unwanted", "I do not want this visit"),
+    ("ill", "I am ill"),
+    ("busy", "I have something else then"),
+    ("other", "Another reason"),
+]
+ONE_VISIT: dict[str, Any] = {"form": EMPTY, "instead": [], "relationship_id": "rel_1"}
+OFFER = {
+    "offered_from": NOW + timedelta(days=4),
+    "offered_until": NOW + timedelta(days=4, minutes=30),
+    "offer_ends": datetime.now(UTC) + timedelta(minutes=90),
+}
 HOME = {"form": EMPTY, "relations": relations(same), "more_people": ""}
 SOON = timedelta(minutes=10)
 IDENTITY_NEEDED = SimpleNamespace(
@@ -212,16 +280,35 @@ PAGES: dict[str, Shown] = {
             "coming": [visit(SOON), visit()],
             "past": [visit(timedelta(days=-2), state=BookingState.COMPLETED)],
             "more": "",
+            "waits": [wait(), wait(id="wtl_2", **OFFER)],
+            "wishes": [WishView("rel_1", "Mikko Lahtinen", [(date(2026, 3, 20), date(2026, 3, 22))])],
+            "owed": [("Mikko Lahtinen", 12)],
         },
     ),
-    "visits-none": Shown("family/visits.html", {"coming": [], "past": [], "more": ""}),
-    "visit": Shown("family/visit.html", {"visit": visit(), "form": EMPTY}),
+    "visits-none": Shown(
+        "family/visits.html", {"coming": [], "past": [], "more": "", "waits": [], "wishes": [], "owed": []}
+    ),
+    "calendar": Shown("family/calendar.html", calendar_page()),
+    "wishes": Shown("family/wishes.html", wishes_page()),
+    "wishes-faulty": Shown(
+        "family/wishes.html", wishes_page(Form({"first_day": ""}, {"first_day": "Please fill this in."}, None))
+    ),
+    "change": Shown(
+        "family/change.html",
+        {"visit": replace(visit(SOON * 60), late=True), "days": book_page()["days"], "notices": [], "form": EMPTY},
+    ),
+    "change-none": Shown("family/change.html", {"visit": visit(), "days": [], "notices": [], "form": EMPTY}),
+    "visit": Shown("family/visit.html", {"visit": visit(), **ONE_VISIT}),
+    "visit-in-the-way": Shown(
+        "family/visit.html",
+        {"visit": replace(visit(), in_the_way=True), **ONE_VISIT, "instead": book_page()["days"]},
+    ),
     "visit-guest": Shown(
         "family/visit.html",
-        {"visit": replace(visit(), others=("Liisa Virtanen",), can_cancel=False, can_decline=True), "form": EMPTY},
+        {"visit": replace(visit(), others=("Liisa Virtanen",), can_cancel=False, can_decline=True), **ONE_VISIT},
     ),
-    "visit-soon": Shown("family/visit.html", {"visit": visit(SOON), "form": EMPTY}),
-    "visit-failed": Shown("family/visit.html", {"visit": visit(-SOON * 9, state=BookingState.FAILED), "form": EMPTY}),
+    "visit-soon": Shown("family/visit.html", {"visit": visit(SOON), **ONE_VISIT}),
+    "visit-failed": Shown("family/visit.html", {"visit": visit(-SOON * 9, state=BookingState.FAILED), **ONE_VISIT}),
     "ready": Shown("family/ready.html", {"visit": visit()}),
     "waiting": Shown("family/waiting.html", {"visit": visit(SOON), "faces": True}),
     "waiting-attended": Shown("family/waiting.html", {"visit": visit(SOON), "faces": False}),
@@ -257,16 +344,30 @@ PAGES: dict[str, Shown] = {
             "later": [visit(timedelta(days=9), terminal=True)],
             "unanswered": 1,
             "more": "",
+            "unseen": 2,
+            "allowance": ALLOWANCE,
+            "owed": [("Aino Lahtinen", 12)],
         },
         "terminal",
     ),
     "terminal-home-none": Shown(
-        "terminal/home.html", {"next_visit": None, "later": [], "unanswered": 0, "more": ""}, "terminal"
+        "terminal/home.html",
+        {
+            "next_visit": None, "later": [], "unanswered": 0, "more": "", "unseen": 0,
+            "allowance": ALLOWANCE, "owed": [],
+        },
+        "terminal",
     ),
     "terminal-people": Shown("terminal/people.html", {"people": people_for_prisoner(), "more": ""}, "terminal"),
-    "terminal-visit": Shown("terminal/visit.html", {"visit": visit(terminal=True)}, "terminal"),
+    "terminal-visit": Shown(
+        "terminal/visit.html",
+        {"visit": replace(visit(terminal=True), in_the_way=True), "reasons": REASONS},
+        "terminal",
+    ),
     "terminal-visit-soon": Shown(
-        "terminal/visit.html", {"visit": replace(visit(SOON, terminal=True), acknowledged=True)}, "terminal"
+        "terminal/visit.html",
+        {"visit": replace(visit(SOON, terminal=True), acknowledged=True), "reasons": REASONS},
+        "terminal",
     ),
     "terminal-devices": Shown("terminal/devices.html", {}, "terminal"),
     "terminal-call": Shown("terminal/call.html", {"visit": visit(SOON, terminal=True)}, "terminal"),

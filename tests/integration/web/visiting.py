@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from signaling.ids import new_id
+from tests.fixtures.desk import desk_services
 from tests.fixtures.http_app import HttpHouse
 from tests.fixtures.rights import FakeIdentity, only_granted_credits
 from visitserver.domain.actors import Actor, ActorKind
@@ -89,6 +90,7 @@ async def make_visiting(house: HttpHouse) -> Visiting:
     services.visits = VisitService(house.uow, house.clock)
     services.waiting_room = WaitingRoomService(house.uow, services.visits)
     services.enrolment = SimpleNamespace(mine=_nobody_enrolled)
+    desk_services(services, house.uow, house.clock, identity)
     relationship = link(house, house.contact.id)
     async with house.uow() as u:
         u.rights.add(relationship)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
 
 from aiohttp import web
 from pydantic import Field
@@ -15,6 +16,7 @@ from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
 from visitserver.http.views import VisitView, person_for_prisoner, visit_view
 from visitserver.http.visit_state import Ticket, VisitState, ticket_for, visit_state
+from visitserver.services.relationships import RelationshipView
 from visitserver.services.visits import Visit
 
 routes = RouteTable("terminal")
@@ -35,11 +37,29 @@ class Answer(Body):
     answer: Literal["accept", "refuse"]
 
 
+REASONS: Final[Mapping[str, str]] = {
+    "unwanted": "prisoner: does not want this visit",
+    "ill": "prisoner: is ill",
+    "busy": "prisoner: has something else then",
+    "other": "prisoner: another reason",
+}
+"""Why a prisoner does not want a visit, for staff. The people outside are only told that it was cancelled."""
+
+
+class Refusal(Body):
+    """Why."""
+
+    why: Literal["unwanted", "ill", "busy", "other"]
+
+
 def shown(ctx: Ctx, visit: Visit) -> VisitView:
     """The view of a visit for the prisoner who is signed in."""
     names = ", ".join(contact.name for contact in visit.contacts)
     return visit_view(
-        visit.booking, visit.prison, names, ctx.clock(), ctx._, recorded=visit.recorded, for_terminal=True
+        *(visit.booking, visit.prison, names, ctx.clock(), ctx._),
+        recorded=visit.recorded,
+        for_terminal=True,
+        in_the_way=visit.in_the_way,
     )
 
 
@@ -52,13 +72,22 @@ async def home(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
         for each in people.items
     )
     views = [shown(ctx, visit) for visit in page.items]
+    allowance = await ctx.services.allowance.view(ctx.actor, ctx.actor.id)
     return ctx.render(
         "terminal/home.html",
         next_visit=views[0] if views else None,
         later=views[1:],
         unanswered=unanswered,
+        unseen=sum(view.booked and not view.acknowledged for view in views),
+        allowance=allowance,
+        owed=_owed(people.items, allowance.owed),
         more=f"/terminal/home?cursor={page.next_cursor}" if page.next_cursor else "",
     )
+
+
+def _owed(links: Sequence[RelationshipView], owed: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Minutes owed, by the person with whom they can be used."""
+    return [(each.contact.name, owed[each.relationship.id]) for each in links if owed.get(each.relationship.id)]
 
 
 @routes.get("/terminal/people", action="terminal.people", summary="My people", query=Paged)
@@ -99,7 +128,7 @@ async def devices(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 @routes.get("/terminal/visits/{booking_id}", action="terminal.visit.read", summary="One visit, and the way into it")
 async def visit_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     visit = await ctx.services.visits.get(ctx.actor, ctx.param("booking_id"))
-    return ctx.render("terminal/visit.html", visit=shown(ctx, visit))
+    return ctx.render("terminal/visit.html", visit=shown(ctx, visit), reasons=_reasons(ctx))
 
 
 @routes.post(
@@ -108,6 +137,31 @@ async def visit_page(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 async def acknowledge(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     booking = await ctx.services.visits.acknowledge(ctx.actor, ctx.param("booking_id"), request_id=ctx.request_id)
     return ctx.redirect(f"/terminal/visits/{booking.id}")
+
+
+@routes.post(
+    "/terminal/visits/{booking_id}/cancel",
+    action="terminal.visit.cancel",
+    summary="I do not want this visit",
+    body=Refusal,
+)
+async def refuse(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(Refusal)
+    if form.model is None:
+        return ctx.redirect(f"/terminal/visits/{ctx.param('booking_id')}")
+    # The reason is kept in the prison's own words: the page's are in the reader's language.
+    reason = REASONS[form.model.why]
+    await ctx.services.booking.cancel(ctx.actor, ctx.param("booking_id"), reason=reason, request_id=ctx.request_id)
+    return ctx.redirect("/terminal/home")
+
+
+def _reasons(ctx: Ctx) -> list[tuple[str, str]]:
+    return [
+        ("unwanted", ctx._("I do not want this visit")),
+        ("ill", ctx._("I am ill")),
+        ("busy", ctx._("I have something else then")),
+        ("other", ctx._("Another reason")),
+    ]
 
 
 @routes.get(
