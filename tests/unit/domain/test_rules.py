@@ -9,7 +9,9 @@ import re
 from typing import Any
 
 import pytest
+from babel.messages.pofile import read_po
 
+from tests.fixtures.requirements import REPOSITORY
 from tests.fixtures.rights import FRIEND, PRISONER
 from tests.unit.domain.rights.table import CASES
 from tests.unit.domain.rights.world import (
@@ -41,7 +43,7 @@ from tests.unit.domain.rights.world import (
 )
 from visitserver.domain import rules
 from visitserver.domain.appointments import AppointmentKind
-from visitserver.domain.decisions import Decision, Outcome, Words
+from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
 from visitserver.domain.rights import PrisonerAnswer, RelationshipState
 from visitserver.domain.rules.engine import decide
 from visitserver.domain.rules.facts import Missing
@@ -209,16 +211,33 @@ def row_of_failure() -> Missing:
     return Missing("alerts", "TimeoutError")
 
 
-def test_no_sentence_of_the_rules_hints_at_what_must_not_be_told() -> None:
-    """Every sentence that stands in the rules' modules, also those that no row makes them say."""
-    sentences = {
+def sentences() -> set[str]:
+    """Every sentence for families that stands in the rules' modules, also those that no row makes them say."""
+    return {
         value.template
         for module in pkgutil.iter_modules(rules.__path__, f"{rules.__name__}.")
         for value in vars(importlib.import_module(module.name)).values()
         if isinstance(value, Words)
+    } | {
+        words.template for row in CASES for result in decide_visit(row.make(fine())).trace for words in said_by(result)
     }
-    assert len(sentences) > 20
-    assert [each for each in sentences if HINTS.search(each)] == []
+
+
+def said_by(result: RuleResult) -> list[Words]:
+    return [each for each in (result.safe, result.change) if each is not None]
+
+
+def test_no_sentence_of_the_rules_hints_at_what_must_not_be_told() -> None:
+    assert len(sentences()) > 30
+    assert [each for each in sentences() if HINTS.search(each)] == []
+
+
+@pytest.mark.parametrize("locale", ["fi", "sv"])
+def test_every_sentence_of_the_rules_is_translated(locale: str) -> None:
+    with (REPOSITORY / "web" / "locale" / locale / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        catalogue = read_po(file, locale=locale)
+    missing = [each for each in sentences() if (found := catalogue.get(each)) is None or not found.string]
+    assert missing == []
 
 
 def test_staff_read_why_in_words_and_by_reference() -> None:
