@@ -134,7 +134,7 @@ class Wall:
             match request:
                 case Watch():
                     for token in request.warrants:
-                        self.watch(self._verifier.monitor(token))
+                        self._watch_under(request, token)
                 case Unwatch():
                     self._unwatch(request.call_id)
                 case Show():
@@ -145,7 +145,17 @@ class Wall:
                 case Hush():
                     self._hush("officer")
         except SignalingError as error:
-            self._send(Refused(request=request.type, code=error.code, detail=error.detail))
+            self._refuse(request, error)
+
+    def _watch_under(self, request: Watch, token: str) -> None:
+        """One warrant of several: a bad one is refused, and the others count all the same."""
+        try:
+            self.watch(self._verifier.monitor(token))
+        except SignalingError as error:
+            self._refuse(request, error)
+
+    def _refuse(self, request: WallRequest, error: SignalingError) -> None:
+        self._send(Refused(request=request.type, code=error.code, detail=error.detail))
 
     # --- watching ----------------------------------------------------------------------------------------------
 

@@ -190,7 +190,7 @@ class Forwarder:
         self._leave()
         self.track = track
         self._mapped = None
-        self._segments.clear()
+        self.forget_sent()
         if track is not None:
             self._enter(track.first_layer(self))
             self._start()
@@ -254,6 +254,12 @@ class Forwarder:
         self._settle()
         self._live = False
         self._catching_up = False
+
+    def forget_sent(self) -> None:
+        """Send nothing again of what was sent until now: somebody else is in the slot, or the gate has moved."""
+        self._segments.clear()
+        if self._sent_packets is not None:
+            self._sent_packets.clear()
 
     def restart(self, now: float) -> bool:
         """Start again from the layer's cached keyframe; False if there is none (the slot then goes on as it is).

@@ -263,6 +263,7 @@ class Layer(Stream):
             self._nack.clear()
         for slot in self._slots:
             slot.pause()
+            slot.forget_sent()
         if self.cache is not None and self.packets is not None:
             self.cache.clear()
             self.packets.clear()

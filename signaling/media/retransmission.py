@@ -62,6 +62,10 @@ class SentPackets:
         kept = self._ring[sequence % _SENT]
         return kept[1] if kept is not None and kept[0] == sequence else None
 
+    def clear(self) -> None:
+        """Keep nothing: who is in the slot now, or may be heard now, is not who was."""
+        self._ring = [None] * _SENT
+
 
 class RepairBudget:
     """How many video packets a client may be sent again: part of what its line carries, or repairs would fill the queue

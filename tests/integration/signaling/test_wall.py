@@ -215,6 +215,16 @@ async def test_only_the_officers_own_and_good_warrants_count(scene: Scene) -> No
     assert (await stranger.receive_json(timeout=60))["code"] == "unknown_session"
 
 
+async def test_a_bad_warrant_beside_a_good_one_is_refused_alone(scene: Scene) -> None:
+    first, second = await scene.call(), await scene.call()
+    _, line = await scene.wall(scene.warrant(first))
+    warrants = ["x.y.z", scene.warrant(second, officer="stf_2"), scene.warrant(second)]
+    await line.socket.send_json({"type": "watch", "warrants": warrants})
+    assert (await line.of("refused", request="watch"))["code"] == "malformed"
+    assert (await line.of("refused", request="watch"))["code"] == "wrong_officer"
+    await eventually(lambda: bool(scene.events(second, EventType.MONITOR_JOINED)), "the watch begins")
+
+
 async def test_an_offer_under_a_privileged_warrant_is_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     party = await scene.call()
     privileged = await scene.house.open(privileged=True)

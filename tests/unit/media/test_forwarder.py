@@ -437,3 +437,15 @@ def test_a_track_is_no_longer_told_of_a_slot_that_left_it() -> None:
     assert (first.slots, second.slots) == ([], [slot])
     slot.attach(None)
     assert second.slots == []
+
+
+@pytest.mark.parametrize("kind", [Kind.VIDEO, Kind.AUDIO])
+def test_nothing_of_whoever_was_in_the_slot_is_sent_again(kind: Kind) -> None:
+    wire, source = Wire(), Source(kind)
+    slot = make(kind, wire)
+    slot.attach(source)  # type: ignore[arg-type]
+    slot.forward(source.view(0, 0.0, key=True))
+    sequence = wire.packets()[0].sequence_number
+    slot.attach(Source(kind))  # type: ignore[arg-type]
+    assert not slot.retransmit(sequence, 1.0)
+    assert wire.again == []

@@ -63,3 +63,17 @@ def test_a_keyframe_of_the_hold_that_comes_after_it_is_dropped(by_rtx: bool, mut
     assert len(wire.sent) == before[1] + 1
     assert len(leg.rtp) > before[0]
     assert slot.layer is camera.layer(0)
+
+
+def test_what_was_sent_before_a_hold_is_not_sent_again_after_it() -> None:
+    camera = Camera("q")
+    slot, wire = slot_on(camera, rtx=None)
+    camera.play(key=True)
+    wire.run_timers()
+    camera.play()
+    sequence = int.from_bytes(wire.sent[-1][2:4], "big")
+    assert slot.retransmit(sequence, camera.now)
+    for is_open in (False, True):
+        camera.gate.open = is_open
+        camera.track.gate_changed(camera.now)
+        assert not slot.retransmit(sequence, camera.now)
