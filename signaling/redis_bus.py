@@ -22,7 +22,7 @@ from signaling.errors import BusTimeout, Unavailable
 from signaling.ids import new_id
 from signaling.redis_connection import REDIS_ERRORS, connect, redis_errors
 from signaling.redis_inbox import Inbox
-from signaling.served import Handler, Payload, Served, result_of
+from signaling.served import FINISH_SECONDS, Handler, Payload, Served, finished, result_of
 
 log = structlog.get_logger(__name__)
 
@@ -183,8 +183,7 @@ class _Service:
 
     async def aclose(self) -> None:
         await self.inbox.aclose()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await finished(self._tasks, FINISH_SECONDS)
         await self._served.aclose()
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import structlog
 
+from signaling.cancelling import cancelled
 from signaling.errors import SignalingError, error_from_payload
 
 log = structlog.get_logger(__name__)
+
+FINISH_SECONDS = 10.0  # for requests under way when nothing more is served
 
 Payload = dict[str, Any]
 Handler = Callable[[Payload], Awaitable[Payload]]
@@ -43,10 +46,19 @@ class Served:
             return json.dumps({"error": SignalingError("the request failed").to_payload()})
 
     async def aclose(self) -> None:
-        """Serve no more. Requests under way are finished."""
+        """Serve no more. Requests under way are finished, or cut off after `FINISH_SECONDS`."""
         self._forget()
-        if self._running:
-            await asyncio.wait(self._running)
+        await finished(self._running, FINISH_SECONDS)
+
+
+async def finished(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    """Wait until `tasks` have ended, at most so long; then cancel those that have not."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tuple(tasks), timeout=seconds)
+    if late:
+        log.warning("requests cut off", number=len(late))
+        await cancelled(late)
 
 
 def result_of(text: str) -> Payload:
