@@ -31,6 +31,7 @@ from visitserver.serving import stop_signals, wait_or_hurry
 log: Final = structlog.get_logger(__name__)
 
 _CHECK_SECONDS: Final = 2.0
+_CLIENT_GONE: Final = 499  # in the log alone; as nginx writes it
 _PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
 
@@ -98,7 +99,7 @@ class MediaProcess:
     async def _ready(self, request: web.Request) -> web.Response:
         """Redis is not among what decides: calls that are here go on without it."""
         deciding = {"media": self._accepts, "storage": self._has_room}
-        found = {name: await _run(check) for name, check in {**deciding, "redis": self.links.ping}.items()}
+        found = {name: await _run(name, check) for name, check in {**deciding, "redis": self.links.ping}.items()}
         good = all(found[name] == "ok" for name in deciding)
         body: dict[str, Any] = {"status": "ready" if good else "not ready"}
         body["checks"] = found if self._is_ours(request) else {}
@@ -141,6 +142,9 @@ async def _logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         status = error.status
         raise
+    except (ConnectionError, asyncio.CancelledError):  # nobody is there to be answered: no fault of this server
+        status = _CLIENT_GONE
+        raise
     finally:
         resource = request.match_info.route.resource
         pattern = "none" if resource is None else resource.canonical
@@ -149,12 +153,14 @@ async def _logged(request: web.Request, handler: Handler) -> web.StreamResponse:
             log.info("request", method=request.method, route=pattern, status=status, milliseconds=spent)
 
 
-async def _run(check: Callable[[], Awaitable[None]]) -> str:
+async def _run(name: str, check: Callable[[], Awaitable[None]]) -> str:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await check()
     except TimeoutError:
+        log.warning("not ready: no answer in time", check=name, seconds=_CHECK_SECONDS)
         return "timeout"
-    except Exception:
+    except Exception as error:  # whoever asks learns no more than that; the operator finds the cause here
+        log.warning("not ready", check=name, error=type(error).__name__, detail=str(error))
         return "failed"
     return "ok"
