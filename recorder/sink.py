@@ -83,6 +83,7 @@ class LogSink:
         self._opening = dict(opening)
         self._recording_id = str(opening["recording_id"])
         self._successor = f"{self._recording_id}/{writer_file(before.writer + 1)}"
+        self._manifest = f"{self._recording_id}/{MANIFEST_FILE}"
         self._cipher = AESGCM(data_key)
         self._key = signing_key
         self._segment_ns = int(segment_seconds * 1e9)
@@ -137,7 +138,7 @@ class LogSink:
             takeovers=self._takeovers,
             head=self._chain,
         )
-        seal = self._store.append(f"{self._recording_id}/{MANIFEST_FILE}", self._writer)
+        seal = self._store.append(self._manifest, self._writer)
         seal.write(sign_document(MANIFEST, body, self._key))
         self._look_for_successor()
         _commit(seal)
@@ -146,7 +147,8 @@ class LogSink:
         return summary_of(body)
 
     def _look_for_successor(self) -> None:
-        if self._store.exists(self._successor):
+        """Nobody may write on where another does, nor, as a later writer, what an earlier one has sealed meanwhile."""
+        if self._store.exists(self._successor) or (self._writer > 1 and self._store.exists(self._manifest)):
             raise WriterReplaced(self._recording_id)
 
     def abandon(self) -> None:

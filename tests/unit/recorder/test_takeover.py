@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recorder.access import plain_chunks, read_data_key, read_manifest, read_opening, records
 from recorder.blobs import FolderStore
-from recorder.errors import RecordingBusy, RecordingExists, SealFailed
+from recorder.errors import RecordingBusy, RecordingExists, SealFailed, WriterReplaced
 from recorder.index import RecordingIndex
 from recorder.keys import LocalKeyRing, new_key_line
 from recorder.log import RecordKind
@@ -239,6 +239,20 @@ async def test_a_recording_that_was_sealed_at_the_last_moment_stays_sealed(nodes
     with pytest.raises(RecordingExists):
         nodes.take()
     assert nodes.verdict() == ""
+
+
+async def test_who_took_a_recording_that_its_old_writer_seals_after_all_adds_nothing(nodes: Nodes) -> None:
+    leg = await nodes.node().start(nodes.order)
+    nodes.send(leg, range(10))
+    await nodes.written(leg)
+    die(leg)
+    new = nodes.take()
+    segments = new.segments
+    manifest = f"{nodes.order.recording_id}/manifest.json"
+    nodes.store.put(manifest, b"the old writer's, committed between the new one's look and its first step")
+    with pytest.raises(WriterReplaced):
+        new.write([(RecordKind.NOTE, 0xFFFF, {"note": "late"}, 10.0**3)], 10**12, 0)
+    assert new.segments == segments
 
 
 async def test_a_key_that_was_left_without_an_opening_is_in_nobodys_way(nodes: Nodes) -> None:
