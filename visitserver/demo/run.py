@@ -13,6 +13,7 @@ from rich.table import Table
 from visitserver.bootstrap import House, serve_until_stopped, utc_now
 from visitserver.config import Settings, load_settings
 from visitserver.demo import people as cast
+from visitserver.demo.desk import plans
 from visitserver.demo.seed import SignIns, seed
 from visitserver.demo.selfsigned import make_certificate, own_addresses
 from visitserver.demo.sessions import open_now, regular_week
@@ -39,6 +40,7 @@ async def run_demo(folder: Path, *, port: int, udp_port: int, tls: bool, console
             console.print("Making the demo prison …")
             sign_ins = await seed(house)
             await regular_week(house, sign_ins)
+            await plans(house, sign_ins)
             sign_ins.write(folder / SIGN_INS)
         await open_now(house, sign_ins)
         codes = await _station_codes(house, sign_ins)
