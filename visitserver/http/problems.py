@@ -148,6 +148,9 @@ def problem_of(error: BaseException) -> Problem:
             return Problem(422, error.code, error.detail, errors=[FieldError(name, error.code, error.detail)])
         case LineRefused():
             return _refused(error)
+        case NotFound(code=NotFound.default_code):
+            # One sentence for every thing: which one is missing would tell another's from nobody's.
+            return Problem(404, error.code, "There is no such thing, or it is not yours.")
         case DomainError():
             return Problem(_status(error), error.code, error.detail)
         case SignalingError(status=status) if status != 500:

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from visitserver.domain.errors import NotFound
 from visitserver.http.context import bare_context
 from visitserver.http.keys import CONTEXT, CORE, REQUEST_ID, ROUTE
 from visitserver.http.problems import INTERNAL, Problem, SignInRequired, problem_of, problem_response
@@ -17,6 +18,8 @@ from visitserver.http.registry import Audience, RouteKind
 
 log: Final = structlog.get_logger("visitserver.http")
 
+NO_PAGE: Final = "There is no such page."
+"""What a person is told of a thing that is not there, or not theirs."""
 SIGN_IN: Final = {
     Audience.FAMILY: "/signin",
     Audience.TERMINAL: "/terminal",
@@ -72,6 +75,7 @@ def _page(request: web.Request, problem: Problem) -> web.Response:
     ctx = request.get(CONTEXT) or bare_context(request)
     surface = {"staff": "console", "terminal": "terminal"}.get(request.path.split("/")[1], "calm")
     title = ctx._(problem.title)
+    detail = NO_PAGE if problem.code == NotFound.default_code else problem.detail
     try:
         response = ctx.render(
             "error.html",
@@ -79,7 +83,7 @@ def _page(request: web.Request, problem: Problem) -> web.Response:
             problem_status=problem.status,
             code=problem.code,
             title=title,
-            detail=ctx._(problem.detail),
+            detail=ctx._(detail),
             surface=surface,
         )
     except Exception:

@@ -425,7 +425,7 @@ async def _done(
     """Do it and go back to the person's page, which says what was done, or why it was not."""
     try:
         await work
-    except (Invalid, Conflict) as error:
+    except (Invalid, Conflict, NotFound) as error:
         return _failed(ctx, retry or back, {"": error.detail}, other=other)
     return ctx.redirect(f"{back}?{urlencode({'done': done})}")
 
