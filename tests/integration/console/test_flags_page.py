@@ -91,7 +91,7 @@ async def test_a_person_decides_about_flagged_visits_by_keyboard_alone(house: Co
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/flags?done=moved")
-        await expect(page.get_by_role("status")).to_contain_text("The visit was moved.")
+        await expect(page.get_by_role("status").filter(has_text="The visit was moved.")).to_be_visible()
         await expect(rows).to_have_count(1)
 
         await rows.first.get_by_role("link").focus()
