@@ -18,6 +18,7 @@ from signaling.wall_messages import WallRequest
 
 log = structlog.get_logger(__name__)
 
+MOST = 4  # of one officer at a time: a wall for each screen
 IDLE = timedelta(minutes=1)  # how long a wall that watches nothing is kept
 
 
@@ -42,7 +43,15 @@ class Walls:
         wall = Wall(warrant.body.officer_id, media, self._rooms, self._verifier, self._clock)
         self._walls[wall.session_id] = wall
         wall.watch(warrant)
+        self._end_oldest(wall.officer_id)
         return media.answer
+
+    def _end_oldest(self, officer_id: str) -> None:
+        """A browser that opens one wall after the other has no use for the first any more."""
+        own = [wall for wall in self._walls.values() if wall.officer_id == officer_id and not wall.media.closed]
+        for wall in own[:-MOST]:
+            log.info("wall ended: the officer has opened others", session_id=wall.session_id)
+            wall.media.end()
 
     def has(self, session_id: str) -> bool:
         """Whether this is a wall's session."""

@@ -17,11 +17,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from recorder.blobs import FolderStore
 from recorder.disk import StorageState
 from recorder.service import RecordingService
-from signaling.errors import Unavailable
+from signaling.cors import with_cors
+from signaling.errors import RateLimited, Unavailable
 from signaling.http import media_routes
+from signaling.media.limit import SourceLimit
+from signaling.problems import with_problems
 from visitserver.config import Settings
 from visitserver.domain.clock import Clock
 from visitserver.http.headers import secure_headers
+from visitserver.http.peer_address import peer_of
 from visitserver.keyring import MediaKeys
 from visitserver.links import Links
 from visitserver.listening import tls_of, urls_of
@@ -31,6 +35,8 @@ from visitserver.serving import stop_signals, wait_or_hurry
 log: Final = structlog.get_logger(__name__)
 
 _CHECK_SECONDS: Final = 2.0
+_FROM_ONE: Final = 50.0  # requests a second under /media/ from one address: a whole prison may stand behind it
+_FROM_ALL: Final = 500.0
 _CLIENT_GONE: Final = 499  # in the log alone; as nginx writes it
 _PUBLIC: Final = frozenset({"/healthz", "/readyz"})
 
@@ -41,6 +47,8 @@ class MediaProcess:
     def __init__(self, settings: Settings, keys: MediaKeys, clock: Clock) -> None:
         self.settings = settings
         self.registry = CollectorRegistry()
+        self._monotonic = time.monotonic
+        self._requests = SourceLimit(_FROM_ONE, _FROM_ALL, self._monotonic())
         self.links = Links(settings)
         store = FolderStore(settings.recorder.directory)
         self.recorder = RecordingService(store, keys.recorder_ring, keys.recorder_signing, clock, continues=True)
@@ -73,7 +81,7 @@ class MediaProcess:
 
     def web_app(self) -> web.Application:
         """The media endpoints, health, readiness and figures."""
-        app = web.Application(middlewares=[_logged, self._origins], client_max_size=1 << 20)
+        app = web.Application(middlewares=[_logged, self._limited, self._origins], client_max_size=1 << 20)
         for route in media_routes(self.node, ice_servers=self._ice_servers):
             app.router.add_route(route.method, route.path, route.handler)
         app.router.add_get("/healthz", _health)
@@ -81,6 +89,15 @@ class MediaProcess:
         app.router.add_get("/metrics", self._metrics)
         app.on_response_prepare.append(secure_headers)
         return app
+
+    @web.middleware
+    async def _limited(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """So many requests a second under /media/ and no more: each costs the check of a signature, good or not."""
+        if request.path.startswith("/media/") and request.method != "OPTIONS":
+            peer = peer_of(request, self.settings.server.trusted_proxies)
+            if not self._requests.take(str(peer.address), self._monotonic()):
+                return await _too_many(request)
+        return await handler(request)
 
     @web.middleware
     async def _origins(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -125,6 +142,12 @@ class MediaProcess:
     async def _has_room(self) -> None:
         if await asyncio.to_thread(self.recorder.storage_state) is StorageState.FULL:
             raise OSError("the recordings' storage is full")
+
+
+@with_cors
+@with_problems
+async def _too_many(_request: web.Request) -> web.StreamResponse:
+    raise RateLimited("too many requests from this address")
 
 
 async def _health(_request: web.Request) -> web.Response:

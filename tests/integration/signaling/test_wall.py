@@ -16,6 +16,7 @@ from signaling.capabilities import RecordingPolicy, Supervision
 from signaling.ids import OrdinaryCallId, new_call_id
 from signaling.media.leg import Kind, Side
 from signaling.tickets import CallCharter, JoinTicket, MonitorWarrant, RecordingWarrant, TalkWarrant
+from signaling.walls import MOST
 from tests.fakes.media_client import PARTY, MediaClient
 from tests.fixtures.waiting import eventually
 from tests.integration.media.test_call import send
@@ -213,6 +214,23 @@ async def test_only_the_officers_own_and_good_warrants_count(scene: Scene) -> No
     session = client.location.rsplit("/", 1)[-1]  # type: ignore[attr-defined]
     await stranger.send_json({"type": "hello", "ticket": other["Authorization"][7:], "session": session})
     assert (await stranger.receive_json(timeout=60))["code"] == "unknown_session"
+
+
+async def test_an_officer_has_so_many_walls_and_a_new_one_ends_the_oldest(scene: Scene) -> None:
+    party = await scene.call()
+    other, _ = await scene.wall(scene.warrant(party, officer="stf_2"))
+    walls = [await scene.wall(scene.warrant(party)) for _ in range(MOST)]
+    assert len(scene.house.node.walls) == MOST + 1
+    await scene.wall(scene.warrant(party))
+    _, line = walls[0]
+    closed = await line.socket.receive(timeout=60)
+    while closed.type is WSMsgType.TEXT:
+        closed = await line.socket.receive(timeout=60)
+    assert (closed.type, closed.data) == (WSMsgType.CLOSE, 4005)
+    scene.house.node.walls.tick()
+    assert len(scene.house.node.walls) == MOST + 1
+    for client in (other, *(client for client, _ in walls[1:])):
+        assert scene.house.node.walls.has(client.location.rsplit("/", 1)[-1])  # type: ignore[attr-defined]
 
 
 async def test_a_bad_warrant_beside_a_good_one_is_refused_alone(scene: Scene) -> None:

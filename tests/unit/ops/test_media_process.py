@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from structlog.testing import capture_logs
 
+from signaling.media.limit import SourceLimit
 from visitserver import media_process
+from visitserver.config import load_settings
 
 
 async def test_a_failed_check_is_logged_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +55,26 @@ async def test_a_client_that_has_gone_is_no_fault(error: BaseException, status: 
     with capture_logs() as logs, pytest.raises(type(error)):
         await media_process._logged(request, handler)
     assert [one["status"] for one in logs] == [status]
+
+
+async def test_one_address_may_not_ask_without_end() -> None:
+    process = media_process.MediaProcess.__new__(media_process.MediaProcess)
+    process.settings = load_settings(environ={})
+    process._monotonic = lambda: 5.0
+    process._requests = SourceLimit(3, 100, 5.0)
+
+    async def good(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="good")
+
+    app = web.Application(middlewares=[process._limited])
+    for path in ("/media/channel", "/healthz"):
+        app.router.add_route("*", path, good)
+    async with TestClient(TestServer(app)) as client:
+        statuses = [(await client.get("/media/channel")).status for _ in range(5)]
+        assert statuses == [200, 200, 200, 429, 429]
+        refused = await client.post("/media/channel")
+        assert (refused.status, (await refused.json())["code"]) == (429, "rate_limited")
+        assert refused.headers["Retry-After"] == "1"
+        assert refused.headers["Access-Control-Allow-Origin"] == "*"
+        assert (await client.options("/media/channel")).status == 200
+        assert (await client.get("/healthz")).status == 200
