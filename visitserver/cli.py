@@ -303,6 +303,26 @@ def why(
 
 
 @app.command()
+def rules(
+    write: Annotated[
+        Path | None, typer.Option(help="Write the tables into this document instead (docs/contact-rights.md).")
+    ] = None,
+) -> None:
+    """Print every rule of a visit and every policy with its default, as tables (docs/contact-rights.md)."""
+    from visitserver import rules_document
+
+    if write is None:
+        for table in rules_document.TABLES.values():
+            typer.echo(f"{table()}\n")
+        return
+    try:
+        changed = rules_document.renew(write)
+    except (OSError, ValueError) as error:
+        _fail(f"Cannot write {write}: {error}", 2)
+    out.print("changed" if changed else "up to date")
+
+
+@app.command()
 def backup(
     destination: Annotated[Path, typer.Argument(help="Archive to write (.tar); must not exist.")],
     config: ConfigOption = None,
