@@ -203,6 +203,8 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "api.alert.write": _CLIENT,
         "api.appointment.read": _CLIENT,
         "api.appointment.write": _CLIENT,
+        "api.block.read": _CLIENT,
+        "api.block.write": _CLIENT,
         "api.booking.read": _CLIENT,
         "api.availability.read": _CLIENT,
         "api.import.read": _CLIENT,

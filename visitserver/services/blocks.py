@@ -16,7 +16,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Prison
 from visitserver.domain.scheduling import Booking
 from visitserver.domain.slots import day_starts
-from visitserver.domain.time_ranges import moment_of, whole_span
+from visitserver.domain.time_ranges import check_day, check_times, moment_of, whole_span
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.changes import Changes
 from visitserver.services.opened import note_opened
@@ -154,7 +154,8 @@ class BlockService:
     async def between(self, actor: Actor, first: date, last: date) -> Sequence[Block]:
         """Those that stand on some of the prison's days `first` to `last`, in order of start: for the grid."""
         own_prison(actor, actor.prison_id)
-        if not first <= last <= first + timedelta(days=DAYS_MAX):
+        check_day(first, field="first")
+        if not timedelta(0) <= last - first < timedelta(days=DAYS_MAX):
             raise Invalid(f"Ask for 1 to {DAYS_MAX} days.", field="first")
         async with self._uow(read_only=True) as u:
             prison = await u.people.get_prison(actor.prison_id or "")
@@ -199,6 +200,11 @@ class BlockService:
         )
 
     def _times(self, draft: BlockDraft, prison: Prison) -> tuple[datetime, datetime]:
+        check_day(draft.first_day, field="first_day")
+        check_day(draft.last_day, field="last_day")
+        # Of different days, so each is looked at by itself.
+        check_times(draft.from_time, None, field="from_time")
+        check_times(None, draft.to_time, field="to_time")
         if not timedelta(0) <= draft.last_day - draft.first_day < timedelta(days=DAYS_MAX):
             raise Invalid(f"A block lasts 1 to {DAYS_MAX} days.", code="block", field="last_day")
         starts_at = moment_of(draft.first_day, draft.from_time, prison.zone)

@@ -21,6 +21,7 @@ from visitserver.domain.preferences import DAYS_MAX, PREFERENCES_MAX, Preference
 from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.engine import NOT_POSSIBLE
 from visitserver.domain.scheduling import Booking, BookingState, Slot
+from visitserver.domain.time_ranges import check_times
 from visitserver.services.access_checks import own_prison
 from visitserver.services.asking import Asking
 from visitserver.services.clock import today_at
@@ -290,8 +291,7 @@ class PreferenceService:
             raise Invalid("This day is too far ahead.", code="preferences", field="last_day")
         if any(day not in range(7) for day in wish.weekdays):
             raise Invalid("Choose days of the week.", code="preferences", field="weekdays")
-        if wish.from_time is not None and wish.to_time is not None and wish.to_time <= wish.from_time:
-            raise Invalid("The time ends before it begins.", code="preferences", field="to_time")
+        check_times(wish.from_time, wish.to_time, field="to_time")
         return Preference(
             id=new_id("prf"),
             prison_id=prison.id,

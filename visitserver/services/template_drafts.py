@@ -16,6 +16,7 @@ from visitserver.domain.errors import Invalid
 from visitserver.domain.people import IncentiveLevel, LegalStatus
 from visitserver.domain.scheduling import Location, SessionTemplate, SupervisionLevel
 from visitserver.domain.slots import check_template
+from visitserver.domain.time_ranges import check_day
 from visitserver.services.ports.uow import UnitOfWork
 
 
@@ -73,6 +74,9 @@ async def make_template(
         created_at=clock(),
         **{name: getattr(draft, name) for name in FIELDS},
     )
+    check_day(draft.valid_from, field="valid_from")
+    if draft.valid_to is not None:
+        check_day(draft.valid_to, field="valid_to")
     check_template(template)
     known = {station.id for station in await u.scheduling.stations(prison_id)}
     if not known.issuperset(draft.station_ids):

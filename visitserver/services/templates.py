@@ -15,6 +15,7 @@ from visitserver.domain.errors import Conflict, Invalid
 from visitserver.domain.people import Prison
 from visitserver.domain.scheduling import Booking, SessionTemplate, Station
 from visitserver.domain.slots import day_starts
+from visitserver.domain.time_ranges import check_day
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.changes import Changes
 from visitserver.services.clock import today_at
@@ -68,6 +69,7 @@ class TemplateService:
         request_id: str | None = None,
     ) -> SessionTemplate:
         """A session of its own like this one, with `changes` (fields of TemplateDraft), from that day on."""
+        check_day(valid_from, field="valid_from")
         async with self._uow(read_only=True) as u:
             model = await u.scheduling.get_template(template_id)
             own_prison(actor, model.prison_id)
@@ -79,6 +81,7 @@ class TemplateService:
         self, actor: Actor, template_id: str, changes: Mapping[str, Any], from_day: date
     ) -> Standing:
         """What `new_version` would do to the bookings that stand. Changes nothing. Errors as `new_version`."""
+        check_day(from_day, field="valid_from")
         async with self._uow(read_only=True) as u:
             old, prison = await self._own(u, actor, template_id)
             new = await self._next(u, actor, old, changes, from_day)
@@ -101,6 +104,7 @@ class TemplateService:
         for a version that has a later one, (`template_ended`) when it ends before that day; Invalid for a day that is
         not to come.
         """
+        check_day(from_day, field="valid_from")
         async with self._uow() as u:
             old, prison = await self._own(u, actor, template_id)
             # Whoever books holds this name shared: nobody is placed on a session while it changes.
@@ -153,6 +157,7 @@ class TemplateService:
     ) -> SessionTemplate:
         """Set the last day, which must not be past. Conflict when bookings stand on the session after it."""
         async with self._uow() as u:
+            check_day(last_day, field="valid_to")
             template, prison = await self._own(u, actor, template_id)
             await self._end_free(u, template, prison, last_day)
             u.audit.append("template.end", actor, template.id, {"last_day": last_day.isoformat()}, request_id)
@@ -161,6 +166,7 @@ class TemplateService:
 
     async def preview_retire(self, actor: Actor, template_id: str, last_day: date) -> Standing:
         """The bookings that would lose their time. Changes nothing. Errors as `retire`."""
+        check_day(last_day, field="valid_to")
         async with self._uow(read_only=True) as u:
             template, prison = await self._own(u, actor, template_id)
             await self._may_end(u, template, prison, last_day)
@@ -171,6 +177,7 @@ class TemplateService:
     ) -> Revision:
         """Set the last day although bookings stand after it: they stay valid and are flagged; a person decides."""
         reason = need_reason(reason)
+        check_day(last_day, field="valid_to")
         async with self._uow() as u:
             template, prison = await self._own(u, actor, template_id)
             await u.lock(f"template:{template.id}")

@@ -17,6 +17,7 @@ from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.engine import NOT_POSSIBLE
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.domain.slots import parse_slot_key, slot_at
+from visitserver.domain.time_ranges import check_times
 from visitserver.domain.waitlist import (
     DAYS_MAX,
     ENTRIES_MAX,
@@ -225,8 +226,7 @@ class WaitlistService:
             raise Invalid(f"Wait for 1 to {DAYS_MAX} days.", code="waitlist", field="last_day")
         if last > today + AHEAD:
             raise Invalid("This day is too far ahead.", code="waitlist", field="last_day")
-        if from_time is not None and to_time is not None and to_time <= from_time:
-            raise Invalid("The time ends before it begins.", code="waitlist", field="to_time")
+        check_times(from_time, to_time, field="to_time")
         return WaitlistEntry(
             id=new_id("wtl"),
             prison_id=prison.id,
