@@ -188,29 +188,31 @@ async def test_versions_follow_one_another(sqlite_offers: OffersWorld) -> None:
     assert third.valid_from == date(2026, 3, 20)
 
 
-@pytest.mark.parametrize(
-    ("changes", "from_day"),
-    [
-        ({"colour": "green"}, FROM),
-        ({"valid_from": FROM}, FROM),
-        ({"capacity": 0}, FROM),
-        ({"station_ids": ("stn_x",)}, FROM),
-        ({"include_wings": frozenset({"wng_x"})}, FROM),
-        ({"include_locations": frozenset({("A", "1", "2", "3", "4")})}, FROM),
-        ({"capacity": 1}, date(2026, 3, 2)),  # today
-        ({"capacity": 1}, date(2025, 12, 31)),
-    ],
-)
-async def test_what_makes_no_sense_is_refused(
-    sqlite_offers: OffersWorld, changes: dict[str, object], from_day: date
-) -> None:
-    for attempt in (
-        sqlite_offers.templates.preview_version(STAFF, SOCIAL, changes, from_day),
-        sqlite_offers.templates.new_version(STAFF, SOCIAL, changes, from_day),
-    ):
+WRONG: dict[str, tuple[dict[str, object], date]] = {
+    "no such thing": ({"colour": "green"}, FROM),
+    "two beginnings": ({"valid_from": FROM}, FROM),
+    "no room": ({"capacity": 0}, FROM),
+    "a foreign station": ({"station_ids": ("stn_x",)}, FROM),
+    "a foreign wing": ({"include_wings": frozenset({"wng_x"})}, FROM),
+    "a location of five levels": ({"include_locations": frozenset({("A", "1", "2", "3", "4")})}, FROM),
+    "today": ({"capacity": 1}, date(2026, 3, 2)),
+    "before it began": ({"capacity": 1}, date(2025, 12, 31)),
+    "a day that no calendar knows": ({"capacity": 1}, date.max),
+    "the first day of all": ({"capacity": 1}, date.min),
+}
+
+
+async def test_what_makes_no_sense_is_refused(sqlite_offers: OffersWorld) -> None:
+    templates = sqlite_offers.templates
+    for changes, from_day in WRONG.values():
         with pytest.raises(Invalid):
-            await attempt
-    assert [each.id for each in await sqlite_offers.templates.versions(STAFF, SOCIAL)] == [SOCIAL]
+            await templates.preview_version(STAFF, SOCIAL, changes, from_day)
+        with pytest.raises(Invalid):
+            await templates.new_version(STAFF, SOCIAL, changes, from_day)
+    for day in (date.min, date.max):
+        with pytest.raises(Invalid):
+            await templates.retire(STAFF, SOCIAL, day, "closed")
+    assert [each.id for each in await templates.versions(STAFF, SOCIAL)] == [SOCIAL]
 
 
 async def test_sessions_are_the_business_of_the_own_prison(sqlite_offers: OffersWorld) -> None:
