@@ -195,9 +195,9 @@ class Booking:
     a calendar invitation). `outcome` is a code of calls.OutcomeCode once there is one.
     `acknowledged_at`: when the prisoner said at a terminal that they have seen it and will come.
     `hold_kind` is set while it is HELD. `overbook_reason`: why staff placed it beyond the session's capacity, if they
-    did. `rejection`, `rejection_day`, `family_words`: what the family is told when staff reject or cancel it, by
-    code and in words of their own. `requested_at`: since when a person has to decide it; `escalated_at`: when a supervisor was told that the
-    request is about to lapse.
+    did. `rejection`, `rejection_day`, `family_words`: what the family is told when staff reject or cancel it, by code
+    and in words of their own. `requested_at`: since when a person has to decide it; `escalated_at`: when a supervisor
+    was told that the request is about to lapse.
     A booking that moves to another time keeps its id (and so the UID of its invitation); see BookingChange.
     """
 
