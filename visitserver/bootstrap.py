@@ -336,7 +336,7 @@ class House:
             day_sheet=DaySheetService(uow),
             requests=DeskRequests(uow, clock),
             bulk=BulkService(uow, clock),
-            enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy),
+            enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy, changes),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
             calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
             outbox=OutboxService(uow, clock),

@@ -175,6 +175,7 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "admin.station.list": _ADMIN,
         "admin.station.enrol": _ADMIN,
         "admin.station.revoke": _ADMIN,
+        "admin.station.use": _ADMIN,
         "pin.list": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "pin.set": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),
         "pin.unlock": _to(Role.OFFICER, Role.SUPERVISOR, Role.ADMINISTRATOR),

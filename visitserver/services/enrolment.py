@@ -18,6 +18,7 @@ from visitserver.domain.identity import (
     PictureKind,
 )
 from visitserver.services.access_checks import need_reason
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.enrolment_review import EnrolmentReview
 from visitserver.services.identity_items import SealedItems
 from visitserver.services.identity_reading import plain_of
@@ -66,8 +67,10 @@ class EnrolmentService:
         vault: Vault,
         new_id: Callable[[str], str],
         policy: IdentityPolicy | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._uow = uow
+        self._changes = changes or Changes(clock)
         self._clock = clock
         self._engine = engine
         self._new_id = new_id
@@ -242,7 +245,9 @@ class EnrolmentService:
                     enrolment.move(EnrolmentState.EXPIRED)
             await u.identity.delete_key(contact_id)
             u.audit.append("identity.erase", actor, contact_id, {}, request_id)
+            self._changes.note(u, ChangeKind.IDENTITY_CHANGED, by=actor, contact_id=contact_id)
             await u.commit()
+        await self._changes.after_commit()
 
     async def purge(self) -> int:
         """Delete what has been kept long enough; how many items went. Safe to run at any time, and twice."""

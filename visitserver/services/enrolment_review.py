@@ -21,6 +21,7 @@ from visitserver.domain.identity import (
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact
 from visitserver.services.access_checks import need_reason
+from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.identity_items import SealedItems
 from visitserver.services.identity_reading import reading_of
 from visitserver.services.ports.identity_engine import DocumentReading
@@ -279,6 +280,8 @@ class EnrolmentReview:
             await u.identity.delete_items(found.id, frozenset({PictureKind.TEMPLATE}))
         u.audit.append(f"identity.{_WORD[state]}", actor, found.id, {"contact": found.contact_id}, request_id)
         u.outbox.add(f"identity.{state.value}", {"enrolment_id": found.id}, request_id=request_id)
+        # A visit that was flagged for want of it is so no more: the job sees to that within seconds.
+        Changes(self._clock).note(u, ChangeKind.IDENTITY_CHANGED, by=actor, contact_id=found.contact_id)
         await u.commit()
         return found
 

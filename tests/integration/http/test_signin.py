@@ -295,3 +295,16 @@ async def test_what_happened_is_in_the_audit_log_without_names(http_house: HttpH
     text = " ".join(f"{row.actor_id} {row.object_id} {row.data}" for row in rows)
     for private in ("kim", "Meadow", "A1234", "example.org", "111222"):
         assert private not in text
+
+
+async def test_a_terminal_is_taken_out_of_use_and_put_back_with_a_reason(http_house: HttpHouse) -> None:
+    administrator = await http_house.staff("administrator")
+    path = f"/staff/admin/stations/{http_house.station.id}/use"
+    await administrator.get("/staff/admin/stations")
+    assert (await administrator.post(path, {"active": "false", "reason": " "})).status == 422
+    assert (await administrator.post(path, {"active": "false", "reason": "The screen is broken."})).status == 303
+    assert "not in use" in await (await administrator.get("/staff/admin/stations")).text()
+    assert (await administrator.post(path, {"active": "true", "reason": "Mended."})).status == 303
+    assert "not in use" not in await (await administrator.get("/staff/admin/stations")).text()
+    other = f"/staff/admin/stations/{http_house.other_station.id}/use"
+    assert (await administrator.post(other, {"active": "false", "reason": "Not mine."})).status == 404

@@ -26,6 +26,13 @@ class Cursor(Body):
     lang: str = Field("", max_length=16)
 
 
+class StationUse(Body):
+    """Whether a terminal is in use. Visits at one that is not are flagged for the desk."""
+
+    active: bool
+    reason: str = Field(min_length=3, max_length=500)
+
+
 class NewPin(Body):
     """A PIN that staff give a prisoner."""
 
@@ -51,6 +58,23 @@ async def issue_code(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def revoke(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
     await ctx.services.stations.revoke(ctx.actor, ctx.param("station_id"), ctx.request_id)
+    return ctx.redirect(STATIONS)
+
+
+@routes.post(
+    "/staff/admin/stations/{station_id}/use",
+    action="admin.station.use",
+    summary="Say whether a terminal is in use",
+    body=StationUse,
+)
+async def use(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
+    form = await ctx.form(StationUse)
+    if form.model is None:
+        raise Invalid("Give a reason.", code="reason_required", field="reason")
+    wanted = form.model
+    await ctx.services.stations.set_active(
+        ctx.actor, ctx.param("station_id"), wanted.active, wanted.reason, request_id=ctx.request_id
+    )
     return ctx.redirect(STATIONS)
 
 
