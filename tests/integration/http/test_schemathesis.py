@@ -260,7 +260,12 @@ def ask(served: Served, name: str, data: st.DataObject) -> None:
             case.body["csrf_token"] = secret
     case.headers = {key: value for key, value in (case.headers or {}).items() if key != csrf.HEADER}
     response = case.call(
-        base_url=served.url, headers=headers, cookies=cookies, allow_redirects=False, session=requests.Session()
+        base_url=served.url,
+        headers=headers,
+        cookies=cookies,
+        allow_redirects=False,
+        timeout=60,  # a busy machine may take its time
+        session=requests.Session(),
     )
     assert response.status_code < 500, f"{name} as {who}: {response.status_code} {response.text[:300]}"
     case.validate_response(response, checks=CHECKS)
