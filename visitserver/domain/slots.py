@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from dateutil import tz
@@ -26,6 +27,7 @@ def slots_of(
     wall-clock time that a clock change skips has no slot; of one that comes twice the first is meant. A slot that a
     shortened day pushes into the one before is left out, so a template never competes with itself.
     """
+    make = _maker(template)
     step = timedelta(minutes=template.duration_minutes) + -(-buffer // CELL) * CELL
     duration = timedelta(minutes=template.duration_minutes)
     for day in _days(template, first, last):
@@ -36,7 +38,7 @@ def slots_of(
             starts_at = to_utc(wall, zone)
             if starts_at is not None and (busy_until is None or starts_at >= busy_until):
                 busy_until = starts_at + step
-                yield _slot(template, starts_at, day)
+                yield make(starts_at=starts_at, ends_at=starts_at + duration, day=day)
             wall += step
 
 
@@ -129,14 +131,13 @@ def _days(template: SessionTemplate, first: date, last: date) -> Iterator[date]:
             yield moment.date()
 
 
-def _slot(template: SessionTemplate, starts_at: datetime, day: date) -> Slot:
-    return Slot(
+def _maker(template: SessionTemplate) -> Callable[..., Slot]:
+    """Makes the template's slots; what they have in common is read off it once."""
+    return partial(
+        Slot,
         template_id=template.id,
         template_version=template.version,
         prison_id=template.prison_id,
-        starts_at=starts_at,
-        ends_at=starts_at + timedelta(minutes=template.duration_minutes),
-        day=day,
         capacity=template.capacity,
         capacity_supervised=template.capacity_supervised,
         station_ids=template.station_ids,

@@ -33,6 +33,7 @@ from visitserver.services.accruals import bring_up_to_date, next_credit_day
 from visitserver.services.clock import today_at
 from visitserver.services.ports.identity_standing import IdentityStandings
 from visitserver.services.ports.uow import UnitOfWork
+from visitserver.services.taken import Taken
 
 T = TypeVar("T")
 
@@ -282,7 +283,7 @@ async def _owed_minutes(u: UnitOfWork, party: Party) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Occupied:
-    cells: set[tuple[Resource, int]]
+    taken: Taken
     places: Mapping[str, int]
 
 
@@ -306,17 +307,16 @@ async def _occupancy(u: UnitOfWork, background: Background, slots: Sequence[Slot
         ),
         *media_calls(party.prison.id, background.media_count or 0),
     ]
-    cells = await u.scheduling.occupied(wanted, whole, but=but)
+    taken = Taken(await u.scheduling.occupied_spans(wanted, whole, but=but))
     templates = sorted({slot.template_id for slot in slots})
-    return _Occupied(cells, await u.scheduling.places_taken(templates, whole, but=but))
+    return _Occupied(taken, await u.scheduling.places_taken(templates, whole, but=but))
 
 
 def _room(background: Background, slot: Slot, occupied: _Occupied) -> Room:
-    cells = background.span(slot).cells
-    during = {resource for resource, cell in occupied.cells if cell in cells}
+    during = occupied.taken.during(background.span(slot))
 
     def busy(kind: ResourceKind) -> set[str]:
-        return {resource.id for resource in during if resource.kind is kind}
+        return during.get(kind, set())
 
     stations = background.open_stations(slot)
     return Room(

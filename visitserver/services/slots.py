@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from visitserver.domain import policies as keys
 from visitserver.domain.actors import Actor, ActorKind
+from visitserver.domain.calls import CallKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision
 from visitserver.domain.errors import Invalid
@@ -17,7 +19,7 @@ from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.facts import Known
 from visitserver.domain.rules.order import decide_visit
 from visitserver.domain.rules.slot_fit import misfits
-from visitserver.domain.scheduling import Booking, Slot
+from visitserver.domain.scheduling import Booking, SessionTemplate, Slot
 from visitserver.domain.slots import slots_of
 from visitserver.services.access_checks import own_booking
 from visitserver.services.clock import today_at
@@ -67,14 +69,12 @@ class SlotService:
         visit, staff's own sessions, another wing) are left out. Invalid for more days than that.
         """
         async with self._uow(read_only=True) as u:
-            background, slots = await self._slots(u, actor, relationship_id, guests, first, days)
-            start = 0
-            if page.cursor is not None:
-                following = [number for number, slot in enumerate(slots) if _cursor(slot) > page.cursor]
-                start = following[0] if following else len(slots)
-            chosen = slots[start : start + page.limit]
+            links = await self._placing.links_to_look(u, actor, relationship_id, guests)
+            background, slots = await self._slots_for(u, actor.kind, links, first, days, after=page.cursor)
+            chosen = list(islice(slots, page.limit + 1))
+            more = len(chosen) > page.limit
+            chosen = chosen[: page.limit]
             offers = await self._decide(u, background, chosen)
-            more = start + page.limit < len(slots)
             return Page(offers, _cursor(chosen[-1]) if more and chosen else None)
 
     async def next_free(
@@ -85,9 +85,9 @@ class SlotService:
             raise Invalid("Ask for 1 to 20 times.", field="count")
         found: list[SlotOffer] = []
         async with self._uow(read_only=True) as u:
-            background, slots = await self._slots(u, actor, relationship_id, guests, None, None)
-            rest = iter(slots)
-            while chosen := list(islice(rest, 100)):
+            links = await self._placing.links_to_look(u, actor, relationship_id, guests)
+            background, slots = await self._slots_for(u, actor.kind, links, None, None)
+            while chosen := list(islice(slots, 100)):
                 found += [each for each in await self._decide(u, background, chosen) if each.decision.allowed]
                 if len(found) >= count:
                     break
@@ -119,18 +119,6 @@ class SlotService:
                 found += [each for each in offers if each.decision.allowed]
         return sorted(found[:count], key=lambda each: each.cursor)
 
-    async def _slots(
-        self,
-        u: UnitOfWork,
-        actor: Actor,
-        relationship_id: str,
-        guests: Sequence[str],
-        first: date | None,
-        days: int | None,
-    ) -> tuple[Background, list[Slot]]:
-        links = await self._placing.links_to_look(u, actor, relationship_id, guests)
-        return await self._slots_for(u, actor.kind, links, first, days)
-
     async def _slots_for(
         self,
         u: UnitOfWork,
@@ -140,7 +128,9 @@ class SlotService:
         days: int | None,
         *,
         but: str | None = None,
-    ) -> tuple[Background, list[Slot]]:
+        after: str | None = None,
+    ) -> tuple[Background, Iterator[Slot]]:
+        """What the party looks at, and the slots that may be for them, in order, made as they are asked for."""
         party = await self._facts.party(u, links)
         now = self._clock()
         policies = await u.policies.at(party.prison.id, now)
@@ -151,15 +141,35 @@ class SlotService:
         first = first or today_at(party.prison, now)
         last = first + timedelta(days=days - 1)
         background = await self._facts.background(u, party, now=now, asked_by=asked_by, first=first, last=last, but=but)
-        kind = links[0].call_kind
-        slots = [
-            slot
-            for template in await u.scheduling.templates(party.prison.id, first=first, last=last)
-            for slot in slots_of(template, party.prison.zone, first, last, buffer=background.buffer)
-            if slot.ends_at > now and not any(misfits(slot, kind, party.prisoner, asked_by))
-        ]
-        slots.sort(key=_cursor)
-        return background, slots
+        templates = await u.scheduling.templates(party.prison.id, first=first, last=last)
+        return background, self._fitting(background, templates, links[0].call_kind, first, last, after)
+
+    @staticmethod
+    def _fitting(
+        background: Background,
+        templates: Sequence[SessionTemplate],
+        kind: CallKind,
+        first: date,
+        last: date,
+        after: str | None,
+    ) -> Iterator[Slot]:
+        """Week by week, from the week of the cursor `after` on: who looks at a page pays for a page."""
+        party, now = background.party, background.now
+        zone = party.prison.zone
+        if after is not None:
+            first = max(first, _day_of(after, zone, first))
+        while first <= last:
+            end = min(last, first + timedelta(days=6))
+            slots = [
+                slot
+                for template in templates
+                for slot in slots_of(template, zone, first, end, buffer=background.buffer)
+                if slot.ends_at > now
+                and (after is None or _cursor(slot) > after)
+                and not any(misfits(slot, kind, party.prisoner, background.asked_by))
+            ]
+            yield from sorted(slots, key=_cursor)
+            first = end + timedelta(days=1)
 
     async def _decide(
         self, u: UnitOfWork, background: Background, slots: Sequence[Slot], *, booking: Booking | None = None
@@ -172,6 +182,15 @@ class SlotService:
             free = max(0, min(room.value.free_places, room.value.free_stations)) if isinstance(room, Known) else None
             offers.append(SlotOffer(slot, decide_visit(background.facts(slot, room, already_charged=charged)), free))
         return offers
+
+
+def _day_of(cursor: str, zone: ZoneInfo, first: date) -> date:
+    """The prison's day on which the slot of the cursor begins; `first` for what is no cursor of ours."""
+    try:
+        starts_at = datetime.strptime(cursor.split(".")[0], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+    except ValueError:
+        return first
+    return starts_at.astimezone(zone).date()
 
 
 def _cursor(slot: Slot) -> str:

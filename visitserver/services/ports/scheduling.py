@@ -85,6 +85,12 @@ class Scheduling(Protocol):
         """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
         ...
 
+    async def occupied_spans(
+        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
+    ) -> Sequence[tuple[Resource, Span]]:
+        """The same for looking at many days at once: when each of these resources is taken, but by `but`."""
+        ...
+
     async def places_taken(self, template_ids: Sequence[str], span: Span, *, but: str | None = None) -> dict[str, int]:
         """How many bookings stand (held ones too) on each slot of the templates that starts within `span`, by key."""
         ...

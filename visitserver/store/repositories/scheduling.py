@@ -187,6 +187,11 @@ class SqlScheduling:
     ) -> set[tuple[Resource, int]]:
         return await occupancy_rows.occupied(self._session, resources, span, but=but)
 
+    async def occupied_spans(
+        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
+    ) -> Sequence[tuple[Resource, Span]]:
+        return await occupancy_rows.occupied_spans(self._session, resources, span, but=but)
+
     async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
         return await occupancy_rows.occupy(self._session, booking_id, resources, span)
 
