@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from visitserver.domain.calls import Call, CallPhase
 from visitserver.domain.people import Prison, Prisoner
+from visitserver.domain.rejections import words_of
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
 
@@ -55,6 +56,7 @@ class VisitView:
     can_change: bool = False
     in_the_way: bool = False
     soon: bool = False
+    told: tuple[str, ...] = ()
 
 
 def visit_view(
@@ -69,11 +71,12 @@ def visit_view(
     guest: bool = False,
     others: tuple[str, ...] = (),
     in_the_way: bool = False,
+    told: tuple[str, ...] = (),
 ) -> VisitView:
     """The view of `booking` at `now`. `recorded`: see services/visits.py. `for_terminal`: in words to the prisoner.
 
     `guest`: for a caller who has not booked it; `others` are the names of the other callers; `in_the_way`: something
-    at the prison may move it.
+    at the prison may move it; `told`: see told_why.
     """
     chip, words = _booking_state(booking.state, _, for_terminal=for_terminal)
     coming = now < booking.ends_at
@@ -98,12 +101,23 @@ def visit_view(
         can_decline=ahead and guest,
         can_change=ahead and not guest and booking.starts_at - LOBBY > now,
         in_the_way=in_the_way and ahead,
+        told=told,
         soon=ahead and booking.starts_at - now < FREE_CANCELLATION,
         others=others,
         late=booking.starts_at - now < FREE_CANCELLATION,
         review=booking.state is BookingState.REQUESTED,
         acknowledged=booking.acknowledged_at is not None,
     )
+
+
+def told_why(booking: Booking, _: Translate, show: Callable[[Any], str]) -> tuple[str, ...]:
+    """What staff want the family to know of a rejection or a cancellation, a sentence each; `show` writes days."""
+    sentences = []
+    if booking.state is BookingState.REJECTED and booking.rejection is not None:
+        sentences.append(words_of(booking.rejection, booking.rejection_day).render(_, show))
+    if booking.state in (BookingState.REJECTED, BookingState.CANCELLED) and booking.family_words:
+        sentences.append(_("The prison writes: {words}").format(words=booking.family_words))
+    return tuple(sentences)
 
 
 def _booking_state(state: BookingState, _: Translate, *, for_terminal: bool) -> tuple[Chip, str]:

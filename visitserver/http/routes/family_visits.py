@@ -16,8 +16,9 @@ from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
 from visitserver.http.time_views import days_of
-from visitserver.http.views import VisitView, visit_view
+from visitserver.http.views import VisitView, told_why, visit_view
 from visitserver.http.wait_views import WaitView, WishView, wait_view
+from visitserver.http.wording import shown_in
 from visitserver.services.relationships import RelationshipView
 from visitserver.services.visits import Visit
 
@@ -52,6 +53,7 @@ def shown(ctx: Ctx, visit: Visit) -> VisitView:
         guest=visit.booking.lead.contact_id != ctx.actor.id,
         others=tuple(contact.name for contact in visit.contacts if contact.id != ctx.actor.id),
         in_the_way=visit.in_the_way,
+        told=told_why(visit.booking, ctx._, shown_in(ctx.locale)),
     )
 
 
