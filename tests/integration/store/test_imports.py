@@ -43,6 +43,17 @@ R-2,P-2,C-2,legal,lawyer,requested,
 
 
 @pytest.fixture
+def store_url(request: pytest.FixtureRequest) -> str:
+    """SQLite; both kinds for what rests on constraints, locks and types (`on_both`)."""
+    name = "postgres_store_url" if getattr(request, "param", "sqlite") == "postgresql" else "sqlite_store_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+on_both = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def imports(uow: UnitOfWorkFactory, world: World, clock: SettableClock) -> ImportService:
     return ImportService(uow, clock, Changes(clock))
 
@@ -98,6 +109,7 @@ async def every_row(uow: UnitOfWorkFactory) -> dict[str, list[tuple[Any, ...]]]:
         return found
 
 
+@on_both
 async def test_a_file_makes_what_it_says_and_twice_is_once(imports: ImportService, uow: UnitOfWorkFactory) -> None:
     assert counts(await run(imports, ImportKind.PRISONERS, PRISONERS)) == (2, 0, 0, 0, 0)
     assert counts(await run(imports, ImportKind.CONTACTS, CONTACTS)) == (2, 0, 0, 0, 0)
@@ -140,6 +152,7 @@ async def test_a_dry_run_says_field_by_field_what_would_be_and_writes_nothing(
     assert counts(again) == counts(report)
 
 
+@on_both
 async def test_bad_lines_are_named_and_stop_no_other(imports: ImportService, uow: UnitOfWorkFactory) -> None:
     data = (
         "external_id,number,given_name,family_name,born_on,prison,admitted_at,wing\n"
@@ -178,6 +191,7 @@ async def test_bad_lines_are_named_and_stop_no_other(imports: ImportService, uow
     assert "Eino" not in json.dumps(kept.faults)
 
 
+@on_both
 async def test_a_line_that_the_database_refuses_is_found_out_among_the_good_ones(
     imports: ImportService, uow: UnitOfWorkFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +266,7 @@ async def test_restrictions_are_added_changed_and_lifted_for_good(
     ]
 
 
+@on_both
 async def test_alerts_and_appointments(imports: ImportService, uow: UnitOfWorkFactory) -> None:
     await load_all(imports)
     alerts = "external_id,prisoner_external_id,code,starts_on,closed\nW-1,P-1,XCU,2026-03-01,no\n"
@@ -369,6 +384,7 @@ async def test_conditions_keep_two_writers_apart(imports: ImportService) -> None
     assert (await imports.get(CLIENT, ImportKind.CONTACTS, "C-1")).values["phone"] == "1"
 
 
+@on_both
 async def test_the_same_file_imported_at_once_is_imported_once(imports: ImportService, uow: UnitOfWorkFactory) -> None:
     lines = [f"P-{n},K-{n},E,E,1991-02-03,KUU,2026-01-05T10:00:00Z" for n in range(100, 130)]
     data = "external_id,number,given_name,family_name,born_on,prison,admitted_at\n" + "\n".join(lines)

@@ -28,7 +28,7 @@ from tests.fixtures.rights import (
 )
 from tests.fixtures.store import SettableClock
 from visitserver.domain.calls import CallKind
-from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
 from visitserver.domain.identity import Enrolment, EnrolmentRoute, EnrolmentState, PictureKind
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.merging import HintReason
@@ -44,6 +44,17 @@ from visitserver.store.base import metadata
 TWIN = "con_twin"
 DAY = date(2026, 3, 10)
 LOGS = ("audit_log", "ledger_events", "owed_events", "call_events", "decisions", "outbox", "changes", "deliveries")
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest) -> str:
+    """SQLite; both kinds for what moves rows (`on_both`)."""
+    name = "postgres_store_url" if getattr(request, "param", "sqlite") == "postgresql" else "sqlite_store_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+on_both = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
@@ -89,6 +100,7 @@ async def named(uow: UnitOfWorkFactory, identifier: str) -> set[str]:
     return found
 
 
+@on_both
 async def test_everything_of_the_one_becomes_the_others(
     merging: MergingService, uow: UnitOfWorkFactory, world: World, items: SealedItems, clock: SettableClock
 ) -> None:
@@ -141,7 +153,7 @@ async def test_everything_of_the_one_becomes_the_others(
         rows = [row async for row in u.audit.walk() if row.action == "contact.merge"]
     assert [(row.object_id, row.data["into"]) for row in rows] == [(TWIN, MOTHER)]
     # Nobody can take the time again: it is MOTHER's now.
-    with pytest.raises(Conflict):
+    with pytest.raises(DecisionRefused, match="another visit at this time"):
         await world.booking.hold(family(MOTHER), relationship_id(MOTHER, OTHER_PRISONER), slot_key(DAY, time(10, 10)))
 
 
@@ -212,6 +224,7 @@ async def test_different_kinds_of_calls_are_not_mixed(merging: MergingService, u
     assert [each.code for each in preview.obstacles] == ["call_kind"]
 
 
+@on_both
 async def test_hints_name_who_may_be_one_person_and_change_nothing(
     merging: MergingService, uow: UnitOfWorkFactory
 ) -> None:
@@ -227,6 +240,7 @@ async def test_hints_name_who_may_be_one_person_and_change_nothing(
     assert (await merging.hints(STAFF, PageRequest())).items == []
 
 
+@on_both
 async def test_two_records_of_a_prisoner_are_merged_by_number(
     merging: MergingService, uow: UnitOfWorkFactory, world: World
 ) -> None:
