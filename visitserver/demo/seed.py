@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 REASON: Final = "demonstration"
 
-# A slot of the demo can be booked the same day, and until shortly before its end: "an open slot right now".
+# A slot of the demo can be booked the same day, and until shortly before its end: "an open slot right now". No calls
+# besides those that a credit pays for, so that one can see what is said when there is none left.
 DEMO_POLICIES: Final[dict[str, int]] = {
     policies.NOTICE_DAYS_MIN.name: 0,
     policies.LATE_START_MINUTES.name: 25,
     policies.NOTICE_MINUTES_PRIVILEGED.name: 0,
+    policies.FLOOR_STANDARD.name: 0,
 }
 
 
