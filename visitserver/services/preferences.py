@@ -232,7 +232,8 @@ class PreferenceService:
             preference.last_day,
             at_once=True,
         ):
-            if preference.wants(slot.day, slot.starts_at.astimezone(prison.zone).time()):
+            wall = slot.starts_at.astimezone(prison.zone).time()
+            if slot.prison_id == preference.prison_id and preference.wants(slot.day, wall):
                 found.append(slot)
                 if len(found) == count:
                     break

@@ -56,6 +56,7 @@ class WaitlistOffering:
         self._booking = booking
         self._settling = OfferSettling(uow, clock)
         self._unmatched = unmatched
+        self._looked_on: dict[str, date] = {}
 
     async def run_once(self) -> int:
         """Close what is over, end entries whose days are over, take the news. Gives how many places were offered."""
@@ -151,6 +152,8 @@ class WaitlistOffering:
 
     async def _expire(self) -> None:
         async for prison, today in self._asking.prisons():
+            if self._looked_on.get(prison.id) == today:
+                continue
             async with self._uow() as u:
                 over = await u.offers.entries_before(prison.id, today, EXPIRED_AT_ONCE)
                 for entry in over:
@@ -158,6 +161,8 @@ class WaitlistOffering:
                     u.audit.append("waitlist.expired", ACTOR, entry.id, None, None, prison_id=prison.id)
                 if over:
                     await u.commit()
+            if len(over) < EXPIRED_AT_ONCE:
+                self._looked_on[prison.id] = today
 
     async def _candidates(self, u: UnitOfWork, slot_key: str) -> Sequence[WaitlistEntry]:
         found = await self._asking.slot(u, slot_key)
@@ -175,7 +180,9 @@ class WaitlistOffering:
             zone = (await u.people.get_prison(entry.prison_id)).zone
         found: list[str] = []
         async for slot in self._asking.bookable(entry.contact_id, entry.relationship_id, entry.guest_ids, first, last):
-            if not entry.wants(slot.key, slot.day, slot.starts_at.astimezone(zone).time()):
+            wall = slot.starts_at.astimezone(zone).time()
+            # Whoever was moved to another prison waits at this one no more, and not at that one yet.
+            if slot.prison_id != entry.prison_id or not entry.wants(slot.key, slot.day, wall):
                 continue
             async with self._uow(read_only=True) as u:
                 offered = await u.offers.offered_entries(slot.key)
