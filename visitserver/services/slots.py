@@ -179,7 +179,8 @@ class SlotService:
         offers = []
         for slot in slots:
             room = rooms[slot.key]
-            free = max(0, min(room.value.free_places, room.value.free_stations)) if isinstance(room, Known) else None
+            watched = background.may_be_watched(slot)
+            free = room.value.free(watched=watched) if isinstance(room, Known) else None
             offers.append(SlotOffer(slot, decide_visit(background.facts(slot, room, already_charged=charged)), free))
         return offers
 

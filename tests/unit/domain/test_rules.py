@@ -46,7 +46,7 @@ from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
 from visitserver.domain.rights import PrisonerAnswer, RelationshipState
 from visitserver.domain.rules.engine import decide
-from visitserver.domain.rules.facts import Missing
+from visitserver.domain.rules.facts import Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
 
 
@@ -254,6 +254,23 @@ def test_every_rule_says_in_a_sentence_what_it_is_about() -> None:
     for rule in RULES:
         assert rule.summary.endswith("."), rule.key
         assert rule.number
+
+
+@pytest.mark.parametrize(
+    ("room", "watched", "free"),
+    [
+        (Room(False, frozenset(), 3, 4, 5, 6), True, 3),
+        (Room(False, frozenset(), 3, 2, 5, 6), False, 2),
+        (Room(False, frozenset(), 3, 4, 1, 6), True, 1),
+        (Room(False, frozenset(), 3, 4, 1, 6), False, 3),
+        (Room(False, frozenset(), 3, 4, 5, 1), False, 1),
+        (Room(False, frozenset(), 3, 4, 5, 6, 2), True, 2),
+        (Room(False, frozenset(), 3, 4, 5, 6, 2), False, 3),
+        (Room(False, frozenset(), -1, 4, 5, 6), False, 0),
+    ],
+)
+def test_free_places_are_the_least_of_what_a_visit_needs(room: Room, watched: bool, free: int) -> None:
+    assert room.free(watched=watched) == free
 
 
 def test_an_empty_trace_is_not_an_allowance() -> None:

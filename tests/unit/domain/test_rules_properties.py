@@ -119,6 +119,7 @@ def test_more_in_the_way_is_never_milder(row: Any, changes: list[Callable[[Facts
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 @given(cases, st.lists(more_in_the_way, min_size=1, max_size=4))
 @settings(max_examples=10_000)
 def test_more_in_the_way_is_never_milder_all_night(row: Any, changes: list[Callable[[Facts], Facts]]) -> None:
@@ -150,6 +151,7 @@ def test_what_cannot_be_read_is_never_allowed(row: Any, source: str) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 @given(cases, st.sampled_from(SOURCES))
 @settings(max_examples=10_000)
 def test_what_cannot_be_read_is_never_allowed_all_night(row: Any, source: str) -> None:

@@ -87,6 +87,13 @@ class Room:
     free_media: int = 1
     free_supervised: int | None = None
 
+    def free(self, *, watched: bool) -> int:
+        """How many more such visits there is room for, 0 or more: the least of everything that one needs (rule 15)."""
+        least = min(self.free_places, self.free_stations, self.free_media)
+        if watched:
+            least = min(least, self.free_seats, least if self.free_supervised is None else self.free_supervised)
+        return max(0, least)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
