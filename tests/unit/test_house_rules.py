@@ -15,6 +15,7 @@ MAY_SEE_IT = (
     "visitserver.bootstrap",
     "visitserver.admin",
     "visitserver.cli",
+    "visitserver.import_command",
     "visitserver.demo",
     "visitserver.__main__",
 )

@@ -42,9 +42,17 @@ def test_nobody_who_administers_watches() -> None:
 
 def test_families_and_prisoners_share_no_action_with_staff() -> None:
     for action, line in POLICY.items():
-        if not line.anyone and not line.ticket:
+        if not line.anyone and not line.ticket and not line.client:
             assert line.roles, action
             assert line.roles <= STAFF_ROLES or len(line.roles) == 1, action
+
+
+def test_a_clients_action_is_nobody_elses() -> None:
+    for action, line in POLICY.items():
+        assert line.client is action.startswith("api."), action
+        if line.client:
+            assert line == Grant(client=True), action
+            assert not allows(action, set(Role)), action
 
 
 def test_the_real_routes_pass() -> None:

@@ -16,7 +16,7 @@ from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import EFFECT_OF_TYPE, RestrictionEffect, RestrictionScope
 from visitserver.domain.slots import to_utc
-from visitserver.http.console.lists import PageQuery, links
+from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
@@ -89,20 +89,6 @@ class ApartForm(PersonReasonForm):
     number: str = Field(min_length=1, max_length=64)
 
 
-class OtherQuery(PageQuery):
-    """The other record: a contact's identifier, or a prisoner's number."""
-
-    other: str = Field("", max_length=80)
-    failed: str = Field("", max_length=300)
-
-
-class MergeForm(PersonReasonForm):
-    """The record that goes, and the preview that was shown."""
-
-    other: str = Field(min_length=1, max_length=80)
-    token: str = Field(min_length=1, max_length=80)
-
-
 @routes.get(URL, action="people.read", summary="Find a person", query=FindQuery)
 async def find(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(FindQuery)
@@ -111,13 +97,6 @@ async def find(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     if query.q:
         prisoners, contacts = await ctx.services.people.search(ctx.actor, query.q, PageRequest(50))
     return ctx.render("staff/people.html", query=query, prisoners=prisoners, contacts=contacts)
-
-
-@routes.get(URL + "/duplicates", action="people.merge", summary="Who may be one person", query=PageQuery)
-async def duplicates(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query = ctx.query(PageQuery)
-    page = await ctx.services.merging.hints(ctx.actor, query.part())
-    return ctx.render("staff/person_duplicates.html", page=page, links=links(ctx, page, query))
 
 
 @routes.get(URL + "/prisoners/{prisoner_id}", action="people.read", summary="A prisoner", query=PersonQuery)
@@ -175,11 +154,11 @@ async def decide(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     back = f"{URL}/prisoners/{found.prisoner_id}"
     form = await ctx.form(DecideForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     relationships = ctx.services.relationships
     decision = {"approve": relationships.approve, "refuse": relationships.refuse, "end": relationships.end}
     work = decision[form.model.decision](ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
-    return await _done(ctx, back, "decided", work)
+    return await done_or_not(ctx, back, "decided", work)
 
 
 async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: str) -> web.StreamResponse:
@@ -187,11 +166,11 @@ async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: st
     if form.model is None:
         # Whose it is comes before what is wrong with the form.
         await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     work = ctx.services.restrictions.add(
         ctx.actor, scope=scope, subject_id=subject_id, **form.model.model_dump(), request_id=ctx.request_id
     )
-    return await _done(ctx, back, "restricted", work)
+    return await done_or_not(ctx, back, "restricted", work)
 
 
 @routes.post(
@@ -239,9 +218,9 @@ async def lift(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     back = f"{URL}/contacts/{subject.contact_id}" if subject.contact_id else f"{URL}/prisoners/{prisoner_id}"
     form = await ctx.form(PersonReasonForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     work = ctx.services.restrictions.lift(ctx.actor, subject.id, form.model.reason, request_id=ctx.request_id)
-    return await _done(ctx, back, "lifted", work)
+    return await done_or_not(ctx, back, "lifted", work)
 
 
 @routes.post(
@@ -255,14 +234,14 @@ async def appoint(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     back = f"{URL}/prisoners/{prisoner.id}"
     form = await ctx.form(AppointForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     zone = (await ctx.services.desk.prison(ctx.actor)).zone
     starts_at, ends_at = _moment(form.model.starts_at, zone), _moment(form.model.ends_at, zone)
     if starts_at is None or ends_at is None:
-        return _failed(ctx, back, {"": "This time does not exist there: it is too far away, or the clock skips it."})
+        return not_done(ctx, back, {"": "This time does not exist there: it is too far away, or the clock skips it."})
     draft = AppointmentDraft(form.model.kind, starts_at, ends_at, note=form.model.note)
     work = ctx.services.appointments.add(ctx.actor, prisoner.id, draft, request_id=ctx.request_id)
-    return await _done(ctx, back, "appointed", work)
+    return await done_or_not(ctx, back, "appointed", work)
 
 
 @routes.post(
@@ -276,9 +255,9 @@ async def cancel_appointment(request: web.Request, ctx: Ctx) -> web.StreamRespon
     back = f"{URL}/prisoners/{found.prisoner_id}"
     form = await ctx.form(PersonReasonForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     work = ctx.services.appointments.cancel(ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
-    return await _done(ctx, back, "cancelled", work)
+    return await done_or_not(ctx, back, "cancelled", work)
 
 
 @routes.post(
@@ -292,15 +271,15 @@ async def keep_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     back = f"{URL}/prisoners/{prisoner.id}"
     form = await ctx.form(ApartForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     try:
         other = await ctx.services.people.by_number(ctx.actor, form.model.number)
     except NotFound:
-        return _failed(ctx, back, {"number": "Nobody at this prison has this number."})
+        return not_done(ctx, back, {"number": "Nobody at this prison has this number."})
     work = ctx.services.non_associations.add(
         ctx.actor, prisoner.id, other.id, reason=form.model.reason, request_id=ctx.request_id
     )
-    return await _done(ctx, back, "apart", work)
+    return await done_or_not(ctx, back, "apart", work)
 
 
 @routes.post(
@@ -317,99 +296,9 @@ async def end_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     back = f"{URL}/prisoners/{prisoner.id}"
     form = await ctx.form(PersonReasonForm)
     if form.model is None:
-        return _failed(ctx, back, form.errors)
+        return not_done(ctx, back, form.errors)
     work = ctx.services.non_associations.end(ctx.actor, wanted, form.model.reason, request_id=ctx.request_id)
-    return await _done(ctx, back, "ended", work)
-
-
-@routes.get(
-    URL + "/contacts/{contact_id}/merge", action="people.merge", summary="Two contacts as one", query=OtherQuery
-)
-async def contact_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query, contact_id = ctx.query(OtherQuery), ctx.param("contact_id")
-    view = await ctx.services.people.contact(ctx.actor, contact_id)
-    preview = None
-    if query.other:
-        preview = await ctx.services.merging.preview_contacts(ctx.actor, contact_id, query.other)
-    return ctx.render(
-        "staff/person_merge.html",
-        person=view.person,
-        preview=preview,
-        other=query.other,
-        base=f"{URL}/contacts/{contact_id}",
-        by_number=False,
-        failed=query.failed,
-    )
-
-
-@routes.post(
-    URL + "/contacts/{contact_id}/merge", action="people.merge", summary="Make two contacts one", body=MergeForm
-)
-async def contact_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    contact_id = ctx.param("contact_id")
-    await ctx.services.people.contact(ctx.actor, contact_id)
-    form = await ctx.form(MergeForm)
-    back = f"{URL}/contacts/{contact_id}"
-    if form.model is None:
-        return _failed(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
-    work = ctx.services.merging.merge_contacts(
-        ctx.actor,
-        contact_id,
-        form.model.other,
-        token=form.model.token,
-        reason=form.model.reason,
-        request_id=ctx.request_id,
-    )
-    return await _done(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
-
-
-@routes.get(
-    URL + "/prisoners/{prisoner_id}/merge",
-    action="people.merge",
-    summary="Two records of a prisoner as one",
-    query=OtherQuery,
-)
-async def prisoner_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query = ctx.query(OtherQuery)
-    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    preview, failed = None, query.failed
-    if query.other:
-        try:
-            preview = await ctx.services.merging.preview_prisoners(ctx.actor, prisoner.number, query.other)
-        except (NotFound, Invalid) as error:
-            failed = error.detail
-    return ctx.render(
-        "staff/person_merge.html",
-        person=prisoner,
-        preview=preview,
-        other=query.other,
-        base=f"{URL}/prisoners/{prisoner.id}",
-        by_number=True,
-        failed=failed,
-    )
-
-
-@routes.post(
-    URL + "/prisoners/{prisoner_id}/merge",
-    action="people.merge",
-    summary="Make two records of a prisoner one",
-    body=MergeForm,
-)
-async def prisoner_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    form = await ctx.form(MergeForm)
-    back = f"{URL}/prisoners/{prisoner.id}"
-    if form.model is None:
-        return _failed(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
-    work = ctx.services.merging.merge_prisoners(
-        ctx.actor,
-        prisoner.number,
-        form.model.other,
-        token=form.model.token,
-        reason=form.model.reason,
-        request_id=ctx.request_id,
-    )
-    return await _done(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
+    return await done_or_not(ctx, back, "ended", work)
 
 
 def _moment(given: datetime, zone: ZoneInfo) -> datetime | None:
@@ -419,18 +308,18 @@ def _moment(given: datetime, zone: ZoneInfo) -> datetime | None:
     return to_utc(given, zone) if given.tzinfo is None else given.astimezone(UTC)
 
 
-async def _done(
+async def done_or_not(
     ctx: Ctx, back: str, done: str, work: Awaitable[object], *, retry: str = "", other: str = ""
 ) -> web.StreamResponse:
     """Do it and go back to the person's page, which says what was done, or why it was not."""
     try:
         await work
     except (Invalid, Conflict, NotFound) as error:
-        return _failed(ctx, retry or back, {"": error.detail}, other=other)
+        return not_done(ctx, retry or back, {"": error.detail}, other=other)
     return ctx.redirect(f"{back}?{urlencode({'done': done})}")
 
 
-def _failed(ctx: Ctx, back: str, errors: Any, *, other: str = "") -> web.StreamResponse:
+def not_done(ctx: Ctx, back: str, errors: Any, *, other: str = "") -> web.StreamResponse:
     words = " ".join(
         f"{name.replace('_', ' ').capitalize()}: {text}" if name else text for name, text in errors.items()
     )
