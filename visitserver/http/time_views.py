@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from visitserver.domain.decisions import Decision, Outcome
+from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.scheduling import SupervisionLevel
 from visitserver.http.ctx import Ctx
 from visitserver.http.wording import shown_in
@@ -113,8 +113,13 @@ def time_view(offer: SlotOffer, ctx: Ctx, show: Callable[[Any], str]) -> TimeVie
         watched=watched,
         why=offer.decision.say(ctx._, show) if refused else [],
         change=offer.decision.say_change(ctx._, show) if refused else [],
-        waitable=refused and {result.key for result in offer.decision.deciding} <= WAITABLE,
+        waitable=refused and all(_may_pass(result) for result in offer.decision.deciding),
     )
+
+
+def _may_pass(result: RuleResult) -> bool:
+    """Whether the refusal is only that somebody else has the place, or the prisoner's time, just now."""
+    return result.key in WAITABLE or (result.key == "one_at_a_time" and "contacts" not in result.inputs)
 
 
 def common_words(days: Sequence[DayView]) -> list[str]:
