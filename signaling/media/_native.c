@@ -1625,6 +1625,44 @@ static PyTypeObject WatchedTrackType = {
 
 typedef struct {
     PyObject_HEAD
+    PyObject *on_rtp;
+} WatchedOutput;
+
+static int WatchedOutput_traverse(WatchedOutput *self, visitproc visit, void *arg) {
+    Py_VISIT(self->on_rtp);
+    return 0;
+}
+
+static int WatchedOutput_clear(WatchedOutput *self) {
+    Py_CLEAR(self->on_rtp);
+    return 0;
+}
+
+static void WatchedOutput_dealloc(WatchedOutput *self) {
+    PyObject_GC_UnTrack(self);
+    WatchedOutput_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMemberDef WatchedOutput_members[] = {
+    {"on_rtp", T_OBJECT_EX, offsetof(WatchedOutput, on_rtp)},
+    {NULL},
+};
+
+static PyTypeObject WatchedOutputType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.WatchedOutput",
+    .tp_basicsize = sizeof(WatchedOutput),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_dealloc = (destructor)WatchedOutput_dealloc,
+    .tp_traverse = (traverseproc)WatchedOutput_traverse,
+    .tp_clear = (inquiry)WatchedOutput_clear,
+    .tp_members = WatchedOutput_members,
+    .tp_doc = "See watched.PlainOutput.",
+};
+
+typedef struct {
+    PyObject_HEAD
     PyObject *list; /* of packets */
     long long size;
 } WatchedList;
@@ -1700,11 +1738,12 @@ typedef struct {
 } Stream;
 
 static PyTypeObject StreamType;
-static PyObject *name_give, *name_receive_view, *name_on_rtp, *name_leg_raised;
+static PyObject *name_give, *name_receive_view, *name_leg_raised;
 
 #define CACHED_PACKETS 1000 /* keyframes.py: beyond these, Python decides */
 #define CACHED_BYTES (1 << 20)
 #define RING 512 /* retransmission.KEPT */
+#define AHEAD 8  /* slots of a source that are looked up at the same time */
 
 static PyObject *Stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     Stream *self = (Stream *)type->tp_alloc(type, 0);
@@ -1831,8 +1870,40 @@ static int stream_estimate(Stream *self, View *view) {
     return 0;
 }
 
+/* With many calls nothing of a slot is in the processor's caches any more when its next packet comes. What one needs is
+ * found by a chain of pointers; the chains of all slots are followed at the same time. */
+static void fetch_ahead(PyObject *steps) {
+    Step *some[AHEAD];
+    Py_ssize_t count = Py_MIN(PyTuple_GET_SIZE(steps), AHEAD);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        some[i] = (Step *)PyTuple_GET_ITEM(steps, i);
+        for (size_t at = 0; at < sizeof(Step); at += 64) {
+            __builtin_prefetch((char *)some[i] + at, 1);
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        some[i] = PyObject_TypeCheck(some[i], &StepType) && some[i]->outlet != NULL ? some[i] : NULL;
+        if (some[i] != NULL) {
+            __builtin_prefetch(some[i]->outlet);
+            __builtin_prefetch((char *)some[i]->outlet + 64);
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        some[i] = some[i] != NULL && some[i]->outlet->session != NULL ? some[i] : NULL;
+        if (some[i] != NULL) {
+            __builtin_prefetch(some[i]->outlet->session);
+        }
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (some[i] != NULL) {
+            __builtin_prefetch(*(void **)some[i]->outlet->session); /* libsrtp's streams, or whatever stands there */
+        }
+    }
+}
+
 /* forward_all without the call. -1: an exception is set. */
 static int forward_to(PyObject *steps, View *view) {
+    fetch_ahead(steps);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps); i++) {
         PyObject *step = PyTuple_GET_ITEM(steps, i);
         if (!PyObject_TypeCheck(step, &StepType)) {
@@ -1870,11 +1941,15 @@ static PyObject *forward_all(PyObject *module, PyObject *const *args, Py_ssize_t
 /* Hand a packet to one leg that is no session; what it raises is told to the track. -1: an exception is set. */
 static int stream_give_one(Stream *self, PyObject *track, PyObject *output, PyObject *info, View *view,
                            PyObject *arrival) {
-    PyObject *on_rtp = PyObject_GetAttr(output, name_on_rtp), *type, *error, *traceback;
-    if (on_rtp == NULL || on_rtp == Py_None) { /* None: it failed too often */
-        Py_XDECREF(on_rtp);
-        return on_rtp == NULL ? -1 : 0;
+    PyObject *type, *error, *traceback;
+    if (!PyObject_TypeCheck(output, &WatchedOutputType) || ((WatchedOutput *)output)->on_rtp == NULL) {
+        PyErr_SetString(PyExc_TypeError, "a LegOutput is wanted");
+        return -1;
     }
+    if (((WatchedOutput *)output)->on_rtp == Py_None) { /* it failed too often */
+        return 0;
+    }
+    PyObject *on_rtp = Py_NewRef(((WatchedOutput *)output)->on_rtp);
     PyObject *result = PyObject_CallFunctionObjArgs(on_rtp, info, view->packet, arrival, NULL);
     Py_DECREF(on_rtp);
     if (result != NULL) {
@@ -2590,13 +2665,14 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__native(void) {
     PyTypeObject *types[] = {&CipherType, &ViewType,     &TallyType,  &OutboxType, &OutletType, &StepType,
                              &LinkType,   &ArrivalsType, &LevelsType, &StreamType, &LinksType,  &IngressType,
-                             &UplinkType, &WatchedGateType, &WatchedTrackType, &WatchedCacheType, &WatchedRingType};
+                             &UplinkType, &WatchedGateType, &WatchedTrackType, &WatchedCacheType, &WatchedRingType,
+                             &WatchedOutputType};
     struct {
         PyObject **name;
         const char *text;
     } names[] = {
         {&name_speaks, "_speaks"}, {&name_stop, "stop"},     {&name_give, "give"},
-        {&name_receive_view, "receive_view"}, {&name_on_rtp, "on_rtp"}, {&name_leg_raised, "leg_raised"},
+        {&name_receive_view, "receive_view"}, {&name_leg_raised, "leg_raised"},
     };
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
         *names[i].name = PyUnicode_InternFromString(names[i].text);

@@ -16,7 +16,7 @@ from signaling.media.remb import UplinkEstimate
 from signaling.media.rtp import ExtensionIds, RtpView
 from signaling.media.stats import RoomCounters
 from signaling.media.talking import TalkingDetector
-from signaling.media.watched import WatchedTrack
+from signaling.media.watched import WatchedOutput, WatchedTrack
 
 log = structlog.get_logger(__name__)
 
@@ -42,15 +42,14 @@ class Publisher(Protocol):
         ...
 
 
-class LegOutput:
+class LegOutput(WatchedOutput):
     """A leg in a room, and how often it has failed of late. One is shared by all tracks the leg listens to."""
 
-    __slots__ = ("_since", "failures", "leg", "on_rtp")
+    __slots__ = ("_since", "failures", "leg")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
-        self.on_rtp: Callable[[TrackInfo, bytes, float], None] | None = leg.on_rtp
-        """What takes each packet; None once it is broken."""
+        self.on_rtp = leg.on_rtp
         self.failures = 0
         self._since = float("-inf")
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from signaling.media import native
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from signaling.media.leg import TrackInfo
     from signaling.media.merge import LayerMerge
     from signaling.media.remb import UplinkEstimate
@@ -36,6 +38,14 @@ class PlainTrack:
     _merge: LayerMerge | None
 
 
+class PlainOutput:
+    """Of `track.LegOutput`: what takes each packet; None once it is broken."""
+
+    __slots__ = ("on_rtp",)
+
+    on_rtp: Callable[[TrackInfo, bytes, float], None] | None
+
+
 class PlainCache:
     """Of `keyframes.KeyframeCache`."""
 
@@ -58,10 +68,12 @@ def _choose(name: str, plain: Any) -> Any:
 if TYPE_CHECKING:
     WatchedGate = PlainGate
     WatchedTrack = PlainTrack
+    WatchedOutput = PlainOutput
     WatchedCache = PlainCache
     WatchedRing = PlainRing
 else:
     WatchedGate = _choose("WatchedGate", PlainGate)
     WatchedTrack = _choose("WatchedTrack", PlainTrack)
+    WatchedOutput = _choose("WatchedOutput", PlainOutput)
     WatchedCache = _choose("WatchedCache", PlainCache)
     WatchedRing = _choose("WatchedRing", PlainRing)
