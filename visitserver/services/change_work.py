@@ -11,6 +11,7 @@ import structlog
 from visitserver.domain.changes import Change
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import NotFound
+from visitserver.domain.live_rights import TOUCHES_CALLS
 from visitserver.domain.paging import PageRequest
 from visitserver.services.flagging import Flagging
 from visitserver.services.live_rights import LiveRights
@@ -45,9 +46,13 @@ class ChangeWorker:
     async def run_once(self) -> int:
         """See to the calls, then look at up to AT_ONCE bookings of each change; how many changes there were."""
         async with self._calls_turn:
-            for change in await self._pending():
-                if change.calls_done_at is None and self._live is not None:
+            if self._live is not None:
+                # However many wait (an import may note thousands): those that touch a call go first.
+                for change in await self._in_calls():
                     await self._see_to_calls(self._live, change)
+                for change in await self._pending():
+                    if change.calls_done_at is None:
+                        await self._see_to_calls(self._live, change)
         async with self._flags_turn:
             pending = await self._pending()
             for change in pending:
@@ -66,6 +71,10 @@ class ChangeWorker:
     async def _pending(self) -> list[Change]:
         async with self._uow(read_only=True) as u:
             return list(await u.flags.pending(self._clock(), CHANGES))
+
+    async def _in_calls(self) -> list[Change]:
+        async with self._uow(read_only=True) as u:
+            return list(await u.flags.pending_in_calls(self._clock(), TOUCHES_CALLS, CHANGES))
 
     async def _see_to_calls(self, live: LiveRights, change: Change) -> None:
         try:

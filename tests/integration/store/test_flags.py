@@ -29,6 +29,7 @@ from tests.unit.services.flags_for_tests import AUTHORITY, DAY, Flagged, make_fl
 from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.flags import FlagClosed, FlagType
+from visitserver.domain.live_rights import TOUCHES_CALLS
 from visitserver.domain.occupancy import Span
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.people import LegalStatus
@@ -272,3 +273,5 @@ async def test_each_change_after_the_other_on_postgresql(postgres_flagged: Flagg
             await case.first(on)
         await goes_and_comes_back(on, case, booking)
         assert len(await on.of(booking)) >= 1, name
+    async with on.world.uow(read_only=True) as u:
+        assert await u.flags.pending_in_calls(on.world.clock(), TOUCHES_CALLS, 10) == []

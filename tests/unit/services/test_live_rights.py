@@ -34,6 +34,7 @@ from visitserver.domain.live_rights import ENDED, PAUSED
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import RestrictionScope
 from visitserver.domain.scheduling import BookingState
+from visitserver.services import change_work
 from visitserver.services.call_access import ordinary_call_id
 from visitserver.services.changes import ChangeKind
 from visitserver.services.ports.audit import AuditFilter
@@ -249,3 +250,18 @@ async def test_people_in_the_waiting_room_are_told_at_once(live: Live) -> None:
     assert (await live.calls.booking(call)).state is BookingState.FAILED
     with pytest.raises(Conflict):
         await live.calls.service.join_ticket(family(MOTHER), call.booking_id)
+
+
+async def test_a_call_does_not_wait_behind_a_long_import(live: Live) -> None:
+    call = await live.started()
+    media = live.calls.media.rooms[live.calls.id(call)]
+    async with live.world.uow() as u:
+        for _ in range(change_work.CHANGES + 5):
+            live.flagged.changes.note(
+                u, ChangeKind.RESTRICTION_ADDED, by=system_actor("import"), contact_id="con_lawyer"
+            )
+        await u.commit()
+    live.calls.clock.advance(seconds=1)
+    await live.world.relationships.end(STAFF, LINK, "threats")
+    assert not media.gate
+    assert len(await live.rows(call, "call.right_withdrawn")) == 1

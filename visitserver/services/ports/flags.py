@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 
-from visitserver.domain.changes import Change
+from visitserver.domain.changes import Change, ChangeKind
 from visitserver.domain.flags import Flag, FlagScan, FlagType
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import Booking
@@ -74,6 +74,10 @@ class Flags(Protocol):
 
     async def pending(self, at: datetime, limit: int) -> Sequence[Change]:
         """Changes that are not worked off and due by `at`, oldest first."""
+        ...
+
+    async def pending_in_calls(self, at: datetime, kinds: Collection[ChangeKind], limit: int) -> Sequence[Change]:
+        """Of these, those of the `kinds` that touch a call without an outcome and have not been seen to there."""
         ...
 
     async def change(self, change_id: str) -> Change | None:

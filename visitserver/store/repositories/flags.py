@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from visitserver.domain.changes import Change
+from visitserver.domain.calls import FINAL_PHASES
+from visitserver.domain.changes import Change, ChangeKind
 from visitserver.domain.errors import NotFound
 from visitserver.domain.flags import Flag, FlagScan, FlagType
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.ports.flags import BookingScope, FlagFilter
 from visitserver.store.paging import fetch_page
+from visitserver.store.tables.calls import calls
 from visitserver.store.tables.flags import changes, flags
 from visitserver.store.tables.scheduling import booking_participants, bookings
 
@@ -113,6 +115,43 @@ class SqlFlags:
             )
         ).all()
 
+    async def pending_in_calls(self, at: datetime, kinds: Collection[ChangeKind], limit: int) -> Sequence[Change]:
+        in_it = (
+            select(booking_participants.c.booking_id)
+            .where(
+                booking_participants.c.booking_id == bookings.c.id,
+                _is_or_any(changes.c.contact_id, booking_participants.c.contact_id),
+                _is_or_any(changes.c.relationship_id, booking_participants.c.relationship_id),
+            )
+            .correlate(bookings, changes)
+            .exists()
+        )
+        under_way = (
+            select(calls.c.id)
+            .join(bookings, bookings.c.id == calls.c.booking_id)
+            .where(
+                calls.c.phase.not_in(sorted(FINAL_PHASES)),
+                _is_or_any(changes.c.prisoner_id, bookings.c.prisoner_id),
+                in_it,
+            )
+            .correlate(changes)
+            .exists()
+        )
+        return (
+            await self._session.scalars(
+                select(Change)
+                .where(
+                    changes.c.done_at.is_(None),
+                    changes.c.calls_done_at.is_(None),
+                    changes.c.kind.in_(sorted(kinds)),
+                    or_(changes.c.due_at.is_(None), changes.c.due_at <= at),
+                    under_way,
+                )
+                .order_by(changes.c.at, changes.c.id)
+                .limit(limit)
+            )
+        ).all()
+
     async def change(self, change_id: str) -> Change | None:
         return await self._session.scalar(
             select(Change)
@@ -127,6 +166,10 @@ class SqlFlags:
 
     async def scan(self, prison_id: str, night: date) -> FlagScan | None:
         return await self._session.get(FlagScan, (prison_id, night), populate_existing=True)
+
+
+def _is_or_any(wanted: ColumnElement[Any], column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(wanted.is_(None), wanted == column)
 
 
 def _wanted(statement: Select[Any], wanted: FlagFilter) -> Select[Any]:
