@@ -15,6 +15,7 @@ from visitserver.domain.errors import Invalid
 from visitserver.domain.occupancy import CELL
 from visitserver.domain.scheduling import LOCATION_LEVELS, SessionTemplate, Slot
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _KEY = re.compile(r"(?P<template>[a-z]{2,8}_[a-z0-9_]{1,31})@(?P<start>\d{8}T\d{4})Z")
 
 
@@ -56,9 +57,12 @@ def parse_slot_key(key: str) -> tuple[str, datetime]:
     match = _KEY.fullmatch(key)
     if match is not None:
         try:
-            return match["template"], datetime.strptime(match["start"], "%Y%m%dT%H%M").replace(tzinfo=UTC)
+            starts_at = datetime.strptime(match["start"], "%Y%m%dT%H%M").replace(tzinfo=UTC)
         except ValueError:
-            pass
+            starts_at = _NEVER
+        # So far away a day before or after it would be no day any more.
+        if 2000 <= starts_at.year < 2200:
+            return match["template"], starts_at
     raise Invalid("There is no such time.", code="slot_key", field="slot")
 
 

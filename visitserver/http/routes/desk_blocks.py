@@ -9,6 +9,7 @@ from pydantic import Field
 
 from visitserver.domain.errors import Conflict, Invalid
 from visitserver.domain.paging import PageRequest
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
@@ -29,15 +30,15 @@ class BlocksQuery(PageQuery):
 class NewBlockQuery(PageQuery):
     """What the form begins with."""
 
-    first_day: date | None = None
+    first_day: Day | None = None
     station: str = Field("", max_length=80)
 
 
 class BlockForm(Body):
     """A block, as BlockDraft says. `seen`: the bookings that it touches have been shown, so it may be added."""
 
-    first_day: date
-    last_day: date | None = None
+    first_day: Day
+    last_day: Day | None = None
     from_time: time | None = None
     to_time: time | None = None
     station_ids: list[str] = Field(default=[], max_length=200)

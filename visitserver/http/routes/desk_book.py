@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from visitserver.domain.decisions import Decision, Outcome
 from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NeedsReview, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.slots import parse_slot_key
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.console.words import family_words
 from visitserver.http.ctx import Ctx
@@ -33,7 +33,7 @@ class BookQuery(PageQuery):
     prisoner_id: str = Field("", max_length=80)
     relationship_id: str = Field("", max_length=80)
     also: list[str] = Field(default=[], max_length=10)
-    first: date | None = None
+    first: Day | None = None
     slot: str = Field("", max_length=80)
 
 

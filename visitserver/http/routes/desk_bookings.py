@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Literal
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from pydantic import Field
 from visitserver.domain.errors import Conflict, DecisionRefused, DomainError, Invalid
 from visitserver.domain.rejections import DATED, RejectionReason, words_of
 from visitserver.domain.scheduling import OPEN_STATES, BookingState
+from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
@@ -33,7 +33,7 @@ class DecideForm(Body):
     decision: Literal["approve", "refuse"]
     reason: str = Field(min_length=3, max_length=2000)
     rejection: RejectionReason | None = None
-    rejection_day: date | None = None
+    rejection_day: Day | None = None
     words: str = Field("", max_length=500)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import time
 from typing import Final
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.errors import Invalid
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
@@ -35,8 +36,8 @@ REFUSED: Final = {
 class BulkQuery(PageQuery):
     """Which visits. Without a day nothing is looked for yet."""
 
-    first_day: date | None = None
-    last_day: date | None = None
+    first_day: Day | None = None
+    last_day: Day | None = None
     from_time: time | None = None
     to_time: time | None = None
     template: str = Field("", max_length=80)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -11,6 +10,7 @@ from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.paging import Page
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.csv_export import Value, csv_response
 from visitserver.http.ctx import Ctx
@@ -29,7 +29,7 @@ COLUMNS: Final = (
 class DayQuery(PageQuery):
     """Which day (today without one), which wing's people; `whole`: all of it on one page, for the printer."""
 
-    day: date | None = None
+    day: Day | None = None
     wing: str = Field("", max_length=80)
     whole: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from pydantic import Field
 from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NeedsReview, NotFound
 from visitserver.domain.paging import Page
 from visitserver.domain.scheduling import BookingState
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.console.words import family_words
 from visitserver.http.ctx import Ctx
@@ -26,7 +27,7 @@ DAYS_SHOWN = 14
 class MoveQuery(PageQuery):
     """How far the move is: from which day on times are shown, which slot and station. `back`: where it began."""
 
-    first: date | None = None
+    first: Day | None = None
     slot: str = Field("", max_length=80)
     station: str = Field("", max_length=80)
     back: Literal["", "week", "table"] = ""

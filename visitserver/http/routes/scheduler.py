@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import Field
 
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.registry import RouteTable
@@ -22,7 +23,7 @@ class ScheduleQuery(PageQuery):
     `moved`: the booking that was put somewhere just now.
     """
 
-    day: date | None = None
+    day: Day | None = None
     view: Literal["week", "table", "day", "requests"] = "week"
     by: Literal["station", "time"] = "station"
     wing: str = Field("", max_length=80)
@@ -35,8 +36,10 @@ class ScheduleQuery(PageQuery):
 )
 async def schedule(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(ScheduleQuery)
-    if query.view in ("day", "requests"):  # addresses that these pages had
-        return ctx.redirect(f"/staff/schedule/{query.view}" + (f"?day={query.day.isoformat()}" if query.day else ""))
+    if query.view == "requests":  # addresses that these pages had
+        return ctx.redirect("/staff/schedule/requests")
+    if query.view == "day":
+        return ctx.redirect("/staff/schedule/day" + (f"?day={query.day.isoformat()}" if query.day else ""))
     prison = await ctx.services.desk.prison(ctx.actor)
     today = await ctx.services.desk.today(ctx.actor)
     day = query.day or today

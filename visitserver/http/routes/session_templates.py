@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time, timedelta
+from datetime import time, timedelta
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,6 +13,7 @@ from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import Conflict, DomainError, Invalid
 from visitserver.domain.people import IncentiveLevel, LegalStatus
 from visitserver.domain.scheduling import Location, SessionTemplate, SupervisionLevel
+from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
@@ -54,8 +55,8 @@ class TemplateForm(Body):
     supervision: SupervisionLevel
     credit_type: CreditType | None = None
     public: bool = False
-    valid_from: date
-    valid_to: date | None = None
+    valid_from: Day
+    valid_to: Day | None = None
     every_weeks: int = Field(1, ge=1, le=52)
     include_wings: list[str] = Field(default=[], max_length=200)
     exclude_wings: list[str] = Field(default=[], max_length=200)
@@ -71,7 +72,7 @@ class TemplateForm(Body):
 class EndForm(Body):
     """The last day on which the session takes place. Where bookings stand after it: a reason, and `seen`."""
 
-    last_day: date
+    last_day: Day
     reason: str = Field("", max_length=2000)
     seen: bool = False
 

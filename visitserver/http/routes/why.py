@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from pydantic import Field
 from visitserver.domain.errors import Invalid, NotFound
 from visitserver.domain.paging import Page
 from visitserver.domain.slots import parse_slot_key
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.console.words import family_words
 from visitserver.http.ctx import Ctx
@@ -28,7 +28,7 @@ class WhyQuery(PageQuery):
     relationship_id: str = Field("", max_length=80)
     also: list[str] = Field(default=[], max_length=10)
     booking: str = Field("", max_length=80)
-    day: date | None = None
+    day: Day | None = None
     slot: str = Field("", max_length=80)
 
 
