@@ -107,15 +107,12 @@ class Driver:
         try:
             async with asyncio.timeout(LONGEST):
                 while self._running:
-                    name, process = next(iter(self._running.items()))
-                    code = await process.wait()
-                    del self._running[name]
-                    if code == -signal.SIGKILL:
-                        # Whatever it had not done yet another one does.
-                        if (rest := self._left[name] - self._done(name)) > 0:
-                            await self._start(rest)
-                    elif code != 0:
-                        raise RuntimeError(f"client process {name} ended with {code}: {self._said(name)}")
+                    ended = [each for each in self._running.items() if each[1].returncode is not None]
+                    for name, process in ended:
+                        del self._running[name]
+                        await self._after(name, process.returncode or 0)
+                    if not ended:
+                        await self._one_ends()
         finally:
             trouble.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -125,6 +122,20 @@ class Driver:
                     process.send_signal(signal.SIGCONT)
                     process.kill()
                 await process.wait()
+
+    async def _one_ends(self) -> None:
+        waiting = [asyncio.ensure_future(each.wait()) for each in self._running.values()]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+
+    async def _after(self, name: str, code: int) -> None:
+        if code == -signal.SIGKILL:
+            # Whatever it had not begun yet another one does.
+            if (rest := self._left[name] - self._done(name)) > 0:
+                await self._start(rest)
+        elif code != 0:
+            raise RuntimeError(f"client process {name} ended with {code}: {self._said(name)}")
 
     async def _start(self, operations: int) -> None:
         self._names += 1
@@ -193,8 +204,9 @@ class Driver:
 
     async def _kill(self) -> None:
         if names := self._at_work():
-            self._running[self._rng.choice(names)].kill()
-            self.faults["kill"] += 1
+            with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+                self._running[self._rng.choice(names)].kill()
+                self.faults["kill"] += 1
 
     async def _pause(self) -> None:
         if not (names := self._at_work()):
