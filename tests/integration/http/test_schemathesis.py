@@ -49,7 +49,7 @@ from visitserver.services.passwords import Passwords
 from visitserver.store.migrate import migrate
 
 T = TypeVar("T")
-EXAMPLES = 4
+EXAMPLES = 3
 NIGHTLY = 150
 CHECKS = [
     status_code_conformance,
