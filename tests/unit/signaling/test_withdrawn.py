@@ -61,8 +61,9 @@ async def test_both_sides_hear_the_same_and_not_who(on: Stage, person: Actor) ->
 async def test_the_state_of_an_ending_call_does_not_tell_it_either(on: Stage) -> None:
     given = charter()
     await go_live(on, given)
-    await on.control.withdraw(given.call_id, PERSON, "Words.")
-    state = state_message(on.node.rooms.get(given.call_id).machine, on.clock())
+    room = on.node.rooms.get(given.call_id)
+    room.withdraw(PERSON, "Words.")  # at once, before the room has had a moment to close
+    state = state_message(room.machine, on.clock())
     assert (state.state, state.by, state.cause) == (Phase.ENDING, ActorKind.SYSTEM, "called_off")
 
 
@@ -78,9 +79,10 @@ async def test_no_program_takes_a_right_back(on: Stage) -> None:
 async def test_a_call_that_nobody_has_joined_ends_too(on: Stage) -> None:
     given = charter()
     await on.open(given)
+    room = on.node.rooms.get(given.call_id)
     assert (await on.control.withdraw(given.call_id, PERSON, "Words.")).phase is Phase.ENDING
     with pytest.raises(WrongState):
-        on.node.rooms.get(given.call_id).withdraw(PERSON, "Words.")
+        room.withdraw(PERSON, "Words.")
 
 
 async def test_a_right_in_question_pauses_until_an_officer_resumes(on: Stage) -> None:
