@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from tests.fixtures.offers import OffersWorld
+from tests.fixtures.offers import ON_SQLITE, OffersWorld
 from tests.fixtures.rights import (
     FRIEND,
     MOTHER,
@@ -55,6 +55,7 @@ async def test_up_to_three_are_kept_in_order_and_replaced_as_a_whole(offers: Off
     assert await closed_how(offers, second.id) is PreferenceEnd.WITHDRAWN
 
 
+@ON_SQLITE
 async def test_staff_see_the_times_that_fit_by_now(offers: OffersWorld) -> None:
     (weekend,) = await offers.preferences.put(family(MOTHER), relationship_id(MOTHER), [WEEKEND])
     assert await offers.preferences.matches(STAFF, weekend.id) == []
@@ -67,6 +68,7 @@ async def test_staff_see_the_times_that_fit_by_now(offers: OffersWorld) -> None:
     assert len(await offers.preferences.matches(family(MOTHER), weekend.id, count=20)) == 20
 
 
+@ON_SQLITE
 async def test_a_family_is_told_once_when_a_time_comes(offers: OffersWorld) -> None:
     block = await offers.blocks.add(STAFF, BlockDraft(DAY, date(2026, 3, 20), "no water"))
     await offers.world.grant(2)
@@ -100,6 +102,7 @@ async def test_a_freed_place_that_nobody_waits_for_is_told_of(offers: OffersWorl
     assert message.payload["preference_id"] == mother_s.id
 
 
+@ON_SQLITE
 async def test_a_visit_that_fits_meets_them(offers: OffersWorld) -> None:
     await offers.world.grant(2)
     made = await offers.preferences.put(family(MOTHER), relationship_id(MOTHER), [WEEKEND, THAT_DAY])
@@ -110,6 +113,7 @@ async def test_a_visit_that_fits_meets_them(offers: OffersWorld) -> None:
     assert [await closed_how(offers, each.id) for each in made] == [PreferenceEnd.MET] * 2
 
 
+@ON_SQLITE
 async def test_they_end_with_their_days(offers: OffersWorld) -> None:
     made = await offers.preferences.put(family(MOTHER), relationship_id(MOTHER), [THAT_DAY, WEEKEND])
     offers.world.clock.now = datetime.fromisoformat("2026-03-06T22:00:00+00:00")  # midnight in Helsinki

@@ -7,7 +7,7 @@ from datetime import date, time, timedelta
 
 import pytest
 
-from tests.fixtures.offers import OffersWorld
+from tests.fixtures.offers import ON_SQLITE, OffersWorld
 from tests.fixtures.rights import (
     CHILD,
     FRIEND,
@@ -62,11 +62,13 @@ async def test_bookings_go_over_to_the_version_that_has_their_time(offers: Offer
     assert (bookings[lost].template_id, bookings[lost].slot_key) == (SOCIAL, slot_key(DAY, time(16, 0)))
     assert {each.state for each in bookings.values()} == {BookingState.BOOKED}
     async with offers.uow(read_only=True) as u:
-        noted = [(each.kind, each.template_id) for each in await u.flags.pending(offers.world.clock(), 10)]
-    assert noted == [(ChangeKind.TEMPLATE_CHANGED, SOCIAL), (ChangeKind.TEMPLATE_CHANGED, new.id)]
+        noted = await u.flags.pending(offers.world.clock(), 10)
+    assert {each.kind for each in noted} == {ChangeKind.TEMPLATE_CHANGED}
+    assert sorted(each.template_id or "" for each in noted) == sorted([SOCIAL, new.id])
     assert len(offers.worked_off) == 1
 
 
+@ON_SQLITE
 async def test_what_is_carried_is_not_flagged_and_what_is_left_is(offers: OffersWorld) -> None:
     flagged = make_flagged(offers.world)
     templates = TemplateService(offers.uow, offers.world.clock, flagged.changes)
@@ -99,6 +101,7 @@ async def test_a_carried_booking_counts_in_the_new_versions_capacity(offers: Off
     await book(offers, MOTHER, key)
 
 
+@ON_SQLITE
 async def test_a_hold_goes_over_and_is_confirmed_on_the_new_version(offers: OffersWorld) -> None:
     await offers.world.grant(1)
     hold = await offers.world.booking.hold(family(MOTHER), relationship_id(MOTHER), KEY)
@@ -109,6 +112,7 @@ async def test_a_hold_goes_over_and_is_confirmed_on_the_new_version(offers: Offe
         await offers.world.booking.hold(family(FRIEND), relationship_id(FRIEND), KEY)
 
 
+@ON_SQLITE
 async def test_another_length_or_station_is_another_time(offers: OffersWorld) -> None:
     longer = await book(offers, MOTHER, KEY)
     preview = await offers.templates.preview_version(STAFF, SOCIAL, {"duration_minutes": 45}, FROM)
@@ -230,6 +234,7 @@ async def test_sessions_are_the_business_of_the_own_prison(sqlite_offers: Offers
                 await attempt
 
 
+@ON_SQLITE
 async def test_guests_and_places_survive_a_version(offers: OffersWorld) -> None:
     await offers.world.grant(1)
     hold = await offers.world.booking.hold(

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from tests.fixtures.deciding import decide_at_once
-from tests.fixtures.offers import OffersWorld
+from tests.fixtures.offers import ON_SQLITE, OffersWorld
 from tests.fixtures.rights import (
     CHILD,
     FRIEND,
@@ -158,6 +158,7 @@ async def test_an_offer_lapses_after_two_hours_and_goes_to_the_next(full: Offers
     assert len(await full.told("waitlist.lapsed")) == 2
 
 
+@ON_SQLITE
 async def test_somebody_who_never_answers_leaves_the_list(full: OffersWorld) -> None:
     entry = await join(full, FRIEND, OTHER_PRISONER, WaitlistWish(first_day=DAY, last_day=date(2026, 3, 8)))
     for day, state in ((DAY, EntryState.WAITING), (date(2026, 3, 7), EntryState.LAPSED)):
@@ -168,6 +169,7 @@ async def test_somebody_who_never_answers_leaves_the_list(full: OffersWorld) -> 
     assert not await full.offering.offer_slot(slot_key(date(2026, 3, 8), time(9)))
 
 
+@ON_SQLITE
 async def test_a_place_is_offered_to_the_first_who_may_have_it(full: OffersWorld) -> None:
     """Friend has waited longest but is on another visit then; the entry keeps its place for the next time."""
     booked = await book(full)
@@ -183,6 +185,7 @@ async def test_a_place_is_offered_to_the_first_who_may_have_it(full: OffersWorld
     assert (await view(full, mother)).entry.state is EntryState.OFFERED
 
 
+@ON_SQLITE
 async def test_only_the_times_they_said_are_offered(full: OffersWorld) -> None:
     afternoon = WaitlistWish(first_day=DAY, last_day=DAY, from_time=time(12), to_time=time(15))
     entry = await join(full, FRIEND, OTHER_PRISONER, afternoon)
@@ -191,6 +194,7 @@ async def test_only_the_times_they_said_are_offered(full: OffersWorld) -> None:
     assert (await view(full, entry)).entry.state is EntryState.OFFERED
 
 
+@ON_SQLITE
 async def test_a_place_too_near_for_the_rules_is_not_offered(full: OffersWorld) -> None:
     near = date(2026, 3, 3)
     entry = await join(full, FRIEND, OTHER_PRISONER, WaitlistWish(first_day=near))
@@ -211,12 +215,14 @@ async def test_lifting_a_block_gives_those_who_wait_a_time_each(full: OffersWorl
     assert await full.offering.sweep() == 0
 
 
+@ON_SQLITE
 async def test_the_sweep_finds_what_no_news_told_of(full: OffersWorld) -> None:
     entry = await join(full, FRIEND, OTHER_PRISONER)
     assert await full.offering.sweep() == 1
     assert (await view(full, entry)).entry.state is EntryState.OFFERED
 
 
+@ON_SQLITE
 async def test_the_page_of_visits_serves_as_well(full: OffersWorld) -> None:
     """Confirming or cancelling the held booking by the ordinary pages is an answer: the job follows the booking."""
     friend = await join(full, FRIEND, OTHER_PRISONER)
@@ -234,6 +240,7 @@ async def test_the_page_of_visits_serves_as_well(full: OffersWorld) -> None:
     assert (waits.state, waits.queued_at, waits.lapses) == (EntryState.WAITING, mother.queued_at, 0)
 
 
+@ON_SQLITE
 async def test_leaving_gives_the_offered_place_to_the_next(full: OffersWorld) -> None:
     await only_nine(full)
     friend = await join(full, FRIEND, OTHER_PRISONER)
@@ -246,6 +253,7 @@ async def test_leaving_gives_the_offered_place_to_the_next(full: OffersWorld) ->
     assert (await view(full, mother)).entry.state is EntryState.OFFERED
 
 
+@ON_SQLITE
 async def test_entries_end_with_their_days(full: OffersWorld) -> None:
     entry = await join(full, FRIEND, OTHER_PRISONER)
     full.world.clock.now = datetime.fromisoformat("2026-03-06T21:59:00+00:00")
@@ -258,6 +266,7 @@ async def test_entries_end_with_their_days(full: OffersWorld) -> None:
     assert len((await full.waitlist.mine(family(FRIEND), PageRequest(), ended=True)).items) == 1
 
 
+@ON_SQLITE
 async def test_one_entry_a_day_for_two_people(full: OffersWorld) -> None:
     await join(full, FRIEND, PRISONER, WaitlistWish(first_day=DAY, last_day=date(2026, 3, 8)))
     for clash in (
@@ -292,6 +301,7 @@ async def test_who_waits_for_a_slot_waits_for_its_new_version(full: OffersWorld)
     assert found.slot_key == slot_key(DAY, time(9), new.id)
 
 
+@ON_SQLITE
 async def test_news_that_nobody_can_read_stops_nothing(full: OffersWorld) -> None:
     entry = await join(full, FRIEND, OTHER_PRISONER)
     async with full.uow() as u:
