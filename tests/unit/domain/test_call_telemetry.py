@@ -5,6 +5,7 @@ The visit is scheduled from minute 0 to minute 30; each step is a minute and wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,7 +24,7 @@ OPEN = (-15, "lobby_opened")
 BOTH = [OPEN, (-5, "f joined"), (-4, "p joined"), (-3, "f connected"), (-2, "p connected"), (0, "live")]
 
 
-def events(steps: list[Step]) -> list[StoredCallEvent]:
+def events(steps: Sequence[Step]) -> list[StoredCallEvent]:
     made = []
     for number, (minute, text) in enumerate(steps):
         letter, _, what = text.rpartition(" ")
@@ -62,8 +63,8 @@ TABLE: list[tuple[str, list[Step], float, bool]] = [
     ("the caller hung up at five for good: theirs",
      [*BOTH, (5, "f hung_up"), (5, "reconnecting"), (7, "ending"), (7, "ended")], 0, True),
     ("the node was lost at ten, the call was open again at twelve, people back at fifteen",
-     [*BOTH, (10, "clock"), (12, "reopened"), (14, "f joined"), (14, "p joined"), (15, "f connected"), (15, "p connected"),
-      (15, "live"), (30, "ending")], 5, False),
+     [*BOTH, (10, "clock"), (12, "reopened"), (14, "f joined"), (14, "p joined"), (15, "f connected"),
+      (15, "p connected"), (15, "live"), (30, "ending")], 5, False),
     ("the prisoner never came",
      [OPEN, (-5, "f joined"), (-3, "f connected"), (30, "ending"), (30, "no_show")], 30, False),
     ("the prisoner never came, the caller ten minutes late",
