@@ -42,6 +42,12 @@ async def test_every_page_of_the_desk_is_accessible_and_fits(
         "why": f"/staff/why?relationship_id={link}&day={day}",
         "templates": "/staff/templates",
         "template-new": "/staff/templates/new",
+        "template": "/staff/templates/tpl_daily",
+        "move": f"/staff/bookings/{booking.id}/move",
+        "blocks": "/staff/blocks",
+        "block-new": "/staff/blocks/new",
+        "bulk": f"/staff/schedule/cancel?first_day={booking.starts_at.date().isoformat()}&last_day={day}",
+        "waitlist": "/staff/waitlist",
     }
     async with house.staff(chrome, "supervisor", size) as person:
         for name, path in pages.items():
