@@ -140,6 +140,7 @@ SAMPLES: dict[str, Any] = {
     "why": "ill",
     "type": "compassionate",
     "key": "a-key-of-the-test",
+    "active": True,
     "authority": "Governor",
     "starts_on": "2026-03-01",
     "other": "con_child",
