@@ -162,10 +162,10 @@ async def decide(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 
 async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: str) -> web.StreamResponse:
+    # Whose it is comes before what is wrong with the form: a stranger's is not found.
+    await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
     form = await ctx.form(RestrictForm)
     if form.model is None:
-        # Whose it is comes before what is wrong with the form.
-        await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
         return not_done(ctx, back, form.errors)
     work = ctx.services.restrictions.add(
         ctx.actor, scope=scope, subject_id=subject_id, **form.model.model_dump(), request_id=ctx.request_id
