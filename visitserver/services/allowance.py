@@ -10,9 +10,10 @@ from typing import Final
 from visitserver.domain.actors import SYSTEM, Actor
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent
 from visitserver.domain.clock import Clock
+from visitserver.domain.credits import SPENDABLE
 from visitserver.domain.errors import Invalid, NotFound
 from visitserver.domain.floors import floors_of
-from visitserver.domain.ledger import SPENDABLE, Ledger
+from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import MINUTE, OwedEvent
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.services.access_checks import need_reason, own_prison

@@ -14,8 +14,9 @@ from visitserver.domain.actors import SYSTEM, Actor, ActorKind
 from visitserver.domain.allowance import Occasion
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
+from visitserver.domain.credits import Means
 from visitserver.domain.floors import floors_of
-from visitserver.domain.ledger import Ledger, Means
+from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import MINUTE, OwedAccount
 from visitserver.domain.people import Prison, Prisoner
 from visitserver.domain.scheduling import Booking, BookingState

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from visitserver.domain.accrual import Accrual
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEventKind
+from visitserver.domain.credits import SPENDABLE
 from visitserver.domain.errors import Conflict
-from visitserver.domain.ledger import SPENDABLE, Ledger
+from visitserver.domain.ledger import Ledger
 
 T0 = datetime(2026, 3, 2, 9, tzinfo=UTC)
 STANDARD, PRIVILEGED = CreditType.STANDARD, CreditType.PRIVILEGED

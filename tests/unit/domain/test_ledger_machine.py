@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEventKind, Occasion
+from visitserver.domain.credits import REGULAR, SPENDABLE, Means
 from visitserver.domain.errors import Conflict
 from visitserver.domain.floors import Floor
-from visitserver.domain.ledger import REGULAR, SPENDABLE, Ledger, Means
+from visitserver.domain.ledger import Ledger
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 CAP = 2

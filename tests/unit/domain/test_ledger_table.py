@@ -12,9 +12,10 @@ import pytest
 
 from visitserver.domain.accrual import accruals
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEventKind, Occasion
+from visitserver.domain.credits import SPENDABLE, Means
 from visitserver.domain.errors import Conflict
 from visitserver.domain.floors import Floor, floors_of
-from visitserver.domain.ledger import SPENDABLE, Ledger, Means
+from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import OwedAccount
 from visitserver.domain.people import IncentiveLevel, LegalStatus, Prison, Prisoner
 from visitserver.domain.policies import Policies

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from visitserver.domain.allowance import CreditType, Occasion
+from visitserver.domain.credits import Payment
 from visitserver.domain.floors import floors_of
-from visitserver.domain.ledger import Payment
 from visitserver.domain.rules.facts import Facts, Known
 
 
