@@ -59,5 +59,5 @@ class Merging(Protocol):
         ...
 
     async def move_account(self, *, kind: str, goes: str, stays: str) -> bool:
-        """Give `stays` the account (kind: contact, prisoner) unless they have one: then it is deleted. Whether it moved."""
+        """Give `stays` the account (kind: contact, prisoner), or delete it where they have one. Whether it moved."""
         ...

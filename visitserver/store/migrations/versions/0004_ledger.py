@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ down_revision: str | None = "0003"
 branch_labels: None = None
 depends_on: None = None
 
-_DEFERRED = {"initially": "DEFERRED", "deferrable": True}
+_DEFERRED: dict[str, Any] = {"initially": "DEFERRED", "deferrable": True}
 
 
 def upgrade() -> None:
