@@ -166,7 +166,9 @@ async def test_why_a_time_is_not_free_is_said_in_safe_words(visiting: Visiting) 
     robin = await visiting.house.family("robin@example.org")
     page = await (await robin.get(f"/book/{robin_link.id}")).text()
     key = visiting.slot_key(time(9))
-    assert f'value="{key}"' not in page
+    before, _, after = page.partition(f'value="{key}"')
+    assert before.rpartition("action=")[2].startswith(f'"/book/{robin_link.id}/wait"'), "it can be waited for only"
+    assert key not in after
     assert "not free. Why?" in page
     assert "Kim" not in page
     refused = await robin.post(f"/book/{robin_link.id}/hold", {"slot": key})

@@ -106,6 +106,7 @@ class Lobby:
         async with self.visiting.house.uow() as u:
             call = await u.calls.get(self.call_id)
             call.phase, call.connected_seconds = phase, connected
+            call.lost_seconds = int((call.ends_at - call.starts_at).total_seconds()) - connected
             call.outcome = OutcomeCode.TECHNICAL_FAILURE
             await u.commit()
 
