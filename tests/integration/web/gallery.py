@@ -167,9 +167,15 @@ def calendar_page() -> dict[str, Any]:
     shown = book_page()["days"][0]
     shown.closed[0].waitable = True
     return {
-        "relationship_id": "rel_1", "person": "Mikko Lahtinen", "prison": PRISON.name, "zone": PRISON.timezone,
-        "weeks": [cells[start : start + 7] for start in range(0, 35, 7)], "shown": shown, "also": "",
-        "list_url": "/book/rel_1", "wishes": "/book/rel_1/wishes",
+        "relationship_id": "rel_1",
+        "person": "Mikko Lahtinen",
+        "prison": PRISON.name,
+        "zone": PRISON.timezone,
+        "weeks": [cells[start : start + 7] for start in range(0, 35, 7)],
+        "shown": shown,
+        "also": "",
+        "list_url": "/book/rel_1",
+        "wishes": "/book/rel_1/wishes",
     }
 
 
@@ -177,16 +183,28 @@ def wishes_page(form: Form[Any] = EMPTY) -> dict[str, Any]:
     parts = [("any", "any time of day"), ("morning", "before 12"), ("afternoon", "between 12 and 17")]
     standing = [SimpleNamespace(first_day=date(2026, 3, 9), last_day=date(2026, 3, 13))]
     return {
-        "relationship_id": "rel_1", "person": "Mikko Lahtinen", "prison": PRISON.name, "today": date(2026, 3, 2),
-        "standing": standing, "parts": parts, "numbers": range(1, 4), "also": "", "form": form,
+        "relationship_id": "rel_1",
+        "person": "Mikko Lahtinen",
+        "prison": PRISON.name,
+        "today": date(2026, 3, 2),
+        "standing": standing,
+        "parts": parts,
+        "numbers": range(1, 4),
+        "also": "",
+        "form": form,
         "list_url": "/book/rel_1",
     }
 
 
 def wait(**changes: Any) -> WaitView:
     base: dict[str, Any] = {
-        "id": "wtl_1", "person": "Mikko Lahtinen", "zone": PRISON.timezone,
-        "first_day": date(2026, 3, 9), "last_day": date(2026, 3, 13), "from_time": time(17), "to_time": None,
+        "id": "wtl_1",
+        "person": "Mikko Lahtinen",
+        "zone": PRISON.timezone,
+        "first_day": date(2026, 3, 9),
+        "last_day": date(2026, 3, 13),
+        "from_time": time(17),
+        "to_time": None,
     }
     return WaitView(**{**base, **changes})
 
@@ -353,8 +371,13 @@ PAGES: dict[str, Shown] = {
     "terminal-home-none": Shown(
         "terminal/home.html",
         {
-            "next_visit": None, "later": [], "unanswered": 0, "more": "", "unseen": 0,
-            "allowance": ALLOWANCE, "owed": [],
+            "next_visit": None,
+            "later": [],
+            "unanswered": 0,
+            "more": "",
+            "unseen": 0,
+            "allowance": ALLOWANCE,
+            "owed": [],
         },
         "terminal",
     ),
