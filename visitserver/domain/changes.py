@@ -20,7 +20,8 @@ class ChangeKind(StrEnum):
     RESTRICTION_LIFTED = "restriction_lifted"
     PRISONER_RELEASED = "prisoner_released"
     PRISONER_TRANSFERRED = "prisoner_transferred"
-    PRISONER_STATUS_CHANGED = "prisoner_status_changed"  # legal status, incentive level, category, place in the prison
+    PRISONER_STATUS_CHANGED = "prisoner_status_changed"  # what rules rest on: status, level, category, age, place
+    CONTACT_CHANGED = "contact_changed"  # the contact's age
     ALERT_CREATED = "alert_created"
     ALERT_UPDATED = "alert_updated"
     ALERT_ENDED = "alert_ended"

@@ -120,7 +120,9 @@ _STATUS: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (Stale, 412),
 )
 
-_STANDS_AGAINST: Final = frozenset({"taken", "exists", "fixed", "ended", "merged", "relationship_state", "call_kind"})
+_STANDS_AGAINST: Final = frozenset(
+    {"taken", "exists", "fixed", "ended", "merged", "another_person", "relationship_state", "call_kind"}
+)
 """Codes of a record's faults that are about what is there, not about what was sent."""
 
 N_ = str  # marks a sentence for the catalogues

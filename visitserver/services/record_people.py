@@ -15,7 +15,10 @@ from visitserver.services.ports.uow import UnitOfWork
 from visitserver.services.records import Keeper, Put, holds, knows_contact, not_here, refuse
 
 _PLACE: Final = ("prison", "wing", "location")
-_STATUS: Final = frozenset({"legal_status", "incentive_level", "category", "wing", "location"})
+_STATUS: Final = frozenset(
+    {"legal_status", "incentive_level", "category", "wing", "location", "born_on", "admitted_at", "released_at"}
+)
+"""What rules rest on: bookings are looked at again."""
 _PRISONER: Final = (
     *("external_id", "number", "given_name", "family_name", "born_on", "admitted_at", "location"),
     *("legal_status", "incentive_level", "category", "language", "released_at"),
@@ -25,7 +28,7 @@ _CONTACT: Final = (*("external_id", "given_name", "family_name", "born_on", "ema
 
 class PrisonerKeeper(Keeper[Prisoner]):
     """Prisoners. Who holds a prisoner hands them over: a record moves them out of the actor's prison, never into it
-    from another one; from nowhere (new, or released) it may."""
+    from another one; from nowhere (new, or released) it may, when it is about the same person."""
 
     kind = ImportKind.PRISONERS
 
@@ -43,6 +46,8 @@ class PrisonerKeeper(Keeper[Prisoner]):
             refuse("external_id", "merged", "This record was merged into another one.")
         if found.prison_id is not None and not holds(actor, found.prison_id):
             not_here()
+        if found.prison_id is None and not actor.is_system:
+            _same_person(found, values)
         return found
 
     async def describe(self, u: UnitOfWork, record: Prisoner) -> dict[str, Any]:
@@ -159,6 +164,14 @@ class PrisonerKeeper(Keeper[Prisoner]):
             refuse("born_on", "range", "This day is yet to come.")
 
 
+def _same_person(record: Prisoner, values: Mapping[str, Any]) -> None:
+    """Refuse what says another number and another birth date than the record of somebody who is at no prison: two
+    systems have given one identifier twice, and with the record whom they may call would become somebody else's."""
+    agrees = [values[name] == getattr(record, name) for name in ("number", "born_on") if name in values]
+    if agrees and not any(agrees):
+        refuse("external_id", "another_person", "Somebody else was registered under this identifier. Use another one.")
+
+
 class ContactKeeper(Keeper[Contact]):
     """Contacts: people outside. They belong to no prison; the one that registered them, and those that know them, may
     change what is written about them."""
@@ -201,6 +214,8 @@ class ContactKeeper(Keeper[Contact]):
         self._born(fields)
         for name, value in fields.items():
             setattr(record, name, value)
+        if "born_on" in fields:
+            self._changes.note(u, ChangeKind.CONTACT_CHANGED, by=put.actor, contact_id=record.id, fields=["born_on"])
         return Outcome.CHANGED
 
     async def prison_of(self, u: UnitOfWork, record: Contact) -> str | None:

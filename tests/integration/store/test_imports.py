@@ -229,7 +229,45 @@ async def test_release_transfer_status_and_return_are_noted_for_the_bookings(
         ("prisoner_transferred", first.id),
         ("prisoner_status_changed", second.id),
         ("prisoner_released", first.id),
+        ("prisoner_status_changed", first.id),
     ]
+
+
+async def test_another_persons_identifier_takes_no_released_prisoners_record(
+    imports: ImportService, uow: UnitOfWorkFactory
+) -> None:
+    await load_all(imports)
+    head = "external_id,number,given_name,born_on,prison,released_at\n"
+    gone = head + "P-1,K-100,Eino,1991-02-03,KUU,2026-03-01T08:00:00Z\n"
+    assert counts(await run(imports, ImportKind.PRISONERS, gone)) == (0, 0, 1, 0, 0)
+    before = await every_row(uow)
+    for other in (
+        head + "P-1,E-7,Aatos,1970-05-06,ELS,\n",
+        head + "P-1,E-7,Aatos,1970-05-06,ELS,2026-03-02T08:00:00Z\n",
+        "external_id,number,prison,released_at\nP-1,E-7,ELS,\n",
+    ):
+        report = await run(imports, ImportKind.PRISONERS, other, ELSEWHERE)
+        assert faults(report) == [(2, "external_id", "another_person")]
+    assert await every_row(uow) == before
+    same = head + "P-1,E-7,Eino,1991-02-03,ELS,\n"
+    assert counts(await run(imports, ImportKind.PRISONERS, same, ELSEWHERE)) == (0, 1, 0, 0, 0)
+    taken_in = await find(uow, ImportKind.PRISONERS, "P-1")
+    assert (taken_in.prison_id, taken_in.number) == ("prn_elsewhere", "E-7")
+
+
+async def test_a_corrected_birth_date_has_bookings_looked_at_again(
+    imports: ImportService, uow: UnitOfWorkFactory
+) -> None:
+    await load_all(imports)
+    await run(imports, ImportKind.PRISONERS, "external_id,born_on\nP-1,2009-02-03\nP-2,1985-07-08\n")
+    await run(imports, ImportKind.CONTACTS, "external_id,born_on,email\nC-1,2010-01-01,\nC-2,,new@example.org\n")
+    prisoner, contact = await find(uow, ImportKind.PRISONERS, "P-1"), await find(uow, ImportKind.CONTACTS, "C-1")
+    async with uow(read_only=True) as u:
+        found = await u.flags.pending(datetime(2100, 1, 1, tzinfo=UTC), 100)
+    assert {(each.kind.value, each.prisoner_id, each.contact_id) for each in found} == {
+        ("prisoner_status_changed", prisoner.id, None),
+        ("contact_changed", None, contact.id),
+    }
 
 
 RIGHTS = """{"external_id":"X-1","scope":"person","subject_external_id":"C-1","type":"ban","starts_on":"2026-03-01",\
