@@ -142,7 +142,9 @@ _SEVERITY = {RestrictionEffect.LIVE_SUPERVISED: 0, RestrictionEffect.REVIEW: 1, 
 class Restriction:
     """A limit on contact. `starts_on` and `ends_on` are days in the prison's zone, both included; no end means open.
 
-    Exactly the ids that `scope` needs are set. `effect` can only make the type's own effect stricter.
+    Exactly the ids that `scope` needs are set. `effect` can only make the type's own effect stricter. `prison_id` is
+    the prison that made it: one on a person holds everywhere, and is that prison's alone to change. None: nobody wrote
+    down which, or the system made it.
     """
 
     id: str
@@ -162,6 +164,11 @@ class Restriction:
     lifted_at: datetime | None = None
     lifted_by: str | None = None
     external_id: str | None = None
+    prison_id: str | None = None
+
+    def made_elsewhere(self, prison_id: str | None) -> bool:
+        """Whether it is on a person, and another prison's than this one."""
+        return self.scope is RestrictionScope.PERSON and self.prison_id not in (None, prison_id)
 
     def applies_on(self, day: date) -> bool:
         """In force on `day`: from its first through its last day, unless lifted."""

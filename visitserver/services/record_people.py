@@ -174,7 +174,7 @@ def _same_person(record: Prisoner, values: Mapping[str, Any]) -> None:
 
 class ContactKeeper(Keeper[Contact]):
     """Contacts: people outside. They belong to no prison; the one that registered them, and those that know them, may
-    change what is written about them."""
+    change what is written about them; birth date and address only where somebody may meet them."""
 
     kind = ImportKind.CONTACTS
 
@@ -212,6 +212,7 @@ class ContactKeeper(Keeper[Contact]):
         self, u: UnitOfWork, put: Put, record: Contact, before: Mapping[str, Any], fields: Mapping[str, Any]
     ) -> Outcome:
         self._born(fields)
+        await self._may_write(u, put.actor, record, fields)
         for name, value in fields.items():
             setattr(record, name, value)
         if "born_on" in fields:
@@ -220,6 +221,14 @@ class ContactKeeper(Keeper[Contact]):
 
     async def prison_of(self, u: UnitOfWork, record: Contact) -> str | None:
         return None
+
+    async def _may_write(self, u: UnitOfWork, actor: Actor, record: Contact, fields: Mapping[str, Any]) -> None:
+        """By birth date and address people are told apart and written to, at every prison: not on a mere request."""
+        told = sorted({"born_on", "email"} & set(fields))
+        if not told or actor.is_system or record.home_prison_id == actor.prison_id:
+            return
+        if not await u.records.contact_approved_at(record.id, actor.prison_id or ""):
+            refuse(told[0], "not_approved", "Nobody at your prison has an approved relationship with this contact.")
 
     def _born(self, values: Mapping[str, Any]) -> None:
         if "born_on" in values and values["born_on"] > self._clock().date():

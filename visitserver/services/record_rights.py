@@ -128,7 +128,8 @@ class RelationshipKeeper(Keeper[Relationship]):
 
 
 class RestrictionKeeper(Keeper[Restriction]):
-    """Restrictions, each on one contact, relationship or prisoner."""
+    """Restrictions, each on one contact, relationship or prisoner. One on a contact holds at every prison: those that
+    know the contact read it, the one that made it changes it."""
 
     kind = ImportKind.RESTRICTIONS
     fixed = frozenset({"scope", "subject_external_id"})
@@ -189,6 +190,7 @@ class RestrictionKeeper(Keeper[Restriction]):
             contact_id=contact_id,
             relationship_id=relationship_id,
             prisoner_id=prisoner_id,
+            prison_id=put.actor.prison_id,
         )
         if values.get("lifted"):
             restriction.lifted_at, restriction.lifted_by = self._clock(), put.actor.reference
@@ -200,6 +202,8 @@ class RestrictionKeeper(Keeper[Restriction]):
     async def change(
         self, u: UnitOfWork, put: Put, record: Restriction, before: Mapping[str, Any], fields: Mapping[str, Any]
     ) -> Outcome:
+        if not put.actor.is_system and record.made_elsewhere(put.actor.prison_id):
+            refuse("external_id", "other_prison", "Only the prison that made this restriction can change it.")
         for name in ("type", "starts_on", "ends_on", "authority", "review_on", "note"):
             if name in fields:
                 setattr(record, name, fields[name])

@@ -7,7 +7,7 @@ from datetime import date
 from signaling.ids import new_id
 from visitserver.domain.actors import Actor
 from visitserver.domain.clock import Clock
-from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Restriction, RestrictionEffect, RestrictionScope
 from visitserver.services.access_checks import need_reason, own_prison
@@ -65,6 +65,7 @@ class RestrictionService:
                 contact_id=subject_id if scope is RestrictionScope.PERSON else None,
                 relationship_id=subject_id if scope is RestrictionScope.RELATIONSHIP else None,
                 prisoner_id=subject_id if scope is RestrictionScope.PRISONER else None,
+                prison_id=actor.prison_id,
                 effect=effect,
                 review_on=review_on,
                 note=note,
@@ -82,7 +83,7 @@ class RestrictionService:
     async def lift(
         self, actor: Actor, restriction_id: str, reason: str, *, request_id: str | None = None
     ) -> Restriction:
-        """End it now. Conflict when it is lifted already."""
+        """End it now. Conflict when it is lifted already; Forbidden when it is on a person and another prison's."""
         reason = need_reason(reason)
         async with self._uow() as u:
             restriction = await u.rights.get_restriction(restriction_id)
@@ -90,6 +91,8 @@ class RestrictionService:
             await u.lock(*await self._subject_locks(u, actor, restriction.scope, subject))
             # A colleague may have lifted it while we waited.
             restriction = await u.rights.get_restriction(restriction_id, fresh=True)
+            if not actor.is_system and restriction.made_elsewhere(actor.prison_id):
+                raise Forbidden("Only the prison that made this restriction can lift it.")
             if restriction.lifted_at is not None:
                 raise Conflict("This restriction is lifted already.", code="restriction_state")
             restriction.lifted_at, restriction.lifted_by = self._clock(), actor.reference

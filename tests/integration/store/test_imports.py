@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.fixtures.rights import MOTHER, PRISON, PRISONER, SYSTEM_ACTOR, World
+from tests.fixtures.rights import MOTHER, PRISON, PRISONER, STAFF, STRANGER_STAFF, SYSTEM_ACTOR, World
 from tests.fixtures.store import SettableClock
 from visitserver.domain.actors import Actor, ActorKind
-from visitserver.domain.errors import Invalid, NotFound
+from visitserver.domain.errors import Forbidden, Invalid, NotFound
 from visitserver.domain.import_lines import Format
 from visitserver.domain.importing import ImportKind, Outcome
 from visitserver.domain.paging import PageRequest
@@ -302,6 +302,75 @@ async def test_restrictions_are_added_changed_and_lifted_for_good(
         *("restriction_added", "restriction_added", "restriction_added"),
         *("restriction_changed", "restriction_lifted"),
     ]
+
+
+async def meet(imports: ImportService, contact: str, state: str) -> None:
+    """Another prison's prisoner asks for the contact."""
+    prisoner = PRISONERS.splitlines()[0] + "\nP-9,E-9,Nils,Ny,1980-01-02,ELS,2026-01-05T10:00:00Z,,,\n"
+    await run(imports, ImportKind.PRISONERS, prisoner)
+    link = LINKS.splitlines()[0] + f"\nR-9,P-9,{contact},social,friend,{state},asked\n"
+    assert not (await run(imports, ImportKind.RELATIONSHIPS, link)).refusals
+
+
+async def test_a_ban_of_a_person_is_the_prisons_alone_that_made_it(
+    imports: ImportService, uow: UnitOfWorkFactory, world: World
+) -> None:
+    await load_all(imports)
+    await run(imports, ImportKind.RESTRICTIONS, RIGHTS, CLIENT)
+    await meet(imports, "C-1", "approved")
+    before = await every_row(uow)
+    for line in (
+        {"external_id": "X-1", "lifted": True},
+        {"external_id": "X-1", "ends_on": "2026-03-02"},
+        {"external_id": "X-1", "type": "RESTRICTED"},
+    ):
+        report = await run(imports, ImportKind.RESTRICTIONS, json.dumps(line), ELSEWHERE)
+        assert faults(report) == [(1, "external_id", "other_prison")]
+    ban = await find(uow, ImportKind.RESTRICTIONS, "X-1")
+    assert ban.prison_id == PRISON
+    with pytest.raises(Forbidden):
+        await world.restrictions.lift(STRANGER_STAFF, ban.id, "not with us")
+    assert await every_row(uow) == before
+    unchanged = await run(imports, ImportKind.RESTRICTIONS, RIGHTS.splitlines()[0], ELSEWHERE)
+    assert counts(unchanged) == (0, 0, 0, 1, 0), "who knows the contact reads it"
+    own = RIGHTS.splitlines()[0].replace("X-1", "X-9")
+    assert counts(await run(imports, ImportKind.RESTRICTIONS, own, ELSEWHERE)) == (1, 0, 0, 0, 0)
+    with pytest.raises(Forbidden):
+        await world.restrictions.lift(STAFF, (await find(uow, ImportKind.RESTRICTIONS, "X-9")).id, "theirs")
+    assert (await world.restrictions.lift(STAFF, ban.id, "appeal upheld")).lifted_at is not None
+
+
+async def test_a_restriction_from_before_that_was_written_down_is_changed_as_ever(
+    imports: ImportService, uow: UnitOfWorkFactory
+) -> None:
+    await load_all(imports)
+    await run(imports, ImportKind.RESTRICTIONS, RIGHTS)
+    await meet(imports, "C-1", "approved")
+    assert (await find(uow, ImportKind.RESTRICTIONS, "X-1")).prison_id is None
+    lifted = await run(imports, ImportKind.RESTRICTIONS, '{"external_id":"X-1","lifted":true}', ELSEWHERE)
+    assert counts(lifted) == (0, 0, 1, 0, 0)
+
+
+async def test_birth_date_and_address_are_not_rewritten_on_a_mere_request(
+    imports: ImportService, uow: UnitOfWorkFactory
+) -> None:
+    await load_all(imports)
+    await meet(imports, "C-1", "requested")
+    before = await every_row(uow)
+    for column, value in (("email", "mine@example.org"), ("born_on", "2001-02-03")):
+        line = json.dumps({"external_id": "C-1", column: value})
+        report = await run(imports, ImportKind.CONTACTS, line, ELSEWHERE)
+        assert faults(report) == [(1, column, "not_approved")]
+    assert await every_row(uow) == before
+    named = await run(imports, ImportKind.CONTACTS, '{"external_id":"C-1","phone":"+358401234567"}', ELSEWHERE)
+    assert counts(named) == (0, 1, 0, 0, 0)
+    await run(imports, ImportKind.RELATIONSHIPS, "external_id,state,reason\nR-9,approved,checked\n")
+    address = '{"external_id":"C-1","email":"mine@example.org"}'
+    assert counts(await run(imports, ImportKind.CONTACTS, address, ELSEWHERE)) == (0, 1, 0, 0, 0)
+    new = CONTACTS.splitlines()[0] + "\nC-7;Ny;Ny;1990-01-01;\n"
+    assert counts(await run(imports, ImportKind.CONTACTS, new, ELSEWHERE)) == (1, 0, 0, 0, 0)
+    address = '{"external_id":"C-7","email":"ny@example.org"}'
+    assert counts(await run(imports, ImportKind.CONTACTS, address, ELSEWHERE)) == (0, 1, 0, 0, 0)
 
 
 @on_both

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.appointments import AppointmentKind
-from visitserver.domain.errors import Conflict, Invalid, NotFound
+from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import EFFECT_OF_TYPE, RestrictionEffect, RestrictionScope
 from visitserver.domain.slots import to_utc
@@ -314,7 +314,7 @@ async def done_or_not(
     """Do it and go back to the person's page, which says what was done, or why it was not."""
     try:
         await work
-    except (Invalid, Conflict, NotFound) as error:
+    except (Invalid, Conflict, Forbidden, NotFound) as error:
         return not_done(ctx, retry or back, {"": error.detail}, other=other)
     return ctx.redirect(f"{back}?{urlencode({'done': done})}")
 

@@ -40,3 +40,7 @@ class Records(Protocol):
     async def contact_known_at(self, contact_id: str, prison_id: str) -> bool:
         """Whether the contact was registered by the prison, or has (or had) a relationship with somebody there."""
         ...
+
+    async def contact_approved_at(self, contact_id: str, prison_id: str) -> bool:
+        """Whether the contact has an approved relationship, not withdrawn, with somebody at the prison."""
+        ...

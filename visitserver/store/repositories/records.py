@@ -12,7 +12,7 @@ from visitserver.domain.appointments import Appointment
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
-from visitserver.domain.rights import Alert, Relationship, Restriction, RestrictionScope
+from visitserver.domain.rights import Alert, Relationship, RelationshipState, Restriction, RestrictionScope
 from visitserver.store.paging import fetch_page
 from visitserver.store.tables.offers import appointments
 from visitserver.store.tables.people import contacts, prisoners, wings
@@ -93,6 +93,20 @@ class SqlRecords:
             select(contacts.c.id).where(
                 contacts.c.id == contact_id, or_(contacts.c.home_prison_id == prison_id, _met(contacts.c.id, prison_id))
             )
+        )
+        return found is not None
+
+    async def contact_approved_at(self, contact_id: str, prison_id: str) -> bool:
+        found = await self._session.scalar(
+            select(relationships.c.id)
+            .join(prisoners, prisoners.c.id == relationships.c.prisoner_id)
+            .where(
+                relationships.c.contact_id == contact_id,
+                relationships.c.state == RelationshipState.APPROVED,
+                relationships.c.withdrawn_at.is_(None),
+                prisoners.c.prison_id == prison_id,
+            )
+            .limit(1)
         )
         return found is not None
 

@@ -62,6 +62,7 @@ restrictions = Table(
     Column("lifted_at", UtcDateTime),
     Column("lifted_by", String(100)),
     Column("external_id", String(100), unique=True),
+    Column("prison_id", Id()),
     CheckConstraint(
         "(scope = 'person' AND contact_id IS NOT NULL) OR (scope = 'relationship' AND relationship_id IS NOT NULL)"
         " OR (scope = 'prisoner' AND prisoner_id IS NOT NULL)",

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("prisoners", sa.Column("merged_into", sa.String(40), nullable=True))
     op.add_column("contacts", sa.Column("home_prison_id", sa.String(40), nullable=True))
     op.add_column("contacts", sa.Column("merged_into", sa.String(40), nullable=True))
+    op.add_column("restrictions", sa.Column("prison_id", sa.String(40), nullable=True))
     op.create_index("ix_contacts_home_prison_id", "contacts", ["home_prison_id"])
     op.create_index("ix_contacts_email", "contacts", ["email"])
     op.create_table(
@@ -78,6 +79,8 @@ def downgrade() -> None:
     op.drop_table("api_clients")
     op.drop_index("ix_contacts_email", "contacts")
     op.drop_index("ix_contacts_home_prison_id", "contacts")
+    with op.batch_alter_table("restrictions") as batch_op:
+        batch_op.drop_column("prison_id")
     with op.batch_alter_table("contacts") as batch_op:
         batch_op.drop_column("merged_into")
         batch_op.drop_column("home_prison_id")
