@@ -338,7 +338,7 @@ class House:
             bulk=BulkService(uow, clock),
             enrolment=EnrolmentService(uow, clock, self.identity, self._vault, new_id, identity_policy, changes),
             door=DoorService(uow, clock, self.identity, self._vault, new_id, identity_policy),
-            calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers),
+            calls=CallService(uow, clock, self._issuer, self.control, self._ice_servers, check),
             outbox=OutboxService(uow, clock),
             reports=ReportService(uow, clock),
             webhooks=WebhookService(uow, clock, sealer, new_id, insecure_allowed=settings.webhooks.allow_http),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import Any, Final
 
 from visitserver.domain.actors import ActorKind
 from visitserver.domain.blocks import Block
@@ -12,12 +12,20 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Outcome
 from visitserver.domain.flagging import Found, reasons_of
 from visitserver.domain.flags import FlagType, Reason
-from visitserver.domain.rules.facts import Known
+from visitserver.domain.people import Prison
+from visitserver.domain.rules.discipline import discipline
+from visitserver.domain.rules.engine import Rule, decide
+from visitserver.domain.rules.facts import Known, Missing
 from visitserver.domain.rules.order import decide_visit
+from visitserver.domain.rules.relationship import relationship
+from visitserver.domain.rules.restrictions import restrictions
 from visitserver.domain.scheduling import Booking, SessionTemplate, Slot, SupervisionLevel
 from visitserver.domain.slots import slot_at
 from visitserver.services.facts import Background, FactsReader, Party
 from visitserver.services.ports.uow import UnitOfWork
+
+RIGHTS: Final[tuple[Rule, ...]] = (relationship, restrictions, discipline)
+"""The rules about the right itself: of time, place and pay nobody is asked at the door any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +46,37 @@ class BookingCheck:
 
     async def check(self, u: UnitOfWork, booking: Booking) -> Checked:
         """Ask every rule, the booking not in its own way and paid for."""
+        background, template = await self._read(u, booking)
+        slot = _slot(template, booking, background)
+        rooms = await self._facts.rooms(u, background, [slot], but=booking.id)
+        facts = background.facts(slot, rooms[slot.key], already_charged=True)
+        decision = decide_visit(replace(facts, kind=booking.kind))
+        watched = booking.privileged or booking.supervision is SupervisionLevel.LIVE
+        reasons, unknown = reasons_of(decision.trace, await self._accepted(u, booking), watched=watched)
+        reasons = [_dated(each, booking, background) for each in reasons]
+        day_is_offered = _is_valid(template, _day(booking, background.party.prison))
+        reasons += _of_its_place(booking, template, background, day_is_offered=day_is_offered)
+        return Checked(background, slot, Found(tuple(_each_once(reasons)), frozenset(unknown)))
+
+    async def right(self, u: UnitOfWork, booking: Booking, *, watched: bool) -> Found:
+        """Ask only whether its people have a right to it (RIGHTS). `watched`: an officer's watch is part of it."""
+        background, template = await self._read(u, booking)
+        facts = background.facts(_slot(template, booking, background), Missing("occupancy", "not_asked"))
+        decision = decide(replace(facts, kind=booking.kind), RIGHTS)
+        reasons, unknown = reasons_of(decision.trace, await self._accepted(u, booking), watched=watched)
+        return Found(tuple(reasons), frozenset(unknown))
+
+    async def _read(self, u: UnitOfWork, booking: Booking) -> tuple[Background, SessionTemplate]:
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
         links = [await u.rights.get_relationship(each.relationship_id, fresh=True) for each in ordered]
         prisoner = await u.people.get_prisoner(booking.prisoner_id)
         # The prison of the booking, wherever the prisoner is by now: that is one of the questions.
         prison = await u.people.get_prison(booking.prison_id)
         contacts = await u.people.contacts([each.contact_id for each in links])
-        party = Party(prison, prisoner, tuple(links), contacts)
-        day = booking.starts_at.astimezone(prison.zone).date()
+        day = _day(booking, prison)
         background = await self._facts.background(
             u,
-            party,
+            Party(prison, prisoner, tuple(links), contacts),
             now=self._clock(),
             # Whoever booked, it is booked: what only staff may book stands as well.
             asked_by=ActorKind.SYSTEM,
@@ -56,17 +84,7 @@ class BookingCheck:
             last=day,
             but=booking.id,
         )
-        template = await u.scheduling.get_template(booking.template_id)
-        offered = slot_at(template, prison.zone, booking.starts_at, buffer=background.buffer)
-        slot = offered or _own_slot(template, booking, background)
-        rooms = await self._facts.rooms(u, background, [slot], but=booking.id)
-        facts = background.facts(slot, rooms[slot.key], already_charged=True)
-        decision = decide_visit(replace(facts, kind=booking.kind))
-        watched = booking.privileged or booking.supervision is SupervisionLevel.LIVE
-        reasons, unknown = reasons_of(decision.trace, await self._accepted(u, booking), watched=watched)
-        reasons = [_dated(each, booking, background) for each in reasons]
-        reasons += _of_its_place(booking, template, background, day_is_offered=_is_valid(template, day))
-        return Checked(background, slot, Found(tuple(_each_once(reasons)), frozenset(unknown)))
+        return background, await u.scheduling.get_template(booking.template_id)
 
     async def _accepted(self, u: UnitOfWork, booking: Booking) -> list[dict[str, Any]]:
         """The trace with which the booking was last decided."""
@@ -79,7 +97,16 @@ def decided_at(booking: Booking) -> datetime:
     return booking.decided_at or booking.created_at
 
 
-def _is_valid(template: SessionTemplate, day: Any) -> bool:
+def _day(booking: Booking, prison: Prison) -> date:
+    return booking.starts_at.astimezone(prison.zone).date()
+
+
+def _slot(template: SessionTemplate, booking: Booking, background: Background) -> Slot:
+    offered = slot_at(template, background.party.prison.zone, booking.starts_at, buffer=background.buffer)
+    return offered or _own_slot(template, booking, background)
+
+
+def _is_valid(template: SessionTemplate, day: date) -> bool:
     return template.valid_from <= day and (template.valid_to is None or day <= template.valid_to)
 
 
@@ -91,7 +118,7 @@ def _own_slot(template: SessionTemplate, booking: Booking, background: Backgroun
         prison_id=booking.prison_id,
         starts_at=booking.starts_at,
         ends_at=booking.ends_at,
-        day=booking.starts_at.astimezone(background.party.prison.zone).date(),
+        day=_day(booking, background.party.prison),
         capacity=template.capacity,
         capacity_supervised=template.capacity_supervised,
         station_ids=template.station_ids,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from signaling.control import RoomControl
-from signaling.ids import OrdinaryCallId
+from signaling.ids import OrdinaryCallId, new_id
 from signaling.media.leg import Side
 from signaling.snapshot import RoomSnapshot
 from signaling.tickets import JoinTicket, MonitorWarrant, TalkWarrant, TicketIssuer
@@ -19,9 +19,12 @@ from visitserver.domain.identity import CheckState
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import own_booking, own_prison
+from visitserver.services.booking_check import BookingCheck
 from visitserver.services.call_access import call_id_of, ordinary_call_id, own_call
 from visitserver.services.call_history import removed_from
+from visitserver.services.facts import FactsReader
 from visitserver.services.ice_servers import IceServer, IceServerSource, no_ice_servers
+from visitserver.services.identity_standing import identity_standings
 from visitserver.services.interventions import Interventions
 from visitserver.services.ports.calls import CallFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -80,8 +83,10 @@ class CallService(Interventions):
         issuer: TicketIssuer,
         control: RoomControl,
         ice_servers: IceServerSource = no_ice_servers,
+        check: BookingCheck | None = None,
     ) -> None:
         super().__init__(uow, control)
+        self._check = check or BookingCheck(clock, FactsReader(identity_standings, new_id=new_id))
         self._ice_servers = ice_servers
         self._clock = clock
         self._issuer = issuer
@@ -106,7 +111,7 @@ class CallService(Interventions):
             if actor.id in removed_from(await u.calls.events(call.id)):
                 raise Conflict("An officer has taken you out of this visit.", code="removed")
             try:
-                await require_standing_right(u, booking, call, self._clock)
+                await require_standing_right(u, booking, call, self._check)
             except Conflict:
                 # Noted although nothing else is done: nobody pays for a visit they were turned away from.
                 await note_turned_away(u, actor, call, request_id)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
-from visitserver.domain import policies as keys
 from visitserver.domain.actors import Actor
 from visitserver.domain.calls import Call
-from visitserver.domain.clock import Clock
-from visitserver.domain.errors import Conflict
+from visitserver.domain.errors import Conflict, Unavailable
+from visitserver.domain.flagging import compare
 from visitserver.domain.paging import PageRequest
-from visitserver.domain.rights import Restriction, RestrictionEffect
 from visitserver.domain.scheduling import Booking, SupervisionLevel
+from visitserver.services.booking_check import BookingCheck
 from visitserver.services.ports.audit import AuditFilter
 from visitserver.services.ports.uow import UnitOfWork
 
@@ -20,30 +18,23 @@ TURNED_AWAY: Final = "call.turned_away"
 """The audit log's word for it; services/call_events.py looks for it when a call is over."""
 
 
-async def require_standing_right(u: UnitOfWork, booking: Booking, call: Call, clock: Clock) -> None:
-    """Conflict (code `right_lost`) unless every caller's relationship is active and no restriction stands against it.
+async def require_standing_right(u: UnitOfWork, booking: Booking, call: Call, check: BookingCheck) -> None:
+    """Conflict (code `right_lost`) unless the rules about the right (BookingCheck.right) have nothing against the call.
 
-    A source that cannot be read raises, so nobody joins on it. The words are the same for every cause, and for both
-    sides: neither learns that the other one, a court or the prison has said no.
+    What was seen when the booking was decided, and what a person has kept it in spite of since, closes no door; a
+    relationship that is gone, a ban and a court's order always do. Unavailable when a source cannot be read: nobody
+    joins on it. The words are the same for every cause, and for both sides: neither learns that the other one, a court
+    or the prison has said no.
     """
-    policies = await u.policies.at(booking.prison_id, clock())
-    acceptance_required = policies.flag(keys.ACCEPTANCE_REQUIRED)
-    for participant in booking.participants:
-        link = await u.rights.get_relationship(participant.relationship_id, fresh=True)
-        if link.call_kind is not booking.kind or not link.is_active(acceptance_required=acceptance_required):
-            raise _lost()
-    prison = await u.people.get_prison(booking.prison_id)
-    day = booking.starts_at.astimezone(prison.zone).date()
-    found = await u.rights.restrictions_touching(
-        prisoner_id=booking.prisoner_id,
-        contact_ids=booking.contact_ids,
-        relationship_ids=[participant.relationship_id for participant in booking.participants],
-        first=day,
-        last=day,
-    )
-    kept = {flag.key for flag in await u.flags.of_booking(booking.id) if flag.stands_kept}
-    if any(_forbids(each, booking, call, kept) for each in found if each.applies_on(day)):
+    # The call's room was chartered with what was known when it was opened.
+    watched = call.privileged or call.supervision == SupervisionLevel.LIVE.value
+    found = await check.right(u, booking, watched=watched)
+    kept = [flag for flag in await u.flags.of_booking(booking.id) if flag.stands_kept]
+    to_watch = any(each.attributes["outcome"] == "live" for each in found.reasons)
+    if to_watch or compare(kept, found, booking.starts_at).new:
         raise _lost()
+    if found.unknown:
+        raise Unavailable("The right to this visit cannot be looked at now.")
 
 
 async def note_turned_away(u: UnitOfWork, actor: Actor, call: Call, request_id: str | None) -> None:
@@ -60,20 +51,6 @@ async def was_turned_away(u: UnitOfWork, call: Call) -> bool:
     """Whether anybody came to the call and was refused with `right_lost`."""
     wanted = AuditFilter(action=TURNED_AWAY, object_id=call.id)
     return bool((await u.audit.rows(wanted, PageRequest(limit=1))).items)
-
-
-def _forbids(restriction: Restriction, booking: Booking, call: Call, kept: Collection[str]) -> bool:
-    """`kept` are the restrictions in spite of which a person has kept the booking."""
-    match restriction.effective:
-        case RestrictionEffect.BLOCK:
-            return True
-        case RestrictionEffect.LIVE_SUPERVISED if not call.privileged:
-            # The call's room was chartered with what was known when it was opened.
-            return call.supervision != SupervisionLevel.LIVE.value
-        case _:
-            # A person looks at it first: whoever decided about this booking has seen what was there by then.
-            seen = restriction.id in kept or restriction.created_at <= (booking.decided_at or booking.created_at)
-            return not seen
 
 
 def _lost() -> Conflict:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.fixtures.rights import MOTHER, PRISONER, PRISONER_ACTOR, STAFF, World, family, relationship_id
-from tests.unit.services.calls_for_tests import DAY, Calls, calls_of
-from visitserver.domain.errors import Conflict
-from visitserver.domain.rights import RestrictionScope
+from tests.fixtures.rights import LAWYER, MOTHER, PRISONER, PRISONER_ACTOR, STAFF, World, family, relationship_id
+from tests.unit.services.calls_for_tests import DAY, PRISON, Calls, calls_of
+from tests.unit.services.flags_for_tests import make_flagged
+from visitserver.domain.errors import Conflict, Unavailable
+from visitserver.domain.rights import RestrictionEffect, RestrictionScope
+from visitserver.store.repositories.rights import SqlRights
 
 Loss = Callable[[World], Awaitable[object]]
 
@@ -83,3 +85,97 @@ async def test_what_a_person_had_seen_when_deciding_does_not_close_the_door(call
     assert call.supervision == "live"
     await calls.check(await calls.booking(call))
     await calls.service.join_ticket(family(MOTHER), call.booking_id)
+
+
+def own_block(type_: str = "PRISON-BLOCK") -> Loss:
+    """What the prison, and no court, lays on the prisoner."""
+    return lambda world: world.restrictions.add(
+        STAFF,
+        scope=RestrictionScope.PRISONER,
+        subject_id=PRISONER,
+        type=type_,
+        authority="governor",
+        starts_on=DAY,
+        effect=RestrictionEffect.BLOCK,
+    )
+
+
+async def floor(calls: Calls, visits: int) -> None:
+    await calls.world.policies.set(STAFF, PRISON, "floor.month_standard", visits, "test")
+
+
+async def joins(calls: Calls, contact: str, booking_id: str) -> bool:
+    try:
+        await calls.service.join_ticket(family(contact), booking_id)
+    except Conflict as error:
+        assert error.code == "right_lost"
+        return False
+    return True
+
+
+@pytest.mark.parametrize("type_", ["CELLULAR-CONFINEMENT", "LOSS-OF-VISITS"])
+async def test_a_punishment_takes_no_lawyer_away(calls: Calls, type_: str) -> None:
+    call = await calls.opened(legal=True, contact=LAWYER)
+    await calls.check(await calls.booking(call), contact=LAWYER)
+    calls.clock.advance(seconds=1)
+    await own_block(type_)(calls.world)
+    assert await joins(calls, LAWYER, call.booking_id)
+    await calls.service.join_ticket(PRISONER_ACTOR, call.booking_id, station_id="stn_1")
+
+
+async def test_a_punishment_stops_at_the_floor_at_the_door_too(calls: Calls) -> None:
+    await floor(calls, 2)
+    call = await calls.opened()
+    await calls.check(await calls.booking(call))
+    calls.clock.advance(seconds=1)
+    await own_block("DISCIPLINE")(calls.world)
+    assert await joins(calls, MOTHER, call.booking_id)
+    calls.clock.advance(seconds=1)
+    await floor(calls, 0)
+    assert not await joins(calls, MOTHER, call.booking_id), "beyond the floor it is what it says"
+
+
+async def test_whoever_books_within_the_floor_of_a_punishment_gets_in(calls: Calls) -> None:
+    await floor(calls, 2)
+    await own_block("DISCIPLINE")(calls.world)
+    call = await calls.opened()
+    await calls.check(await calls.booking(call))
+    assert await joins(calls, MOTHER, call.booking_id)
+
+
+async def test_what_the_prison_lays_on_the_prisoner_asks_a_person_about_a_lawyer(calls: Calls) -> None:
+    flagged = make_flagged(calls.world)
+    call = await calls.opened(legal=True, contact=LAWYER)
+    booking = await calls.booking(call)
+    await calls.check(booking, contact=LAWYER)
+    calls.clock.advance(seconds=1)
+    await own_block()(calls.world)
+    assert not await joins(calls, LAWYER, booking.id), "nobody has looked at it yet"
+    (flag,) = [each for each in await flagged.of(booking) if each.open]
+    await flagged.flags.keep(STAFF, flag.id, "the defence has a right to it")
+    assert await joins(calls, LAWYER, booking.id)
+
+
+@pytest.mark.parametrize("type_", ["COURT-ORDER", "NON-CONTACT"])
+async def test_a_courts_order_closes_the_door_to_anybody(calls: Calls, type_: str) -> None:
+    call = await calls.opened(legal=True, contact=LAWYER)
+    await calls.check(await calls.booking(call), contact=LAWYER)
+    calls.clock.advance(seconds=1)
+    await own_block(type_)(calls.world)
+    assert not await joins(calls, LAWYER, call.booking_id)
+
+
+async def test_nobody_joins_while_the_restrictions_cannot_be_read(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = await calls.opened()
+    await calls.check(await calls.booking(call))
+
+    async def away(*_: object, **__: object) -> list[object]:
+        raise TimeoutError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlRights, "restrictions_touching", away)
+        with pytest.raises(Unavailable):
+            await calls.service.join_ticket(family(MOTHER), call.booking_id)
+    assert await joins(calls, MOTHER, call.booking_id)
