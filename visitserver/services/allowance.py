@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
+import structlog
+
 from visitserver.domain.actors import SYSTEM, Actor
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent
 from visitserver.domain.clock import Clock
@@ -20,8 +22,11 @@ from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.accruals import next_credit_day
 from visitserver.services.clock import today_at
 from visitserver.services.facts import FactsReader
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.paying import Paying
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+log: Final = structlog.get_logger(__name__)
 
 MOST_AT_ONCE: Final = 26
 """Credits that staff give or take in one go."""
@@ -192,23 +197,37 @@ class AllowanceService(Paying):
             return ledger.balance
 
     async def accrue(self, actor: Actor = SYSTEM, *, limit: int = 200) -> int:
-        """The daily job: store what the calendar owes, one transaction per prisoner. Gives how many changed."""
+        """The daily job: store what the calendar owes, one transaction per prisoner. Gives how many changed.
+
+        PartlyFailed, after everybody's turn, when it could not be done for some.
+        """
         after: str | None = None
-        changed = 0
+        changed = failed = 0
         while True:
             async with self._uow(read_only=True) as u:
                 ids: Sequence[str] = await u.allowance.prisoners_to_accrue(after, limit)
             for prisoner_id in ids:
-                async with self._uow() as u:
-                    await u.lock(f"prisoner:{prisoner_id}")
-                    ledger = await self.load(u, actor, prisoner_id)
-                    if ledger.new:
-                        u.allowance.append(ledger.new)
-                        await u.commit()
-                        changed += 1
+                try:
+                    changed += await self._accrue(actor, prisoner_id)
+                except Exception:
+                    # One ledger that contradicts itself must not keep the others' credits back.
+                    log.exception("credits not brought up to date", prisoner_id=prisoner_id)
+                    failed += 1
             if len(ids) < limit:
-                return changed
+                break
             after = ids[-1]
+        if failed:
+            raise PartlyFailed(failed, changed)
+        return changed
+
+    async def _accrue(self, actor: Actor, prisoner_id: str) -> bool:
+        async with self._uow() as u:
+            await u.lock(f"prisoner:{prisoner_id}")
+            ledger = await self.load(u, actor, prisoner_id)
+            if ledger.new:
+                u.allowance.append(ledger.new)
+                await u.commit()
+            return bool(ledger.new)
 
     async def refund_technical(
         self, actor: Actor, booking_id: str, cause: str, *, request_id: str | None = None

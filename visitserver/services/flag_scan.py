@@ -56,10 +56,11 @@ class FlagScanner:
             if cursor is None:
                 break
         if scanned:
-            await self._flagging.tidy()
             async with self._uow() as u:
                 await u.flags.delete_done(self._clock() - FORGET)
                 await u.commit()
+            # Last: it raises when some could not be looked at.
+            await self._flagging.tidy()
         return scanned
 
     def _night(self, prison: Prison) -> date | None:

@@ -16,6 +16,7 @@ from visitserver.domain.flagging import Difference, compare
 from visitserver.domain.flags import Flag, FlagClosed
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.booking_check import BookingCheck
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
@@ -56,11 +57,21 @@ class Flagging:
         return looked
 
     async def tidy(self) -> int:
-        """Bring up to date what is left open on bookings that were moved or cancelled, or are over. How many."""
+        """Bring up to date what is left open on bookings that were moved or cancelled, or are over. How many.
+
+        PartlyFailed, after every booking's turn, when some could not be looked at.
+        """
         async with self._uow(read_only=True) as u:
             left = {flag.booking_id for flag in await u.flags.left_over(LEFT_OVER)}
+        failed = 0
         for booking_id in sorted(left):
-            await self.look(booking_id)
+            try:
+                await self.look(booking_id)
+            except Exception:
+                log.exception("booking not looked at", booking_id=booking_id)
+                failed += 1
+        if failed:
+            raise PartlyFailed(failed, len(left) - failed)
         return len(left)
 
     async def _difference(self, u: UnitOfWork, booking: Booking, *, fresh: bool) -> Difference:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from typing import Final
 
+import structlog
+
 from signaling.ids import new_id
 from visitserver.domain.actors import Actor, system_actor
 from visitserver.domain.clock import Clock
@@ -25,9 +27,12 @@ from visitserver.domain.time_ranges import check_times
 from visitserver.services.access_checks import own_prison
 from visitserver.services.asking import Asking
 from visitserver.services.clock import today_at
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.placing import Placing
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+
+log: Final = structlog.get_logger(__name__)
 
 ACTOR: Final = system_actor("preferences")
 NOTE_MAX: Final = 500
@@ -148,7 +153,10 @@ class PreferenceService:
         return await self._fitting(preference, prison, count)
 
     async def match_slot(self, slot_key: str) -> bool:
-        """Tell the first, in order of asking, whom this slot fits and who may have it. False when nobody is."""
+        """Tell the first, in order of asking, whom this slot fits and who may have it. False when nobody is.
+
+        PartlyFailed, after the others' turn, when it could not be found out for some.
+        """
         async with self._uow(read_only=True) as u:
             found = await self._asking.slot(u, slot_key)
             if found is None:
@@ -160,26 +168,47 @@ class PreferenceService:
                 for each in (await u.offers.preferences(prison.id, PageRequest(MAX_LIMIT), day=slot.day)).items
                 if each.wants(slot.day, wall) and self._may_tell(each, slot_key)
             ]
+        failed, told = 0, False
         for each in fitting:
-            may = await self._asking.may(each.contact_id, each.relationship_id, each.guest_ids, slot_key, at_once=True)
-            if may and await self._tell(each, slot_key):
-                return True
-        return False
+            try:
+                told = await self._tell_if(each, slot_key)
+            except Exception:
+                log.exception("preference not looked after", preference_id=each.id)
+                failed += 1
+            if told:
+                break
+        if failed:
+            raise PartlyFailed(failed, int(told))
+        return told
 
     async def run_once(self) -> int:
-        """The hourly job: end what is over or met, tell each family of the first time that fits by now; how many."""
-        told = 0
+        """The hourly job: end what is over or met, tell each family of the first time that fits by now; how many.
+
+        PartlyFailed, after everybody's turn, when it could not be done for some.
+        """
+        told = failed = 0
         async for prison, today in self._asking.prisons():
-            await self._expire(prison, today)
+            try:
+                await self._expire(prison, today)
+            except Exception:
+                log.exception("preferences not ended", prison_id=prison.id)
+                failed += 1
             cursor: str | None = None
             while True:
                 async with self._uow(read_only=True) as u:
                     page = await u.offers.preferences(prison.id, PageRequest(MAX_LIMIT, cursor))
                 for preference in page.items:
-                    told += await self._look_after(preference, prison)
+                    try:
+                        told += await self._look_after(preference, prison)
+                    except Exception:
+                        # Whatever it was, the other families must not wait for this one.
+                        log.exception("preference not looked after", preference_id=preference.id)
+                        failed += 1
                 cursor = page.next_cursor
                 if cursor is None:
                     break
+        if failed:
+            raise PartlyFailed(failed, told)
         return told
 
     async def _look_after(self, preference: Preference, prison: Prison) -> bool:
@@ -238,6 +267,13 @@ class PreferenceService:
                 if len(found) == count:
                     break
         return found
+
+    async def _tell_if(self, preference: Preference, slot_key: str) -> bool:
+        """Tell of this slot if they may have it without a person's look."""
+        may = await self._asking.may(
+            preference.contact_id, preference.relationship_id, preference.guest_ids, slot_key, at_once=True
+        )
+        return may and await self._tell(preference, slot_key)
 
     def _may_tell(self, preference: Preference, slot_key: str) -> bool:
         if preference.matched_slot_key == slot_key:

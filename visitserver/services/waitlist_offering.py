@@ -15,13 +15,15 @@ import structlog
 
 from signaling.ids import new_id
 from visitserver.domain.clock import Clock
-from visitserver.domain.errors import DomainError
+from visitserver.domain.errors import DomainError, Unavailable
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
+from visitserver.domain.people import Prison
 from visitserver.domain.scheduling import Booking
 from visitserver.domain.waitlist import NEWS_TOPICS, PLACE_FREED, WaitlistEntry, WaitlistOffer, waiting_for
 from visitserver.services.asking import Asking
 from visitserver.services.booking import BookingService
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.waitlist_settling import ACTOR, OfferSettling
 
@@ -59,60 +61,100 @@ class WaitlistOffering:
         self._looked_on: dict[str, date] = {}
 
     async def run_once(self) -> int:
-        """Close what is over, end entries whose days are over, take the news. Gives how many places were offered."""
+        """Close what is over, end entries whose days are over, take the news. Gives how many places were offered.
+
+        PartlyFailed, after all of it, when some of it could not be done.
+        """
         await self._booking.expire_holds()
-        await self._settle()
-        await self._expire()
-        return await self._take_news()
+        failed = await self._settle() + await self._expire()
+        offered, more = await self._take_news()
+        return _outcome(offered, failed + more)
 
     async def sweep(self) -> int:
         """Look for every entry that waits whether one of its times can be booked by now, however that came about.
 
-        A safety net under the news. Gives how many places were offered.
+        A safety net under the news. Gives how many places were offered; PartlyFailed as `run_once`.
         """
-        offered = 0
+        offered = failed = 0
         async for prison, today in self._asking.prisons():
-            offered += await self.offer_days(prison.id, today, today + timedelta(days=SWEPT_DAYS))
-        return offered
+            try:
+                offered += await self.offer_days(prison.id, today, today + timedelta(days=SWEPT_DAYS))
+            except PartlyFailed as error:
+                offered, failed = offered + error.done, failed + error.failed
+            except Exception:
+                log.exception("waiting list not swept", prison_id=prison.id)
+                failed += 1
+        return _outcome(offered, failed)
 
     async def offer_slot(self, slot_key: str) -> bool:
-        """Offer one place of the slot to the first who may have it. False when nobody can, or there is no place."""
+        """Offer one place of the slot to the first who may have it. False when nobody can, or there is no place.
+
+        PartlyFailed, after the others' turn, when it could not be found out for some.
+        """
         async with self._uow(read_only=True) as u:
             found = await self._asking.slot(u, slot_key)
             entries = [] if found is None else await self._candidates(u, slot_key)
         if found is None:
             return False
+        taken, failed = False, 0
         for entry in entries:
-            may = await self._asking.may(entry.contact_id, entry.relationship_id, entry.guest_ids, slot_key)
-            if may and await self._offer(entry, slot_key):
-                return True
-        if self._unmatched is not None:
+            try:
+                may = await self._asking.may(entry.contact_id, entry.relationship_id, entry.guest_ids, slot_key)
+                taken = may and await self._offer(entry, slot_key)
+            except Unavailable:
+                # Nothing is wrong with the entry: nobody may go before it for that.
+                raise
+            except Exception:
+                log.exception("waiting list entry passed over", entry=entry.id)
+                failed += 1
+            if taken:
+                break
+        if not taken and self._unmatched is not None:
             await self._unmatched(slot_key)
-        return False
+        return bool(_outcome(int(taken), failed))
 
     async def offer_days(self, prison_id: str, first: date, last: date) -> int:
-        """Offer each entry that waits for some of these days the first time that it may have, in order of the queue."""
+        """Offer each entry that waits for some of these days the first time that it may have, in order of the queue.
+
+        Gives how many places were offered; PartlyFailed as `offer_slot`.
+        """
         async with self._uow(read_only=True) as u:
             zone = (await u.people.get_prison(prison_id)).zone
             first = max(first, self._clock().astimezone(zone).date())
             entries = [each async for each in _waiting(u, prison_id, first, last)]
-        offered = 0
+        offered = failed = 0
         for entry in entries:
-            for slot_key in await self._times(entry, max(first, entry.first_day), min(last, entry.last_day)):
-                if await self._offer(entry, slot_key):
-                    offered += 1
-                    break
-        return offered
+            try:
+                offered += await self._offer_first(entry, max(first, entry.first_day), min(last, entry.last_day))
+            except Unavailable:
+                # Nothing is wrong with the entry: nobody may go before it for that.
+                raise
+            except Exception:
+                log.exception("waiting list entry passed over", entry=entry.id)
+                failed += 1
+        return _outcome(offered, failed)
 
-    async def _take_news(self) -> int:
+    async def _offer_first(self, entry: WaitlistEntry, first: date, last: date) -> bool:
+        """Offer it the first time of those days that it may have."""
+        for slot_key in await self._times(entry, first, last):
+            if await self._offer(entry, slot_key):
+                return True
+        return False
+
+    async def _take_news(self) -> tuple[int, int]:
+        """How many places were offered, and how much failed."""
         async with self._uow() as u:
             news = list(await u.outbox.claim(self._clock(), lease=LEASE, limit=NEWS_AT_ONCE, topics=NEWS_TOPICS))
             if news:
                 await u.commit()
-        offered = 0
+        offered = failed = 0
         for message in news:
             try:
                 offered += await self._heed(message.topic, message.payload)
+            except PartlyFailed as error:
+                # Everybody else has had their turn: the sweep asks again about whom it failed for.
+                offered, failed = offered + error.done, failed + error.failed
+                await self._done(message)
             except DomainError as error:
                 log.warning("news of a place not worked off yet", message=message.id, code=error.code)
                 await self._done(message, error.code, again=True)
@@ -120,9 +162,14 @@ class WaitlistOffering:
                 # News that nobody can read stays visible instead of stopping the rest.
                 log.exception("news of a place cannot be read", message=message.id)
                 await self._done(message, type(error).__name__)
+            except Exception as error:
+                # Whatever it was, it counts and comes again: the rest of the batch must not wait for this one.
+                log.exception("news of a place not worked off yet", message=message.id)
+                failed += 1
+                await self._done(message, type(error).__name__, again=True)
             else:
                 await self._done(message)
-        return offered
+        return offered, failed
 
     async def _heed(self, topic: str, payload: dict[str, Any]) -> int:
         if topic == PLACE_FREED:
@@ -144,25 +191,44 @@ class WaitlistOffering:
                 row.state = OutboxState.FAILED
             await u.commit()
 
-    async def _settle(self) -> None:
+    async def _settle(self) -> int:
+        """Close the offers that are answered or lapsed; how many could not be."""
         async with self._uow(read_only=True) as u:
             over = [each.id for each in await u.offers.offers_to_settle(SETTLED_AT_ONCE)]
+        failed = 0
         for offer_id in over:
-            await self._settling.settle(offer_id)
+            try:
+                await self._settling.settle(offer_id)
+            except Exception:
+                log.exception("offer not settled", offer_id=offer_id)
+                failed += 1
+        return failed
 
-    async def _expire(self) -> None:
+    async def _expire(self) -> int:
+        """End the entries whose days are over; for how many prisons that failed."""
+        failed = 0
         async for prison, today in self._asking.prisons():
             if self._looked_on.get(prison.id) == today:
                 continue
-            async with self._uow() as u:
-                over = await u.offers.entries_before(prison.id, today, EXPIRED_AT_ONCE)
-                for entry in over:
-                    entry.expire(at=self._clock())
-                    u.audit.append("waitlist.expired", ACTOR, entry.id, None, None, prison_id=prison.id)
-                if over:
-                    await u.commit()
-            if len(over) < EXPIRED_AT_ONCE:
+            try:
+                over = await self._expire_at(prison, today)
+            except Exception:
+                log.exception("waiting list not ended", prison_id=prison.id)
+                failed += 1
+                continue
+            if over < EXPIRED_AT_ONCE:
                 self._looked_on[prison.id] = today
+        return failed
+
+    async def _expire_at(self, prison: Prison, today: date) -> int:
+        async with self._uow() as u:
+            over = await u.offers.entries_before(prison.id, today, EXPIRED_AT_ONCE)
+            for entry in over:
+                entry.expire(at=self._clock())
+                u.audit.append("waitlist.expired", ACTOR, entry.id, None, None, prison_id=prison.id)
+            if over:
+                await u.commit()
+            return len(over)
 
     async def _candidates(self, u: UnitOfWork, slot_key: str) -> Sequence[WaitlistEntry]:
         found = await self._asking.slot(u, slot_key)
@@ -218,6 +284,12 @@ class WaitlistOffering:
             log.info("place not offered", entry=entry.id, slot=slot_key, code=error.code)
             return False
         return True
+
+
+def _outcome(offered: int, failed: int) -> int:
+    if failed:
+        raise PartlyFailed(failed, offered)
+    return offered
 
 
 async def _waiting(u: UnitOfWork, prison_id: str, first: date, last: date) -> AsyncIterator[WaitlistEntry]:

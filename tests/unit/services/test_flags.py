@@ -31,6 +31,7 @@ from visitserver.domain.scheduling import Booking, BookingState, SupervisionLeve
 from visitserver.services import change_work
 from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.flags import FlagQuery
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.ports.audit import AuditFilter
 
 LINK = relationship_id(MOTHER)
@@ -266,6 +267,24 @@ async def test_three_other_times_are_offered(on: Flagged) -> None:
     assert all(offer.decision.allowed for offer in found.alternatives)
 
 
+@pytest.mark.parametrize("prison_id", [None, "prn_elsewhere"])
+async def test_whoever_has_left_the_prison_is_offered_no_other_time(on: Flagged, prison_id: str | None) -> None:
+    """Released, the flag is still to be read and decided; transferred, the new prison's times are not the old one's."""
+    booking = await on.book()
+    async with on.world.uow() as u:
+        prisoner = await u.people.get_prisoner(PRISONER)
+        prisoner.prison_id, prisoner.wing_id = prison_id, None
+        kind = ChangeKind.PRISONER_RELEASED if prison_id is None else ChangeKind.PRISONER_TRANSFERRED
+        on.changes.note(u, kind, by=STAFF, prisoner_id=PRISONER)
+        await u.commit()
+    await on.changes.after_commit()
+    flag = await only(on, booking)
+    found = await on.flags.get(STAFF, flag.id)
+    assert (list(found.alternatives), found.decidable) == ([], True)
+    assert await on.world.slots.alternatives(family(MOTHER), booking.id) == [], "nor is the family"
+    assert (await on.flags.cancel(STAFF, flag.id, "has left")).state is BookingState.CANCELLED
+
+
 async def test_what_a_family_cancels_leaves_no_flag(on: Flagged) -> None:
     booking = await on.book()
     await restrict(on)
@@ -430,6 +449,27 @@ async def test_a_scan_survives_a_booking_that_cannot_be_looked_at(on: Flagged, m
         scan = await u.flags.scan(PRISON, date(2026, 3, 2))
     assert scan is not None
     assert (scan.checked, scan.failed, scan.raised) == (2, 1, 1)
+
+
+async def test_what_is_left_on_one_booking_that_fails_stays_on_no_other(
+    on: Flagged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bookings = sorted([await on.book(time(9)), await on.book(time(11, 20))], key=lambda each: each.id)
+    await restrict(on)
+    for booking in bookings:
+        await on.world.booking.cancel(family(MOTHER), booking.id)
+    bad, looks = bookings[0], on.flagging.look
+
+    async def fails(booking_id: str) -> object:
+        if booking_id == bad.id:
+            raise RuntimeError("no luck")
+        return await looks(booking_id)
+
+    monkeypatch.setattr(on.flagging, "look", fails)
+    with pytest.raises(PartlyFailed) as partly:
+        await on.worker.finish()
+    assert (partly.value.failed, partly.value.done) == (1, 1)
+    assert [bool(await on.open(each)) for each in bookings] == [True, False]
 
 
 async def test_a_scan_that_was_interrupted_goes_on(on: Flagged, monkeypatch: pytest.MonkeyPatch) -> None:
