@@ -13,7 +13,7 @@ from visitserver.domain.people import Prison
 from visitserver.domain.reports import MAX_DAYS, Report, VisitRow, make_report
 from visitserver.domain.slots import day_starts
 from visitserver.services.access_checks import own_prison
-from visitserver.services.clock import today_at
+from visitserver.services.clock import today_at, usable_day
 from visitserver.services.ports.uow import UnitOfWorkFactory
 
 DEFAULT_DAYS: Final = 28
@@ -64,8 +64,8 @@ class ReportService:
             return prison, rows
 
     def _period(self, prison: Prison, first: date | None, last: date | None) -> tuple[date, date]:
-        last = last or today_at(prison, self._clock())
-        first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+        last = today_at(prison, self._clock()) if last is None else usable_day(last, "last")
+        first = usable_day(first, "first") if first is not None else last - timedelta(days=DEFAULT_DAYS - 1)
         if not 1 <= (last - first).days + 1 <= MAX_DAYS:
             raise Invalid(f"Ask for 1 to {MAX_DAYS} days.", code="period", field="last")
         return first, last

@@ -22,7 +22,7 @@ from visitserver.domain.rules.slot_fit import misfits
 from visitserver.domain.scheduling import Booking, SessionTemplate, Slot
 from visitserver.domain.slots import slots_of
 from visitserver.services.access_checks import own_booking
-from visitserver.services.clock import today_at
+from visitserver.services.clock import today_at, usable_day
 from visitserver.services.facts import Background, FactsReader
 from visitserver.services.placing import Placing
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -66,7 +66,7 @@ class SlotService:
         """The times of `days` days (1 to 62) from the prison's day `first` on, in order, each with its decision.
 
         Default: from today to the end of the booking window. Times that are not for this party at all (another kind of
-        visit, staff's own sessions, another wing) are left out. Invalid for more days than that.
+        visit, staff's own sessions, another wing) are left out. Invalid for more days than that, and outside 2000–2199.
         """
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
@@ -98,6 +98,7 @@ class SlotService:
 
         Only times that can be booked without a person's look; the booking itself does not stand in their way, and what
         it has paid counts. For its callers' lead, staff of its prison, and the system (which asks as the family would).
+        None when the prisoner is not at the booking's prison any more.
         """
         if not 1 <= count <= 20:
             raise Invalid("Ask for 1 to 20 times.", field="count")
@@ -105,6 +106,8 @@ class SlotService:
         async with self._uow(read_only=True) as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
+            if (await u.people.get_prisoner(booking.prisoner_id)).prison_id != booking.prison_id:
+                return []
             ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
             links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
             asked_by = ActorKind.FAMILY if actor.is_system else actor.kind
@@ -138,7 +141,7 @@ class SlotService:
             days = min(MAX_DAYS, policies.number(keys.NOTICE_DAYS_MAX) + 1)
         if not 1 <= days <= MAX_DAYS:
             raise Invalid(f"Ask for 1 to {MAX_DAYS} days.", field="days")
-        first = first or today_at(party.prison, now)
+        first = today_at(party.prison, now) if first is None else usable_day(first, "first")
         last = first + timedelta(days=days - 1)
         background = await self._facts.background(u, party, now=now, asked_by=asked_by, first=first, last=last, but=but)
         templates = await u.scheduling.templates(party.prison.id, first=first, last=last)
@@ -189,9 +192,9 @@ def _day_of(cursor: str, zone: ZoneInfo, first: date) -> date:
     """The prison's day on which the slot of the cursor begins; `first` for what is no cursor of ours."""
     try:
         starts_at = datetime.strptime(cursor.split(".")[0], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
-    except ValueError:
+        return starts_at.astimezone(zone).date()
+    except (ValueError, OverflowError):
         return first
-    return starts_at.astimezone(zone).date()
 
 
 def _cursor(slot: Slot) -> str:

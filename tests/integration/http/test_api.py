@@ -153,6 +153,15 @@ async def test_the_audit_log_names_the_client_and_no_person(http_house: HttpHous
     assert len(client.token_hash) == 64
 
 
+async def test_days_beyond_the_calendar_get_a_clear_answer(http_house: HttpHouse, ask: Ask) -> None:
+    http_house.services.desk = DeskService(http_house.uow, http_house.clock)
+    for day in ("9999-12-31", "0001-01-01"):
+        for path in ("/api/v1/bookings", "/api/v1/relationships/R-1/availability"):
+            assert (await ask("GET", f"{path}?first={day}")).status == 422, path
+        block = {"first_day": day, "last_day": day, "reason": "x"}
+        assert (await ask("POST", "/api/v1/blocks", json=block)).status == 422
+
+
 async def test_a_client_that_asks_too_much_waits(http_house: HttpHouse) -> None:
     """Counted by client: two at one address do not take each other's turns."""
     limits = {"request": Limit(1000, 1000.0), "client": Limit(3, 0.001)}

@@ -386,6 +386,16 @@ async def test_identity_that_ends_before_the_visit_is_not_enough(world: World) -
     assert refused.value.decision.deciding[0].key == "identity"
 
 
+async def test_times_beyond_the_calendar_are_a_mistake_and_never_a_failure(world: World) -> None:
+    for day in (date.min, date(1999, 12, 31), date(2200, 1, 1), date.max):
+        with pytest.raises(Invalid) as refused:
+            await world.slots.offers(family(MOTHER), relationship_id(MOTHER), PageRequest(), first=day)
+        assert refused.value.field == "first"
+    for cursor in ("00010101T0000Z.x", "99991231T2359Z.x"):
+        page = await world.slots.offers(family(MOTHER), relationship_id(MOTHER), PageRequest(5, cursor))
+        assert len(page.items) == (5 if cursor.startswith("0") else 0)
+
+
 async def test_the_list_of_slots_says_why_not(world: World) -> None:
     await world.grant(1)
     first = await world.slots.offers(family(MOTHER), relationship_id(MOTHER), PageRequest(limit=10))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
-FIRST: Final = date(2000, 1, 1)
-LAST: Final = date(2199, 12, 31)
+from visitserver.services.clock import FIRST_DAY, LAST_DAY
 
-Day = Annotated[date, Field(ge=FIRST, le=LAST)]
+Day = Annotated[date, Field(ge=FIRST_DAY, le=LAST_DAY)]
 """A day from 2000 to 2199."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import time
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from visitserver.domain.blocks import Block
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
+from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
@@ -34,8 +35,8 @@ class BlockIn(Body):
     templates: every session. `public_words` is what families may read.
     """
 
-    first_day: date
-    last_day: date
+    first_day: Day
+    last_day: Day
     from_time: time | None = None
     to_time: time | None = None
     station_ids: list[str] = Field(default=[], max_length=200)

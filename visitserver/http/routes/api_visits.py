@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from aiohttp import web
 from pydantic import BaseModel, Field
 
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
+from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
@@ -23,14 +22,14 @@ routes = RouteTable("api")
 class BookingsQuery(ListQuery):
     """The prison's days from `first` (today, unless said) on."""
 
-    first: date | None = None
+    first: Day | None = None
     days: int = Field(7, ge=1, le=MAX_DAYS)
 
 
 class AvailabilityQuery(Body):
     """Times of the prison's days from `first` (today, unless said) on."""
 
-    first: date | None = None
+    first: Day | None = None
     days: int | None = Field(None, ge=1, le=62)
     limit: int = Field(100, ge=1, le=MAX_LIMIT)
     cursor: str | None = Field(None, max_length=400)

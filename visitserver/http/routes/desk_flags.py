@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Final, Literal
 
 from aiohttp import web
 from pydantic import Field
 
-from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NeedsReview
+from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NeedsReview, NotFound
 from visitserver.domain.flags import FlagType
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
@@ -26,7 +27,7 @@ class QueueQuery(PageQuery):
     """What part of the queue is shown. `done` says what has just been done, for the notice above it."""
 
     type: FlagType | Literal[""] = ""
-    day: date | None = None
+    day: Day | None = None
     age: Literal["", "1h", "1d", "3d"] = ""
     seen: Literal["", "no", "yes"] = ""
     done: Literal["", "kept", "moved", "cancelled"] = ""
@@ -128,7 +129,8 @@ async def move(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     except (DecisionRefused, NeedsReview) as error:
         why = " ".join(result.staff_text for result in error.decision.deciding)
         return await _page(ctx, form=form, asked="move", said=f"It was not moved. {why}")
-    except (Conflict, Invalid) as error:
+    except (Conflict, Invalid, NotFound) as error:
+        # Not found: the time, or a prisoner who has left. Without the flag itself there is no page of it either.
         return await _page(ctx, form=form, asked="move", said=f"It was not moved. {error.detail}")
     return ctx.redirect(f"{URL}?done=moved")
 

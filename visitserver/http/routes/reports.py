@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.reports import Report, Spread
 from visitserver.domain.rules.order import RULES
+from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.csv_export import Value, csv_response
 from visitserver.http.ctx import Ctx
@@ -26,8 +27,8 @@ _NUMBERS: Final[Mapping[str, str]] = {rule.key: rule.number for rule in RULES}
 class Period(PageQuery):
     """The prison's days, both included."""
 
-    first: date | None = None
-    last: date | None = None
+    first: Day | None = None
+    last: Day | None = None
 
 
 class Table(StrEnum):
