@@ -55,7 +55,8 @@ class RuleResult:
     """What one rule said, and why.
 
     `inputs` are references (ids, policy keys, counts), never names. `policy_version` lists each policy value used as
-    `key@version`. `safe` is fit for a family: it reveals no victim, no other prisoner, no intelligence.
+    `key@version`. `safe` is fit for a family: it reveals no victim, no other prisoner, no intelligence. `set_aside` is
+    the reason for which staff set the rule's objection aside.
     """
 
     key: str
@@ -66,6 +67,7 @@ class RuleResult:
     policy_version: str = ""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     live_supervision: bool = False
+    set_aside: str | None = None
 
     @property
     def safe_text(self) -> str | None:
@@ -86,6 +88,7 @@ class RuleResult:
             "what_would_change": self.what_would_change,
             "inputs": {key: _json_value(value) for key, value in self.inputs.items()},
             "live_supervision": self.live_supervision,
+            "set_aside": self.set_aside,
         }
 
 

@@ -11,7 +11,7 @@ import structlog
 from visitserver.domain.actors import Actor, system_actor
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
-from visitserver.domain.errors import Conflict, DomainError
+from visitserver.domain.errors import Conflict
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.policies import ESCALATE_HOURS, LAPSE_HOUR, NOTICE_DAYS_MIN, Policies
 from visitserver.domain.rejections import RejectionReason
@@ -77,7 +77,7 @@ class Requests:
                     links,
                     booking.slot_key,
                     booking=booking,
-                    overrides={"window": IN_TIME, "review_notice": IN_TIME},
+                    overrides={"window": IN_TIME, **await _set_aside(u, booking)},
                 )
                 await self._settling.watch(u, booking, considered)
                 booking.move(BookingState.BOOKED)
@@ -112,8 +112,8 @@ class Requests:
         async for booking, zone, policies in self._waiting():
             try:
                 count += await self._look(booking, zone, policies)
-            except DomainError as error:
-                log.warning("request not looked after", booking_id=booking.id, code=error.code)
+            except Exception:
+                log.exception("request not looked after", booking_id=booking.id)
         return count
 
     async def _waiting(self) -> AsyncIterator[tuple[Booking, ZoneInfo, Policies]]:
@@ -169,6 +169,13 @@ class Requests:
         await self._settling.give_back(u, ACTOR, booking, "auto_rejected", None)
         u.audit.append("booking.auto_reject", ACTOR, booking.id, prison_id=booking.prison_id)
         self._settling.tell(u, "booking.auto_rejected", booking, None)
+
+
+async def _set_aside(u: UnitOfWork, booking: Booking) -> dict[str, str]:
+    """By rule, the reasons for which staff set its objection aside when the request was made or last moved."""
+    kept = await u.rights.decisions_of_booking(booking.id)
+    trace = next((each.trace for each in reversed(kept) if each.outcome is not Outcome.REFUSE), [])
+    return {row["key"]: row["set_aside"] for row in trace if row.get("set_aside")}
 
 
 def _deadline(booking: Booking, zone: ZoneInfo, policies: Policies) -> Deadline:

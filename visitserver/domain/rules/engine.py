@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
+from traceback import extract_tb
 from typing import Any
 
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
@@ -11,9 +13,9 @@ from visitserver.domain.errors import Invalid
 from visitserver.domain.policies import PolicyKey
 from visitserver.domain.rules.facts import Facts, SourceMissing
 
-# One pair of sentences for a refusal by the prison, a restriction, and a prisoner who has said no or nothing yet: so
-# nobody learns who is protected from whom, or that it was the prisoner. And another pair for everything that stands in
-# the way at one time only: another prisoner, a court, a doctor, another visit.
+# One pair of sentences for a refusal by the prison, a restriction, a prisoner who has said no or nothing yet, and a
+# caller who has stepped back: so nobody learns who is protected from whom, or whose no it was. And another pair for
+# everything that stands in the way at one time only: another prisoner, a court, a doctor, another visit.
 NOT_POSSIBLE = Words("Visits with this person are not possible at this time.")
 ASK_PRISON = Words("If you think this is wrong, ask the prison.")
 NOT_AT_THIS_TIME = Words("This visit is not possible at this time.")
@@ -42,9 +44,9 @@ def refuse(staff: str, safe: Words, change: Words | None = None, **inputs: Any) 
     return Finding(Outcome.REFUSE, staff, safe, change, inputs)
 
 
-def review(staff: str, safe: Words = STAFF_LOOKS, **inputs: Any) -> Finding:
+def review(staff: str, safe: Words = STAFF_LOOKS, *, live: bool = False, **inputs: Any) -> Finding:
     """A person must decide."""
-    return Finding(Outcome.REVIEW, staff, safe, None, inputs)
+    return Finding(Outcome.REVIEW, staff, safe, None, inputs, live=live)
 
 
 def remark(staff: str, *, live: bool = False, **inputs: Any) -> Finding:
@@ -102,10 +104,12 @@ def _ask(each: Rule, facts: Facts) -> Iterable[RuleResult]:
         findings = list(each.check(facts)) or [remark("Met.")]
     except SourceMissing as missing:
         findings = [_unread(missing.source, why=missing.why)]
-    except Invalid as invalid:
-        if invalid.code != "policy_value":
-            raise
-        findings = [_unread("policies", policy=invalid.field)]
+    except Exception as error:
+        # A rule that fails has not said yes. The trace, which is kept, names the failure and its line.
+        if isinstance(error, Invalid) and error.code == "policy_value":
+            findings = [_unread("policies", policy=error.field)]
+        else:
+            findings = [_unread(f"the rule {each.key}", why=type(error).__name__, at=_raised_at(error))]
     return [_result(each, facts, finding) for finding in findings]
 
 
@@ -116,11 +120,18 @@ def _unread(source: str, **inputs: Any) -> Finding:
     )
 
 
+def _raised_at(error: Exception) -> str:
+    """Module and line in which it was raised."""
+    where = extract_tb(error.__traceback__)[-1]
+    return f"{PurePath(where.filename).name}:{where.lineno}"
+
+
 def _result(each: Rule, facts: Facts, finding: Finding) -> RuleResult:
-    outcome, staff = finding.outcome, finding.staff
+    outcome, staff, set_aside = finding.outcome, finding.staff, None
     objects = outcome is not Outcome.ALLOW and not finding.unread
     if objects and each.overridable and each.key in facts.overrides:
-        outcome, staff = Outcome.ALLOW, f"{staff} Set aside by staff: {facts.overrides[each.key]}"
+        set_aside = facts.overrides[each.key]
+        outcome, staff = Outcome.ALLOW, f"{staff} Set aside by staff: {set_aside}"
     return RuleResult(
         key=each.key,
         outcome=outcome,
@@ -130,4 +141,5 @@ def _result(each: Rule, facts: Facts, finding: Finding) -> RuleResult:
         policy_version=facts.policies.used(*each.uses),
         inputs=finding.inputs,
         live_supervision=finding.live,
+        set_aside=set_aside,
     )
