@@ -177,8 +177,19 @@ class Restriction:
     @property
     def effective(self) -> RestrictionEffect:
         """The stricter of the type's effect and the row's own."""
-        by_type = EFFECT_OF_TYPE.get(self.type.upper().replace("_", "-"), RestrictionEffect.REVIEW)
+        by_type = self._by_type
         return max(by_type, self.effect or by_type, key=_SEVERITY.__getitem__)
+
+    @property
+    def needs_officer(self) -> bool:
+        """Whether an officer must watch live, by the type or by the row. Review beside it takes nothing of that away;
+        what blocks leaves nothing to watch."""
+        asks = RestrictionEffect.LIVE_SUPERVISED in (self._by_type, self.effect)
+        return asks and self.effective is not RestrictionEffect.BLOCK
+
+    @property
+    def _by_type(self) -> RestrictionEffect:
+        return EFFECT_OF_TYPE.get(self.type.upper().replace("_", "-"), RestrictionEffect.REVIEW)
 
 
 @dataclass(eq=False)
@@ -253,7 +264,7 @@ class NonAssociatedVisit:
 class CountedVisit:
     """A visit of the prisoner's own that counts towards limits and floors: booked, held, taken place, or stood up.
 
-    `day` is the prison's.
+    `day` is the prison's. `earlier`: made before the booking that is looked at, where one is.
     """
 
     booking_id: str
@@ -261,3 +272,4 @@ class CountedVisit:
     starts_at: datetime
     ends_at: datetime
     day: date
+    earlier: bool = True

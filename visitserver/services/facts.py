@@ -24,7 +24,6 @@ from visitserver.domain.rights import (
     NonAssociatedVisit,
     Relationship,
     Restriction,
-    RestrictionEffect,
 )
 from visitserver.domain.rules.facts import Caller, Facts, IdentityStanding, Known, Missing, Room
 from visitserver.domain.scheduling import Slot, Station, SupervisionLevel
@@ -77,7 +76,18 @@ class Background:
     asked_by: ActorKind
     owed_minutes: Known[int] | Missing
     standing: bool = False
+    own_day: date | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+
+    def counted(self, slot: Slot) -> Known[Sequence[CountedVisit]] | Missing:
+        """The visits that count besides one in the slot.
+
+        While a booking stays on its day, those that were made before it: of several that are too many the first ones
+        stay. On another day it is a new one, and all count.
+        """
+        if isinstance(self.visits, Missing) or slot.day != self.own_day:
+            return self.visits
+        return Known([each for each in self.visits.value if each.earlier])
 
     @property
     def stations(self) -> frozenset[str]:
@@ -104,8 +114,7 @@ class Background:
         if self.party.relationships[0].call_kind.privileged:
             return False
         return slot.supervision is SupervisionLevel.LIVE or any(
-            each.effective is RestrictionEffect.LIVE_SUPERVISED
-            for each in (self.restrictions.value if isinstance(self.restrictions, Known) else ())
+            each.needs_officer for each in (self.restrictions.value if isinstance(self.restrictions, Known) else ())
         )
 
     @property
@@ -137,7 +146,7 @@ class Background:
             room=room,
             alerts=self.alerts,
             non_associated=self.non_associated,
-            visits=self.visits,
+            visits=self.counted(slot),
             appointments=self.appointments,
             blocks=self.blocks,
             owed_minutes=self.owed_minutes,
@@ -184,8 +193,8 @@ class FactsReader:
     ) -> Background:
         """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
 
-        `but` is the booking that is looked at: only visits that were made before it count besides. `standing`: it has
-        been asked for or booked, and stays at its time.
+        `but` is the booking that is looked at: it does not count besides itself (see Background.counted). `standing`:
+        it has been asked for or booked, and stays at its time.
         """
         policies = await u.policies.at(party.prison.id, now)
         prisoner, zone = party.prisoner, party.prison.zone
@@ -226,6 +235,7 @@ class FactsReader:
         ledger = await _guarded("ledger", self.ledger(u, party.prisoner, party.prison, policies, now=now))
         owed = await _guarded("owed_minutes", _owed_minutes(u, party))
         stations = await u.scheduling.stations(party.prison.id)
+        own = None if but is None else await u.scheduling.get_booking(but)
         return Background(
             party=party,
             now=now,
@@ -246,6 +256,7 @@ class FactsReader:
             asked_by=asked_by,
             owed_minutes=owed,
             standing=standing,
+            own_day=None if own is None else own.starts_at.astimezone(zone).date(),
             overrides=overrides or {},
         )
 

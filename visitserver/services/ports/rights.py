@@ -111,8 +111,8 @@ class Rights(Protocol):
     ) -> Sequence[CountedVisit]:
         """What counts towards the prisoner's limits and floors in the interval, in order of start.
 
-        Open bookings, calls that took place, and no-shows that cost a credit. Of the booking `but`: only those that
-        were made before it, so of several that are too many the first ones stay. Days are told in `zone`.
+        Open bookings, calls that took place, and no-shows that cost a credit. The booking `but` is not among them;
+        of the others it is told whether they were made before it. Days are told in `zone`.
         """
         ...
 

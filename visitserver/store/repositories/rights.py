@@ -245,12 +245,18 @@ class SqlRights:
         but: str | None = None,
     ) -> Sequence[CountedVisit]:
         rows = await self._session.execute(
-            select(bookings.c.id, bookings.c.kind, bookings.c.starts_at, bookings.c.ends_at)
+            select(
+                bookings.c.id,
+                bookings.c.kind,
+                bookings.c.starts_at,
+                bookings.c.ends_at,
+                (true() if but is None else _made_before(but)).label("earlier"),
+            )
             .where(
                 bookings.c.prisoner_id == prisoner_id,
                 bookings.c.starts_at >= starts_from,
                 bookings.c.starts_at < starts_before,
-                true() if but is None else _made_before(but),
+                true() if but is None else bookings.c.id != but,
                 or_(
                     bookings.c.state.in_(OPEN_STATES | {BookingState.COMPLETED}),
                     and_(bookings.c.state == BookingState.NO_SHOW, bookings.c.charged.is_(True)),
@@ -259,7 +265,9 @@ class SqlRights:
             .order_by(bookings.c.starts_at, bookings.c.id)
         )
         return [
-            CountedVisit(row.id, row.kind, row.starts_at, row.ends_at, row.starts_at.astimezone(zone).date())
+            CountedVisit(
+                row.id, row.kind, row.starts_at, row.ends_at, row.starts_at.astimezone(zone).date(), bool(row.earlier)
+            )
             for row in rows
         ]
 
