@@ -208,8 +208,7 @@ class FlagService:
         if booking.privileged or booking.supervision is SupervisionLevel.LIVE:
             return
         checked = await self._check.check(u, booking)
-        span = checked.background.span(checked.slot)
-        if not await take_seat(u, booking, checked.background, span):
+        if not await take_seat(u, booking, checked.slot, checked.background):
             raise Conflict("No officer is free to watch then: move or cancel the booking.", code="place_gone")
         booking.supervision = SupervisionLevel.LIVE
 

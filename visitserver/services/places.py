@@ -34,9 +34,7 @@ async def take_place(
     beyond = 0 if booking.overbook_reason is None else MOST_BEYOND
     one_of = [places(slot.key, slot.capacity + beyond), [Resource(ResourceKind.STATION, each) for each in stations]]
     if booking.supervision is SupervisionLevel.LIVE:
-        one_of.append(seats(booking.prison_id, background.seat_count))
-        if slot.capacity_supervised is not None:
-            one_of.append(watched_places(slot.key, slot.capacity_supervised))
+        one_of += _to_watch(booking, slot, background)
     if background.media_count is not None:
         one_of.append(media_calls(booking.prison_id, background.media_count))
     chosen = await _take(u, booking.id, people, one_of, background.span(slot))
@@ -46,10 +44,18 @@ async def take_place(
     return True
 
 
-async def take_seat(u: UnitOfWork, booking: Booking, background: Background, span: Span) -> bool:
-    """Occupy an officer's seat for the booking. False when none is free."""
-    wanted = seats(booking.prison_id, background.seat_count)
-    return await _take(u, booking.id, [], [wanted], span) is not None
+async def take_seat(u: UnitOfWork, booking: Booking, slot: Slot, background: Background) -> bool:
+    """Occupy what a call that is watched live needs besides, for a booking placed without. False when none is free."""
+    wanted = _to_watch(booking, slot, background)
+    return await _take(u, booking.id, [], wanted, background.span(slot)) is not None
+
+
+def _to_watch(booking: Booking, slot: Slot, background: Background) -> list[list[Resource]]:
+    """An officer's seat and, where they are limited, one of the session's calls that may be watched."""
+    wanted = [seats(booking.prison_id, background.seat_count)]
+    if slot.capacity_supervised is not None:
+        wanted.append(watched_places(slot.key, slot.capacity_supervised))
+    return wanted
 
 
 async def _take(

@@ -49,10 +49,9 @@ class Settling:
 
     async def watch(self, u: UnitOfWork, booking: Booking, considered: Considered) -> None:
         """A restriction may have come since the hold that asks for an officer: then a seat is needed now."""
-        if considered.supervision is SupervisionLevel.LIVE and booking.supervision is not SupervisionLevel.LIVE:
-            span = considered.background.span(considered.slot)
-            if not await take_seat(u, booking, considered.background, span):
-                raise place_gone(considered, booking.id)
+        newly = considered.supervision is SupervisionLevel.LIVE and booking.supervision is not SupervisionLevel.LIVE
+        if newly and not await take_seat(u, booking, considered.slot, considered.background):
+            raise place_gone(considered, booking.id)
         if not booking.privileged:
             booking.supervision = considered.supervision
 
