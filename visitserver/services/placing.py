@@ -130,10 +130,10 @@ class Placing:
     ) -> tuple[Relationship, ...]:
         """The lead's relationship and the guests', read under the locks of everybody they concern.
 
-        The slot's template is locked too, shared: it is not ended while somebody is being placed on it.
+        The slot's template is locked too, shared: it is not ended while somebody is being placed on it. So are those
+        whom the prisoner must not meet: of two bookings at once the second sees the first.
         """
-        template_id, _ = parse_slot_key(slot_key)
-        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests), template_id)
+        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests), slot_key)
         await self._at_own_prison(u, actor, found[0])
         return found
 
@@ -164,12 +164,11 @@ class Placing:
     async def links_of(self, u: UnitOfWork, booking: Booking, slot_key: str | None = None) -> tuple[Relationship, ...]:
         """The relationships that a booking rests on, the lead's first, read under the same locks.
 
-        `slot_key`: where it is about to be moved to.
+        `slot_key`: where it is about to be moved to. The session that it leaves is locked as the other one is.
         """
-        template_id = parse_slot_key(slot_key)[0] if slot_key is not None else booking.template_id
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
         links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
-        return await self._locked(u, links, template_id)
+        return await self._locked(u, links, slot_key or booking.slot_key, booking.template_id)
 
     async def consider(
         self,
@@ -286,13 +285,27 @@ class Placing:
         if not actor.is_family:
             own_prison(actor, (await u.people.get_prisoner(lead.prisoner_id)).prison_id)
 
-    async def _locked(self, u: UnitOfWork, found: Sequence[Relationship], template_id: str) -> tuple[Relationship, ...]:
+    async def _locked(
+        self, u: UnitOfWork, found: Sequence[Relationship], slot_key: str, *template_ids: str
+    ) -> tuple[Relationship, ...]:
+        template_id, starts_at = parse_slot_key(slot_key)
+        prisoners = await _prisoners_to_lock(u, found[0].prisoner_id, starts_at)
         await u.lock(
-            *(f"prisoner:{each.prisoner_id}" for each in found),
+            *(f"prisoner:{each}" for each in prisoners),
             *(f"contact:{each.contact_id}" for each in found),
-            shared=[f"template:{template_id}"],
+            shared=[f"template:{each}" for each in (template_id, *template_ids)],
         )
+        if not await _prisoners_to_lock(u, found[0].prisoner_id, starts_at) <= prisoners:
+            # Names are taken in one call and one order, so the one that is missing cannot be taken now.
+            raise Conflict("Something about this prisoner has just been changed. Try again.", code="changed_meanwhile")
         return tuple([await u.rights.get_relationship(each.id, fresh=True) for each in found])
+
+
+async def _prisoners_to_lock(u: UnitOfWork, prisoner_id: str, starts_at: datetime) -> set[str]:
+    """The prisoner, and whom they must not meet around that day: the prison's days are at most a day off UTC's."""
+    day, around = starts_at.date(), timedelta(days=1)
+    apart = await u.rights.non_associations_of(prisoner_id, first=day - around, last=day + around)
+    return {prisoner_id, *(each.other(prisoner_id) for each in apart)}
 
 
 def place_gone(considered: Considered, booking_id: str | None = None) -> Refused:

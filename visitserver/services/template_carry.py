@@ -54,13 +54,14 @@ async def standing(
 async def carry_over(u: UnitOfWork, new: SessionTemplate, bookings: Sequence[Booking]) -> Sequence[Booking]:
     """Put them on the new version, which must be in the store. The caller holds the old version's name alone.
 
-    Gives those that were: one that was cancelled meanwhile stays where it was.
+    Gives those that were: one that was cancelled or moved meanwhile stays where it is.
     """
+    seen = {each.id: each.slot_key for each in bookings}
     by_slot: dict[str, list[Booking]] = defaultdict(list)
     for each in bookings:
-        # Whoever cancels it just now holds its row: wait, and look again.
+        # Whoever cancels or moves it just now holds its row: wait, and look again.
         booking = await u.scheduling.get_booking(each.id, for_update=True)
-        if booking.open:
+        if booking.open and booking.slot_key == seen[booking.id]:
             by_slot[booking.slot_key].append(booking)
     done: list[Booking] = []
     for old_key, members in by_slot.items():
