@@ -285,7 +285,7 @@ class House:
         self._flagging = Flagging(uow, clock, check)
         live = LiveRights(uow, clock, check, self.control, self._translator())
         self._change_worker = ChangeWorker(uow, clock, self._flagging, live)
-        changes = Changes(clock, self._change_worker.run_once)
+        changes = Changes(clock, self._change_worker.work_off)
         booking = BookingService(uow, clock, placing, allowance)
         slots = SlotService(uow, clock, facts, placing)
         asking = Asking(uow, clock, facts, placing, slots)

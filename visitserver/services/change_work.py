@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -29,9 +30,10 @@ _ROUNDS: Final = 1000
 
 
 class ChangeWorker:
-    """`run_once` does what there is to do, for whoever has just committed a change and for the job.
+    """`work_off` does what follows from a change for whoever has just committed it, `finish` is the job for the rest.
 
-    Several processes may do it at once: every step may be done twice. Within one, one at a time does.
+    Several may do it at once: every step may be done twice. Within one process, one at a time does the job's part, and
+    whoever works off their own changes waits for nobody.
     """
 
     def __init__(self, uow: UnitOfWorkFactory, clock: Clock, flagging: Flagging, live: LiveRights | None) -> None:
@@ -43,8 +45,25 @@ class ChangeWorker:
         self._calls_turn = asyncio.Lock()
         self._flags_turn = asyncio.Lock()
 
+    async def work_off(self, noted: Sequence[str] | None) -> None:
+        """See to the calls of these changes, then look at up to AT_ONCE bookings of each.
+
+        None: they were many. Then the calls that people are in are seen to now, and the bookings are left to the job.
+        """
+        if noted is None:
+            if self._live is not None:
+                for change in await self._in_calls():
+                    await self._see_to_calls(self._live, change)
+            return
+        if self._live is not None:
+            for change in await self._of(noted):
+                await self._see_to_calls(self._live, change)
+        for change in await self._of(noted):
+            await self._flag(change)
+
     async def run_once(self) -> int:
-        """See to the calls, then look at up to AT_ONCE bookings of each change; how many changes there were."""
+        """The job's part: see to the calls, then look at up to AT_ONCE bookings of each of CHANGES changes. How many
+        changes there were."""
         async with self._calls_turn:
             if self._live is not None:
                 # However many wait (an import may note thousands): those that touch a call go first.
@@ -67,6 +86,11 @@ class ChangeWorker:
             await self.run_once()
         await self.run_once()
         await self._flagging.tidy()
+
+    async def _of(self, noted: Sequence[str]) -> list[Change]:
+        """Those of the changes that are not worked off yet."""
+        async with self._uow(read_only=True) as u:
+            return list(await u.flags.pending(self._clock(), len(noted), only=noted))
 
     async def _pending(self) -> list[Change]:
         async with self._uow(read_only=True) as u:

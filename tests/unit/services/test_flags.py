@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from signaling.ids import new_id
 from tests.fixtures.rights import (
     FRIEND,
     MOTHER,
+    OTHER_PRISONER,
     PRISON,
     PRISONER,
     SOCIAL,
@@ -29,7 +31,7 @@ from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import Restriction, RestrictionScope
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
 from visitserver.services import change_work
-from visitserver.services.changes import ChangeKind, Changes
+from visitserver.services.changes import FEW, ChangeKind, Changes
 from visitserver.services.flags import FlagQuery
 from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.ports.audit import AuditFilter
@@ -389,6 +391,37 @@ async def test_a_change_of_many_bookings_is_worked_off_in_parts(on: Flagged, mon
     assert len(flagged) == 2, "whoever made the change does not wait for all of it"
     await on.worker.finish()
     assert all([await on.open(each) for each in bookings])
+    assert await on.pending() == []
+
+
+async def test_nobodys_change_waits_for_an_imports(on: Flagged) -> None:
+    """What a program noted before is the job's; a whole batch of one's own is, too."""
+    others = [await on.book(time(9), day=DAY + timedelta(days=number)) for number in range(2)]
+    mine = await on.book(time(9), contact=FRIEND, prisoner=OTHER_PRISONER)
+    looks: list[str] = []
+    look = on.flagging.look
+
+    async def counted(booking_id: str) -> object:
+        looks.append(booking_id)
+        return await look(booking_id)
+
+    async def imported(count: int) -> None:
+        async with on.world.uow() as u:
+            for _ in range(count):
+                on.changes.note(u, ChangeKind.PRISONER_STATUS_CHANGED, prisoner_id=PRISONER)
+            await u.commit()
+
+    on.flagging.look = counted  # type: ignore[method-assign]
+    await asyncio.create_task(imported(100))
+    await restrict(on, subject=OTHER_PRISONER)
+    assert looks == [mine.id]
+    assert await on.open(mine) == [FlagType.RESTRICTION_CHANGED]
+    assert len(await on.pending()) == 100
+    await imported(FEW + 1)
+    await on.changes.after_commit()
+    assert looks == [mine.id], "many are left to the job"
+    await on.worker.finish()
+    assert set(looks) == {mine.id, *(each.id for each in others)}
     assert await on.pending() == []
 
 

@@ -72,8 +72,8 @@ class Flags(Protocol):
         """BOOKED and REQUESTED ones, in order of start, then id."""
         ...
 
-    async def pending(self, at: datetime, limit: int) -> Sequence[Change]:
-        """Changes that are not worked off and due by `at`, oldest first."""
+    async def pending(self, at: datetime, limit: int, *, only: Collection[str] | None = None) -> Sequence[Change]:
+        """Changes that are not worked off and due by `at`, oldest first; `only` of these ids, where given."""
         ...
 
     async def pending_in_calls(self, at: datetime, kinds: Collection[ChangeKind], limit: int) -> Sequence[Change]:

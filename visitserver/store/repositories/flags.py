@@ -105,15 +105,11 @@ class SqlFlags:
             self._session, statement, [bookings.c.starts_at, bookings.c.id], page, lambda row: (row.starts_at, row.id)
         )
 
-    async def pending(self, at: datetime, limit: int) -> Sequence[Change]:
-        return (
-            await self._session.scalars(
-                select(Change)
-                .where(changes.c.done_at.is_(None), or_(changes.c.due_at.is_(None), changes.c.due_at <= at))
-                .order_by(changes.c.at, changes.c.id)
-                .limit(limit)
-            )
-        ).all()
+    async def pending(self, at: datetime, limit: int, *, only: Collection[str] | None = None) -> Sequence[Change]:
+        due = select(Change).where(changes.c.done_at.is_(None), or_(changes.c.due_at.is_(None), changes.c.due_at <= at))
+        if only is not None:
+            due = due.where(changes.c.id.in_(only))
+        return (await self._session.scalars(due.order_by(changes.c.at, changes.c.id).limit(limit))).all()
 
     async def pending_in_calls(self, at: datetime, kinds: Collection[ChangeKind], limit: int) -> Sequence[Change]:
         in_it = (
