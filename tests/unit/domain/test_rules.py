@@ -6,6 +6,8 @@ import importlib
 import json
 import pkgutil
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from tests.unit.domain.rights.world import (
     NO_FLOOR,
     NOT_NOW,
     NOT_POSSIBLE,
+    NOW,
     OTHER,
     PUNISHED,
     REFUSE,
@@ -44,9 +47,10 @@ from tests.unit.domain.rights.world import (
 from visitserver.domain import rules
 from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
+from visitserver.domain.errors import Invalid
 from visitserver.domain.rights import PrisonerAnswer, RelationshipState
-from visitserver.domain.rules.engine import decide
-from visitserver.domain.rules.facts import Missing, Room
+from visitserver.domain.rules.engine import Finding, Rule, decide
+from visitserver.domain.rules.facts import Facts, Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
 
 
@@ -160,13 +164,14 @@ def test_the_words_for_a_family_name_nobody() -> None:
         assert not HINTS.search(told), f"{row.situation}: {told}"
 
 
-def test_nobody_learns_that_it_was_the_prisoner() -> None:
-    """A prisoner's no, their silence, the prison's own refusal and a court's order read alike; staff see which."""
+def test_nobody_learns_whose_no_it_was() -> None:
+    """A prisoner's no or silence, a caller's second thoughts, the prison's refusal and a court's order read alike."""
     changes = (
         link(prisoner_answer=PrisonerAnswer.REFUSED),
         link(prisoner_answer=PrisonerAnswer.UNANSWERED),
         link(state=RelationshipState.REFUSED),
         link(state=RelationshipState.ENDED),
+        link(withdrawn_at=NOW),
         restricted("NON-CONTACT"),
     )
     decisions = [decide_visit(change(fine())) for change in changes]
@@ -280,3 +285,18 @@ def test_an_empty_trace_is_not_an_allowance() -> None:
 def test_a_decision_is_plain_data_for_the_store() -> None:
     for row in CASES:
         json.dumps(decide_visit(row.make(fine())).as_data())
+
+
+@pytest.mark.parametrize("error", [OverflowError("no such day"), KeyError("x"), Invalid("a wrong number")])
+def test_a_rule_that_fails_asks_a_person_and_says_where(error: Exception) -> None:
+    def check(facts: Facts) -> Iterator[Finding]:
+        raise error
+        yield
+
+    (result,) = decide(fine(), [Rule("broken", "0", check, overridable=True)]).trace
+    assert result.outcome is REVIEW
+    assert result.inputs["why"] == type(error).__name__
+    assert str(result.inputs["at"]).startswith("test_rules.py:")
+    assert str(error) not in str(result.as_data()), "what it was about may be personal"
+    overridden = replace(fine(), overrides={"broken": "it is fine"})
+    assert decide(overridden, [Rule("broken", "0", check, overridable=True)]).outcome is REVIEW

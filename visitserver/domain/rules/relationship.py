@@ -12,8 +12,6 @@ from visitserver.domain.rules.facts import Facts
 
 NOT_ON_LIST = Words("The prison has not approved every caller for visits with this person.")
 ASK_AND_WAIT = Words("It changes when the prison has approved each caller's request.")
-STEPPED_BACK = Words("Somebody on this booking no longer wants these visits.")
-ASK_AGAIN = Words("They can ask for visits again.")
 WRONG_KIND = Words("This approval is for another kind of visit.")
 APPROVE_KIND = Words("Ask the prison to approve this kind of visit.")
 
@@ -34,7 +32,7 @@ def relationship(facts: Facts) -> Iterator[Finding]:
         elif link.state is not RelationshipState.APPROVED:
             yield refuse(f"The relationship is {link.state}.", NOT_ON_LIST, ASK_AND_WAIT, **inputs)
         elif link.withdrawn_at is not None:
-            yield refuse("The contact has withdrawn.", STEPPED_BACK, ASK_AGAIN, **inputs)
+            yield refuse("The contact has withdrawn.", NOT_POSSIBLE, ASK_PRISON, **inputs)
         elif not link.is_active(acceptance_required=acceptance_required):
             yield refuse(_answer(link), NOT_POSSIBLE, ASK_PRISON, **inputs)
 

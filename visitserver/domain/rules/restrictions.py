@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from visitserver.domain.decisions import Words
@@ -43,15 +43,14 @@ def restrictions(facts: Facts) -> Iterator[Finding]:
                 yield remark(f"{each.type}: an officer must watch this call live.", live=True, **inputs)
             case RestrictionEffect.REVIEW:
                 known = code(each.type) in EFFECT_OF_TYPE
-                yield review(f"{each.type}: {'to be looked at' if known else 'a type nobody has described'}.", **inputs)
+                why = f"{each.type}: {'to be looked at' if known else 'a type nobody has described'}."
+                watch = each.needs_officer and not facts.kind.privileged
+                yield review(f"{why} An officer must watch." if watch else why, live=watch, **inputs)
 
 
 def needs_officer(facts: Facts) -> bool:
     """Whether a restriction in force asks for an officer watching live."""
-    return any(
-        each.effective is RestrictionEffect.LIVE_SUPERVISED and not is_punishment(each, facts)
-        for each in in_force(facts)
-    )
+    return any(each.needs_officer and not is_punishment(each, facts) for each in in_force(facts))
 
 
 def in_force(facts: Facts) -> Iterator[Restriction]:
@@ -94,7 +93,10 @@ def _blocked(each: Restriction, facts: Facts, inputs: dict[str, Any]) -> Finding
         return refuse(
             f"Banned through {each.ends_on}.",
             Words("You cannot visit until {day}.", {"day": each.ends_on}),
-            Words("You can book visits for {day} and later.", {"day": each.ends_on + timedelta(days=1)}),
+            # There is no day after the last one of the calendar, by which some systems mean "for ever".
+            Words("You can book visits for {day} and later.", {"day": each.ends_on + timedelta(days=1)})
+            if each.ends_on < date.max
+            else None,
             **inputs,
         )
     return refuse(f"{each.type} blocks this visit.", NOT_POSSIBLE, ASK_PRISON, **inputs)

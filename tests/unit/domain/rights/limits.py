@@ -60,6 +60,13 @@ CASES = [
         "You can book visits for 7 March 2026 and later.",
     ),
     Row("restrictions", "a ban, the day after its last day", restricted("BAN", ends_on=date(2026, 3, 5)), ALLOW),
+    Row(
+        "restrictions",
+        "a ban whose last day is the calendar's",
+        restricted("BAN", ends_on=date.max),
+        REFUSE,
+        "You cannot visit until 31 December 9999.",
+    ),
     Row("restrictions", "a ban that begins the day after", restricted("BAN", starts_on=date(2026, 3, 7)), ALLOW),
     Row("restrictions", "a ban without an end", restricted("BAN"), REFUSE, NOT_POSSIBLE, ASK_PRISON),
     Row("restrictions", "a ban that was lifted", restricted("BAN", lifted_at=NOW), ALLOW),
@@ -100,6 +107,14 @@ CASES = [
     *(
         Row("restrictions", f"{type_}: a person looks", restricted(type_), REVIEW, STAFF_LOOKS)
         for type_ in ("CHILD", "PRE-INFORM", "RESTRICTED", "ACCESS-REQUIREMENT", "child", "PRE_INFORM")
+    ),
+    Row(
+        "restrictions",
+        "a type that nobody knows, to be watched",
+        restricted("XQ-17", effect=RestrictionEffect.LIVE_SUPERVISED),
+        REVIEW,
+        STAFF_LOOKS,
+        live=True,
     ),
     Row("restrictions", "a type that nobody knows", restricted("XQ-17"), REVIEW, STAFF_LOOKS),
     Row(
@@ -234,6 +249,7 @@ CASES = [
         restricted("CLOSED", effect=RestrictionEffect.REVIEW),
         REVIEW,
         STAFF_LOOKS,
+        live=True,
     ),
     Row(
         "restrictions",
@@ -241,6 +257,7 @@ CASES = [
         restricted("RESTRICTED", effect=RestrictionEffect.LIVE_SUPERVISED),
         REVIEW,
         STAFF_LOOKS,
+        live=True,
     ),
     Row(
         "restrictions",

@@ -67,8 +67,8 @@ CASES = [
         "the contact has stepped back",
         link(withdrawn_at=NOW),
         REFUSE,
-        "Somebody on this booking no longer wants these visits.",
-        "They can ask for visits again.",
+        NOT_POSSIBLE,
+        ASK_PRISON,
     ),
     # 3 · the prisoner may refuse any contact, in private: it reads like no answer, and like the prison's own reasons
     Row(
