@@ -39,6 +39,10 @@ def _restriction(inputs: Inputs) -> FlagType:
     return FlagType.RESTRICTION_CHANGED if inputs.get("scope") == "prisoner" else FlagType.CONTACT_RESTRICTION
 
 
+def _lead(inputs: Inputs) -> FlagType | None:
+    return FlagType.CONTACT_UNAPPROVED if "contact" in inputs else None
+
+
 def _where(inputs: Inputs) -> FlagType:
     gone = "released_at" in inputs or inputs.get("prison") is None
     return FlagType.PRISONER_RELEASED if gone else FlagType.PRISONER_TRANSFERRED
@@ -55,6 +59,8 @@ def _fit(inputs: Inputs) -> FlagType | None:
 
 FLAG_OF_RULE: Final[Mapping[str, Meaning]] = {
     "relationship": _always(FlagType.CONTACT_UNAPPROVED, "relationship", binding=True),
+    # How many sit there does not change by itself; that the lead is an adult was perhaps a slip.
+    "callers": _by({FlagType.CONTACT_UNAPPROVED}, _lead, "contact"),
     "restrictions": Meaning(
         frozenset({FlagType.RESTRICTION_CHANGED, FlagType.CONTACT_RESTRICTION}),
         _restriction,
@@ -77,7 +83,6 @@ FLAG_OF_RULE: Final[Mapping[str, Meaning]] = {
 """Which objection of which rule flags a booking, and as what."""
 
 NO_FLAG: Final[Mapping[str, str]] = {
-    "callers": "who sits there does not change by itself",
     "week_limit": "counted when it was booked",
     "reception": "counted when it was booked",
     "begun": "about the moment of booking",
@@ -133,6 +138,7 @@ def _reason(type_: FlagType, result: RuleResult, meaning: Meaning, *, live: bool
         "rule": result.key,
         "outcome": "live" if live else result.outcome.value,
         "binding": meaning.binding and result.outcome is Outcome.REFUSE,
+        **({"review": True} if live and result.outcome is Outcome.REVIEW else {}),
         "why": result.staff_text,
         **data["inputs"],
     }

@@ -49,20 +49,30 @@ _RIGHTS: Final = frozenset(
 )
 
 
-def step_for(change: Change, found: Found, *, watched: bool, ends: bool) -> tuple[Step, Reason | None]:
+def step_for(
+    change: Change, found: Found, *, watched: bool, ends: bool, privileged: bool
+) -> tuple[Step, Reason | None]:
     """What follows for a live call from what stands against its booking now, and the reason for it.
 
     A right that is gone ends the call: a relationship ended, refused or withdrawn, a restriction that blocks. The
     person who made the change has decided that, so only where `change` was a person's; after a program's, and where
     the prison's policy says so (`ends` False), the call pauses for an officer. What a person has to look at pauses
     it. So does the want of a watching officer, unless one watches (`watched`).
+    A privileged call goes on unless the right is gone: no officer could look at it, and the flag waits for a person.
     """
     reasons = [each for each in found.reasons if each.type in _RIGHTS]
     binding = next((each for each in reasons if each.attributes.get("binding")), None)
     if binding is not None:
         return (Step.END if ends and by_person(change) else Step.PAUSE), binding
-    doubtful = next((each for each in reasons if each.attributes.get("outcome") != "live" or not watched), None)
+    if privileged:
+        return Step.GO_ON, None
+    doubtful = next((each for each in reasons if not watched or not _only_watched(each)), None)
     return (Step.GO_ON, None) if doubtful is None else (Step.PAUSE, doubtful)
+
+
+def _only_watched(reason: Reason) -> bool:
+    """Whether an officer who watches is all that it asks for."""
+    return reason.attributes.get("outcome") == "live" and not reason.attributes.get("review")
 
 
 def by_person(change: Change) -> bool:

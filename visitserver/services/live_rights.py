@@ -70,6 +70,10 @@ class LiveRights:
             except SignalingError as error:
                 log.warning("call not told of a changed right yet", booking_id=booking.id, code=error.code)
                 done = False
+            except Exception:
+                # Whatever is wrong with one booking, the person's other calls are seen to.
+                log.exception("call not seen to after a change", booking_id=booking.id, change_id=change.id)
+                done = False
         return done
 
     async def _booked(self, change: Change) -> list[Booking]:
@@ -104,7 +108,7 @@ class LiveRights:
             # that is being moved to another node while people are in the call will be there in a moment.
             return call.phase in _EARLY
         ends = policies.flag(keys.END_ON_WITHDRAWAL)
-        step, reason = step_for(change, found, watched=bool(snapshot.officers), ends=ends)
+        step, reason = step_for(change, found, watched=bool(snapshot.officers), ends=ends, privileged=call.privileged)
         if reason is None:
             return True
         if snapshot.phase in _NOT_LIVE and not any(person.present for person in snapshot.participants):

@@ -39,6 +39,8 @@ TABLE: list[tuple[str, Outcome, dict[str, Any], FlagType | None, bool]] = [
     ("restrictions", REFUSE, {"restriction": "rst_1", "scope": "relationship"}, FlagType.CONTACT_RESTRICTION, True),
     ("restrictions", REVIEW, {"restriction": "rst_1", "scope": "prisoner"}, FlagType.RESTRICTION_CHANGED, False),
     ("discipline", REFUSE, {"restriction": "rst_1"}, FlagType.RESTRICTION_CHANGED, False),
+    ("callers", REFUSE, {"contact": "con_1", "born_in": 2009}, FlagType.CONTACT_UNAPPROVED, False),
+    ("callers", REFUSE, {"adults": 4}, None, False),
     ("alerts", REVIEW, {"alert": "alr_1", "code": "X"}, FlagType.ALERT_CREATED, False),
     ("prisoner_here", REFUSE, {"prisoner": "prs_1", "released_at": "2026"}, FlagType.PRISONER_RELEASED, False),
     ("prisoner_here", REFUSE, {"prisoner": "prs_1", "prison": None}, FlagType.PRISONER_RELEASED, False),
@@ -93,6 +95,19 @@ def test_an_officer_is_asked_for_only_where_none_has_a_seat() -> None:
     result = RuleResult("restrictions", ALLOW, "Watch.", inputs=inputs, live_supervision=True)
     assert [each.attributes["outcome"] for each in reasons_of([result], [], watched=False)[0]] == ["live"]
     assert reasons_of([result], [], watched=True)[0] == []
+
+
+def test_what_must_be_looked_at_and_watched_is_both() -> None:
+    inputs = {"restriction": "rst_1", "scope": "prisoner"}
+    result = RuleResult("restrictions", REVIEW, "Look, and watch.", inputs=inputs, live_supervision=True)
+    (unwatched,) = reasons_of([result], [], watched=False)[0]
+    assert (unwatched.attributes["outcome"], unwatched.attributes["review"]) == ("live", True)
+    (watched,) = reasons_of([result], [], watched=True)[0]
+    assert watched.attributes["outcome"] == "review"
+    change = Change("chg_1", NOW, ChangeKind.RESTRICTION_ADDED, "staff:s")
+    for reason in (unwatched, watched):
+        step, _ = step_for(change, Found((reason,)), watched=True, ends=True, privileged=False)
+        assert step is Step.PAUSE, "who watches has not decided yet"
 
 
 def flag(key: str = "k", **values: Any) -> Flag:
@@ -156,4 +171,20 @@ def test_what_follows_for_a_call_that_people_are_in(
     by: str, reasons: tuple[Reason, ...], watched: bool, ends: bool, step: Step
 ) -> None:
     change = Change("chg_1", NOW, ChangeKind.RESTRICTION_ADDED, by)
-    assert step_for(change, Found(reasons), watched=watched, ends=ends)[0] is step
+    assert step_for(change, Found(reasons), watched=watched, ends=ends, privileged=False)[0] is step
+
+
+@pytest.mark.parametrize(
+    ("by", "reasons", "step"),
+    [
+        ("staff:s", (DOUBT,), Step.GO_ON),
+        ("system:import", (DOUBT, WATCH), Step.GO_ON),
+        ("staff:s", (DOUBT, BINDING), Step.END),
+        ("system:import", (BINDING,), Step.PAUSE),
+    ],
+)
+def test_a_privileged_call_stops_for_nothing_but_a_right_that_is_gone(
+    by: str, reasons: tuple[Reason, ...], step: Step
+) -> None:
+    change = Change("chg_1", NOW, ChangeKind.RESTRICTION_ADDED, by)
+    assert step_for(change, Found(reasons), watched=False, ends=True, privileged=True)[0] is step

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -16,6 +16,7 @@ from signaling.snapshot import RoomSnapshot
 from tests.fakes.media_room import OFFER
 from tests.fixtures.rights import (
     FRIEND,
+    LAWYER,
     MOTHER,
     PRISON,
     PRISONER,
@@ -29,14 +30,17 @@ from tests.unit.services.calls_for_tests import DAY, OFFICER, Calls, calls_of
 from tests.unit.services.flags_for_tests import AUTHORITY, Flagged, in_words, make_flagged
 from visitserver.domain.actors import system_actor
 from visitserver.domain.calls import Call, CallPhase, OutcomeCode, WatchGround
+from visitserver.domain.changes import Change as ChangeNoted
 from visitserver.domain.errors import Conflict
+from visitserver.domain.flags import FlagType
 from visitserver.domain.live_rights import ENDED, PAUSED
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import RestrictionScope
-from visitserver.domain.scheduling import BookingState
+from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services import change_work
 from visitserver.services.call_access import ordinary_call_id
 from visitserver.services.changes import ChangeKind
+from visitserver.services.live_rights import LiveRights
 from visitserver.services.ports.audit import AuditFilter
 
 LINK = relationship_id(MOTHER)
@@ -265,3 +269,41 @@ async def test_a_call_does_not_wait_behind_a_long_import(live: Live) -> None:
     await live.world.relationships.end(STAFF, LINK, "threats")
     assert not media.gate
     assert len(await live.rows(call, "call.right_withdrawn")) == 1
+
+
+async def test_a_lawyers_call_is_not_paused_for_what_nobody_could_look_at(live: Live) -> None:
+    call = await live.calls.opened(legal=True, contact=LAWYER)
+    await live.calls.go_live(call, LAWYER)
+    live.calls.clock.advance(seconds=1)
+    for type_ in ("NEW-CODE", "CLOSED", "CELLULAR-CONFINEMENT"):
+        await restrict(type_, RestrictionScope.PRISONER, PRISONER)(live.world)
+        assert (await live.snapshot(call)).phase is Phase.LIVE
+    booking = await live.calls.booking(call)
+    assert await live.flagged.open(booking) == [FlagType.RESTRICTION_CHANGED] * 2, "a person is told"
+    await restrict("COURT-ORDER", RestrictionScope.PRISONER, PRISONER)(live.world)
+    assert (await live.over(call)).phase is CallPhase.ENDED
+
+
+async def test_one_booking_that_cannot_be_looked_at_keeps_no_other_call_open(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = await live.started()
+    booked = LiveRights._booked
+
+    async def with_another(self: LiveRights, change: ChangeNoted) -> list[Booking]:
+        found = await booked(self, change)
+        return [replace(found[0], id="bkg_broken"), *found]
+
+    see_to_call = LiveRights._see_to_call
+
+    async def failing(self: LiveRights, change: ChangeNoted, booking_id: str) -> bool:
+        if booking_id == "bkg_broken":
+            raise ValueError("a row that makes no sense")
+        return await see_to_call(self, change, booking_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LiveRights, "_booked", with_another)
+        patched.setattr(LiveRights, "_see_to_call", failing)
+        await restrict("BAN", RestrictionScope.PERSON, MOTHER)(live.world)
+        assert (await live.over(call)).phase is CallPhase.ENDED
+        assert [change.calls_done_at for change in await live.flagged.pending()] == [None], "the other is tried again"
