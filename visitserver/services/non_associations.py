@@ -14,6 +14,7 @@ from visitserver.domain.rights import NonAssociation
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.changes import ChangeKind, Changes
 from visitserver.services.clock import today_at
+from visitserver.services.day_checks import need_days
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 
@@ -39,11 +40,12 @@ class NonAssociationService:
         """Keep the two apart from `starts_on` (default: today) through `ends_on`, in the prison's days.
 
         At least one of them is at the actor's prison: else NotFound. Invalid for one person twice or days in the wrong
-        order; Conflict (`non_association_exists`) where one stands for some of these days.
+        order or out of reach; Conflict (`non_association_exists`) where one stands for some of these days.
         """
         reason = need_reason(reason)
         if one_id == other_id:
             raise Invalid("Choose two different people.", field="other_id")
+        need_days(starts_on=starts_on, ends_on=ends_on)
         first, second = sorted((one_id, other_id))
         async with self._uow() as u:
             starts_on = starts_on or await self._today(u, actor)

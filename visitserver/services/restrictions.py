@@ -12,6 +12,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Restriction, RestrictionEffect, RestrictionScope
 from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.changes import ChangeKind, Changes
+from visitserver.services.day_checks import need_days
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 
@@ -41,13 +42,15 @@ class RestrictionService:
         """Restrict a contact anywhere (PERSON), one relationship, or a prisoner: `subject_id` is the id of that.
 
         Days are the prison's, both included. `effect` can only be stricter than the type's own. Invalid for days in the
-        wrong order; NotFound for a subject that has nothing to do with the actor's prison.
+        wrong order or out of reach (an order without an end has no `ends_on`); NotFound for a subject that has nothing
+        to do with the actor's prison.
         """
         type, authority = type.strip().upper(), authority.strip()
         if not type or len(type) > 64:
             raise Invalid("Name the type of restriction.", field="type")
         if not authority or len(authority) > 200:
             raise Invalid("Name the authority that ordered it.", field="authority")
+        need_days(starts_on=starts_on, ends_on=ends_on, review_on=review_on)
         if ends_on is not None and ends_on < starts_on:
             raise Invalid("The last day comes before the first.", field="ends_on")
         async with self._uow() as u:

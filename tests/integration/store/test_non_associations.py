@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -64,5 +64,9 @@ async def test_what_makes_no_sense_is_refused(sqlite_world: World) -> None:
         await service.add(STAFF, PRISONER, OTHER_PRISONER, reason=" ")
     with pytest.raises(Invalid):
         await service.add(STAFF, PRISONER, OTHER_PRISONER, reason="why", starts_on=DAY, ends_on=DAY - timedelta(days=1))
+    for wrong in ({"ends_on": date.max}, {"starts_on": date(1066, 10, 14)}):
+        with pytest.raises(Invalid, match="too far away") as error:
+            await service.add(STAFF, PRISONER, OTHER_PRISONER, reason="why", **wrong)  # type: ignore[arg-type]
+        assert error.value.field in wrong
     with pytest.raises(NotFound):
         await service.add(STAFF, PRISONER, "prs_nobody", reason="why")

@@ -198,6 +198,31 @@ async def test_of_two_who_lift_a_restriction_at_once_one_does(world: World, monk
     assert len(rows) == 1
 
 
+@pytest.mark.parametrize(
+    ("days", "field"),
+    [
+        ({"ends_on": date.max}, "ends_on"),
+        ({"ends_on": date(2200, 1, 1)}, "ends_on"),
+        ({"starts_on": date(1066, 10, 14)}, "starts_on"),
+        ({"review_on": date.max}, "review_on"),
+    ],
+)
+async def test_a_restriction_for_ever_has_no_last_day(sqlite_world: World, days: dict[str, date], field: str) -> None:
+    with pytest.raises(Invalid, match="too far away") as error:
+        await sqlite_world.restrictions.add(
+            STAFF,
+            scope=RestrictionScope.PERSON,
+            subject_id=MOTHER,
+            type="BAN",
+            authority="Governor",
+            starts_on=days.get("starts_on", date(2026, 3, 2)),
+            ends_on=days.get("ends_on"),
+            review_on=days.get("review_on"),
+        )
+    assert error.value.field == field
+    assert ("Leave the end open" in error.value.detail) is (field == "ends_on")
+
+
 async def test_restrictions_are_the_business_of_the_own_prison(world: World) -> None:
     for scope, subject in (
         (RestrictionScope.PERSON, MOTHER),
