@@ -24,13 +24,13 @@ def deadline(booking: Booking, zone: ZoneInfo, policies: Policies, *, asked_at: 
 
     It lapses at `review.lapse_hour` (20:00 of the prison) on the day on which the visit comes within the shortest
     notice, `booking.notice_days_min`: from then on nobody else could book the place. A request that was only made after
-    that (staff set the notice aside, a legal visit needs two hours) lapses when the visit begins. It is escalated
-    `review.escalate_hours` before, or at once where it lapses sooner.
+    that (staff set the notice aside) lapses when the visit begins, and so does every one for a privileged visit: hours
+    of notice are enough for it. It is escalated `review.escalate_hours` before, or at once where it lapses sooner.
     """
     day = booking.starts_at.astimezone(zone).date() - timedelta(days=policies.number(NOTICE_DAYS_MIN))
     wall = datetime.combine(day, time(policies.number(LAPSE_HOUR)))
     # An hour that a clock change skips: the first moment after it.
     at = to_utc(wall, zone) or wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if at <= asked_at or at > booking.starts_at:
+    if booking.privileged or at <= asked_at or at > booking.starts_at:
         at = booking.starts_at
     return Deadline(at, at - timedelta(hours=policies.number(ESCALATE_HOURS)))

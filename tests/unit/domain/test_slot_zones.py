@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -138,6 +138,11 @@ def test_a_request_lapses_at_eight_in_the_evening_of_the_prison(change: Change) 
         # Asked for after that moment it lapses when the visit begins, not before it was asked for.
         late = deadline(booking, zone, Policies(), asked_at=end.lapses_at)
         assert late.lapses_at == slot.starts_at
+        # A lawyer may come at two hours' notice: nobody's time is over two days before.
+        for kind in (CallKind.LEGAL, CallKind.CONSULAR, CallKind.INSPECTION):
+            private = deadline(replace(booking, kind=kind), zone, Policies(), asked_at=booking.created_at)
+            assert private.lapses_at == slot.starts_at
+            assert private.lapses_at - private.escalates_at == timedelta(hours=24)
 
 
 @each_change
