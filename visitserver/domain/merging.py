@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from visitserver.domain.people import Contact, Prisoner
-from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState
+from visitserver.domain.rights import NonAssociation, PrisonerAnswer, Relationship, RelationshipState
 
 _STRICTNESS = {
     RelationshipState.APPROVED: 0,
@@ -72,3 +72,9 @@ def combine(stays: Relationship, goes: Relationship) -> None:
             break
     stays.answered_at = max(filter(None, (stays.answered_at, goes.answered_at)), default=None)
     stays.withdrawn_at = stays.withdrawn_at or goes.withdrawn_at
+
+
+def outlast(stays: NonAssociation, goes: NonAssociation) -> None:
+    """Let `stays` stand for both, of the same two people from the same day on: to the later end, or without one."""
+    stays.ends_on = None if stays.ends_on is None or goes.ends_on is None else max(stays.ends_on, goes.ends_on)
+    stays.external_id = stays.external_id or goes.external_id

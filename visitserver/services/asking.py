@@ -9,7 +9,7 @@ from visitserver.domain import policies as keys
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Outcome
-from visitserver.domain.errors import NotFound
+from visitserver.domain.errors import Invalid, NotFound
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
 from visitserver.domain.people import Prison
 from visitserver.domain.rules.order import decide_visit
@@ -56,6 +56,9 @@ class Asking:
         except NotFound:
             # The relationship or the prisoner is not here any more.
             return False
+        except Invalid as error:
+            _need_callers(error)
+            return False
         return outcome is Outcome.ALLOW or (outcome is Outcome.REVIEW and not at_once)
 
     async def bookable(
@@ -81,6 +84,9 @@ class Asking:
                     days=min((last - first).days + 1, MAX_DAYS),
                 )
             except NotFound:
+                return
+            except Invalid as error:
+                _need_callers(error)
                 return
             for offer in page.items:
                 outcome = offer.decision.outcome
@@ -114,6 +120,15 @@ class Asking:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+
+def _need_callers(error: Invalid) -> None:
+    """Raise it again unless it says that these people are no party (any more): then they may have no time at all.
+
+    Anything else that is invalid is the prison's, as a policy's value: nobody knows then who may have what.
+    """
+    if error.code != "callers":
+        raise error
 
 
 def _family(contact_id: str) -> Actor:

@@ -118,7 +118,7 @@ class MergingService:
             _must_be(preview, token)
             await self._merge_links(u, actor, stays.id, goes.id, contacts=False)
             await u.flush()
-            await u.merging.move_prisoner(goes.id, stays.id)
+            dropped = await u.merging.move_prisoner(goes.id, stays.id)
             await u.merging.move_account(kind="prisoner", goes=goes.id, stays=stays.id)
             external_id, goes.external_id = goes.external_id, None
             if stays.external_id is not None:
@@ -128,8 +128,11 @@ class MergingService:
             await u.flush()
             stays.external_id = external_id
             self._changes.note(u, ChangeKind.PEOPLE_MERGED, by=actor, prison_id=stays.prison_id, prisoner_id=stays.id)
-            data = {"into": stays.id, "reason": reason, **preview.counts}
-            u.audit.append("prisoner.merge", actor, goes.id, data, request_id, prison_id=stays.prison_id)
+            prison_id = stays.prison_id
+            for each, kept in dropped.items():
+                u.audit.append("non_association.merge", actor, each, {"into": kept}, request_id, prison_id=prison_id)
+            data = {"into": stays.id, "reason": reason, **preview.counts, "non_associations_dropped": len(dropped)}
+            u.audit.append("prisoner.merge", actor, goes.id, data, request_id, prison_id=prison_id)
             await u.commit()
         await self._changes.after_commit()
         return stays
@@ -197,6 +200,9 @@ class MergingService:
             if owed.get(other.id):
                 words = "Minutes are owed to a relationship that would go. Let them be used first."
                 found.append(Obstacle("minutes_owed", words))
+            if await u.merging.paid_in_minutes(other.id):
+                words = "Minutes owed to a relationship that would go pay for a visit. Cancel it, or let it take place."
+                found.append(Obstacle("minutes_used", words))
         return list(dict.fromkeys(found))
 
     async def _same_links(

@@ -113,6 +113,22 @@ async def freed(offers: OffersWorld, key: str = KEY) -> None:
         await u.commit()
 
 
+def impossible(prison_id: str, key: str) -> PolicyValue:
+    """A value that its key does not allow, as a row from before the key changed."""
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    return PolicyValue(
+        id=new_id("pol"),
+        prison_id=prison_id,
+        key=key,
+        version=1,
+        value=["soon"],
+        valid_from=long_ago,
+        created_at=long_ago,
+        created_by="test",
+        reason="test",
+    )
+
+
 async def test_a_ledger_that_contradicts_itself_keeps_nobody_elses_credits_back(sqlite_world: World) -> None:
     world = sqlite_world
     await world.policies.set(STAFF, PRISON, "allowance.standard_per_accrual", 1, "normal again")
@@ -143,24 +159,11 @@ async def test_a_ledger_that_contradicts_itself_keeps_nobody_elses_credits_back(
 async def test_one_prisons_impossible_policy_keeps_no_other_prisons_credits_back(sqlite_world: World) -> None:
     world = sqlite_world
     await world.policies.set(STAFF, PRISON, "allowance.standard_per_accrual", 1, "normal again")
-    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     async with world.uow() as u:
         first = make_prisoner("prs_aaa", "E-1")
         first.prison_id, first.wing_id = ELSEWHERE, None
         u.people.add(first)
-        u.policies.add(
-            PolicyValue(
-                id=new_id("pol"),
-                prison_id=ELSEWHERE,
-                key="allowance.accumulate_days",
-                version=1,
-                value=["soon"],
-                valid_from=long_ago,
-                created_at=long_ago,
-                created_by="test",
-                reason="a row from before the key changed",
-            )
-        )
+        u.policies.add(impossible(ELSEWHERE, "allowance.accumulate_days"))
         await u.commit()
     with pytest.raises(PartlyFailed) as partly:
         await world.allowance.accrue()
@@ -207,6 +210,33 @@ async def test_the_sweep_passes_over_them_too(sqlite_offers: OffersWorld, offeri
         await offering.sweep()
     assert (partly.value.failed, partly.value.done) == (1, 1)
     assert await state(sqlite_offers, friend) is EntryState.OFFERED
+
+
+async def test_somebody_who_is_their_own_guest_may_have_nothing_and_stops_nobody(sqlite_offers: OffersWorld) -> None:
+    """What merging two records of one person used to leave behind."""
+    offers = sqlite_offers
+    (wish,) = await offers.preferences.put(family(MOTHER), relationship_id(MOTHER), [Wish(DAY, DAY)])
+    mother, friend = await both_wait(offers)
+    async with offers.uow() as u:
+        (await u.offers.get_preference(wish.id)).guest_ids = (relationship_id(MOTHER),)
+        (await u.offers.get_entry(mother.id)).guest_ids = (relationship_id(MOTHER),)
+        await u.commit()
+    await freed(offers)
+    assert await offers.offering.run_once() == 1
+    assert await state(offers, mother) is EntryState.WAITING
+    assert await state(offers, friend) is EntryState.OFFERED
+    assert await offers.offering.sweep() == 0
+    assert await offers.preferences.run_once() == 0
+
+
+async def test_a_policy_that_cannot_be_read_is_not_taken_for_a_no(sqlite_offers: OffersWorld) -> None:
+    offers = sqlite_offers
+    await offers.preferences.put(family(MOTHER), relationship_id(MOTHER), [Wish(DAY, DAY)])
+    async with offers.uow() as u:
+        u.policies.add(impossible(PRISON, "booking.buffer_minutes"))
+        await u.commit()
+    with pytest.raises(PartlyFailed):
+        await offers.preferences.run_once()
 
 
 async def test_nobody_goes_before_them_because_the_database_was_busy(

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from signaling.ids import new_id
+from tests.fixtures.offers import OffersWorld
 from tests.fixtures.rights import (
     CHILD,
     FRIEND,
@@ -19,29 +20,35 @@ from tests.fixtures.rights import (
     PRISONER,
     STAFF,
     STRANGER_STAFF,
+    SYSTEM_ACTOR,
     World,
     family,
     make_contact,
     make_link,
+    make_prisoner,
     relationship_id,
     slot_key,
 )
 from tests.fixtures.store import SettableClock
-from visitserver.domain.calls import CallKind
+from visitserver.domain.calls import CallKind, OutcomeCode
 from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
 from visitserver.domain.identity import Enrolment, EnrolmentRoute, EnrolmentState, PictureKind
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.merging import HintReason
 from visitserver.domain.paging import PageRequest
-from visitserver.domain.rights import PrisonerAnswer, RelationshipState, RestrictionScope
+from visitserver.domain.rights import NonAssociation, PrisonerAnswer, RelationshipState, RestrictionScope, kind_for
+from visitserver.domain.scheduling import BookingState
 from visitserver.identity.vault import PersonVault
 from visitserver.services.changes import Changes
 from visitserver.services.identity_items import SealedItems
 from visitserver.services.merging import MergingService
 from visitserver.services.ports.uow import UnitOfWorkFactory
+from visitserver.services.preferences import Wish
+from visitserver.services.waitlist import WaitlistWish
 from visitserver.store.base import metadata
 
 TWIN = "con_twin"
+THIRD = "prs_cedar"
 DAY = date(2026, 3, 10)
 LOGS = ("audit_log", "ledger_events", "owed_events", "call_events", "decisions", "outbox", "changes", "deliveries")
 
@@ -269,3 +276,101 @@ async def test_a_prisoner_with_visits_to_come_is_not_merged_away(merging: Mergin
     await world.booking.confirm(family(MOTHER), hold.id)
     preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
     assert [each.code for each in preview.obstacles] == ["open_bookings"]
+
+
+@pytest.mark.parametrize(
+    ("store_url", "call_kind"),
+    [("sqlite", CallKind.SOCIAL), ("postgresql", CallKind.CONSULAR)],
+    ids=["one right", "two rights"],
+    indirect=["store_url"],
+)
+async def test_nobody_waits_with_themselves_as_a_guest(
+    merging: MergingService, uow: UnitOfWorkFactory, offers: OffersWorld, call_kind: CallKind
+) -> None:
+    await add_twin(uow, call_kind=call_kind, kind=kind_for(call_kind))
+    twin, child = relationship_id(TWIN), relationship_id(CHILD)
+    day = WaitlistWish(first_day=DAY)
+    alone = await offers.waitlist.join(STAFF, relationship_id(MOTHER), day, guests=[twin, child])
+    both = await offers.waitlist.join(STAFF, relationship_id(FRIEND), day, guests=[relationship_id(MOTHER), twin])
+    (wish,) = await offers.preferences.put(STAFF, relationship_id(MOTHER), [Wish(DAY, DAY)], guests=[child, twin])
+    await merge(merging)
+    async with uow(read_only=True) as u:
+        guests = [(await u.offers.get_entry(each.id)).guest_ids for each in (alone, both)]
+        guests.append((await u.offers.get_preference(wish.id)).guest_ids)
+    assert guests == [(child,), (relationship_id(MOTHER),), (child,)]
+    await offers.world.grant(2)
+    assert await offers.preferences.run_once() == 1
+    assert await offers.offering.sweep() == 2
+
+
+@on_both
+async def test_who_is_kept_apart_stays_so_until_the_later_of_two_days(
+    merging: MergingService, uow: UnitOfWorkFactory
+) -> None:
+    days = [DAY + timedelta(days=number) for number in range(5)]
+    later = DAY + timedelta(days=100)
+    rules = {
+        "nas_own_ends": NonAssociation("nas_own_ends", PRISONER, THIRD, days[0], "staff:x", ends_on=later),
+        "nas_goes_stands": NonAssociation("nas_goes_stands", OTHER_PRISONER, THIRD, days[0], "staff:x"),
+        "nas_own_stands": NonAssociation("nas_own_stands", PRISONER, THIRD, days[1], "staff:x"),
+        "nas_goes_ends": NonAssociation("nas_goes_ends", OTHER_PRISONER, THIRD, days[1], "staff:x", ends_on=later),
+        "nas_own_first": NonAssociation("nas_own_first", PRISONER, THIRD, days[2], "staff:x", ends_on=days[3]),
+        "nas_goes_last": NonAssociation("nas_goes_last", OTHER_PRISONER, THIRD, days[2], "staff:x", ends_on=later),
+        "nas_goes_alone": NonAssociation("nas_goes_alone", OTHER_PRISONER, THIRD, days[4], "staff:x"),
+        "nas_both": NonAssociation("nas_both", PRISONER, OTHER_PRISONER, days[0], "staff:x"),
+    }
+    rules["nas_goes_stands"].external_id = "N-1"
+    async with uow() as u:
+        u.people.add(make_prisoner(THIRD, "K-3"))
+        await u.flush()
+        for rule in rules.values():
+            u.rights.add(rule)
+        await u.commit()
+    preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
+    await merging.merge_prisoners(STAFF, "K-1", "K-2", token=preview.token, reason="entered twice")
+    async with uow(read_only=True) as u:
+        left = await u.rights.non_associations_of(THIRD, first=date.min, last=date.max)
+        rows = [row async for row in u.audit.walk()]
+    assert {each.id: (each.ends_on, each.external_id) for each in left} == {
+        "nas_own_ends": (None, "N-1"),
+        "nas_own_stands": (None, None),
+        "nas_own_first": (later, None),
+        "nas_goes_alone": (None, None),
+    }
+    assert {each.other(THIRD) for each in left} == {PRISONER}
+    assert {row.object_id: row.data["into"] for row in rows if row.action == "non_association.merge"} == {
+        "nas_goes_stands": "nas_own_ends",
+        "nas_goes_ends": "nas_own_stands",
+        "nas_goes_last": "nas_own_first",
+        "nas_both": None,
+    }
+    (merged,) = [row for row in rows if row.action == "prisoner.merge"]
+    assert merged.data["non_associations_dropped"] == 4
+
+
+@on_both
+async def test_minutes_owed_that_have_paid_for_a_visit_to_come_are_not_left_behind(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World
+) -> None:
+    await add_twin(uow)
+    world.identity.approved.add(TWIN)
+    await world.grant(1)
+
+    async def book(at: time) -> str:
+        hold = await world.booking.hold(family(TWIN), relationship_id(TWIN), slot_key(DAY, at))
+        return (await world.booking.confirm(family(TWIN), hold.id)).id
+
+    async def obstacles() -> list[str]:
+        return [each.code for each in (await merging.preview_contacts(STAFF, MOTHER, TWIN)).obstacles]
+
+    lost = await book(time(10, 10))
+    failed, fault = BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE
+    async with uow() as u:
+        await world.booking.close_within(u, SYSTEM_ACTOR, lost, failed, fault, refund=True, owed=1800)
+        await u.commit()
+    await book(time(11, 20))  # the credit that came back
+    assert await obstacles() == ["minutes_owed"]
+    paid = await book(time(14, 15))
+    assert await obstacles() == ["minutes_used"]
+    await world.booking.cancel(family(TWIN), paid)
+    assert await obstacles() == ["minutes_owed"]

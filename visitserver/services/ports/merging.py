@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -42,6 +42,10 @@ class Merging(Protocol):
         """How many open bookings the prisoner has that end after that moment."""
         ...
 
+    async def paid_in_minutes(self, relationship_id: str) -> int:
+        """How many open bookings took minutes owed to the relationship: cancelled, they would give them back to it."""
+        ...
+
     async def counts(self, *, contact_id: str | None = None, prisoner_id: str | None = None) -> dict[str, int]:
         """How many rows of each table name the contact or the prisoner, without the empty ones."""
         ...
@@ -51,11 +55,18 @@ class Merging(Protocol):
         ...
 
     async def move_contact(self, goes: str, stays: str) -> None:
-        """Let everything name the other contact but relationships, accounts and what is sealed."""
+        """Let everything name the other contact but relationships, accounts and what is sealed.
+
+        Whoever waits or wishes with themselves as a guest then, or with one guest twice, does so no more.
+        """
         ...
 
-    async def move_prisoner(self, goes: str, stays: str) -> None:
-        """Let everything name the other prisoner but relationships, accounts and logs that only grow."""
+    async def move_prisoner(self, goes: str, stays: str) -> Mapping[str, str | None]:
+        """Let everything name the other prisoner but relationships, accounts and logs that only grow.
+
+        Gives the non-associations that are dropped, each with the one that says it now: the same two were kept apart
+        from the same day on twice. None: it was between the two records themselves.
+        """
         ...
 
     async def move_account(self, *, kind: str, goes: str, stays: str) -> bool:

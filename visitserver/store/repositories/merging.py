@@ -5,15 +5,16 @@ Which columns name a contact or a prisoner is read from the tables' own foreign 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
-from sqlalchemy import Column, CursorResult, Table, and_, delete, func, or_, select, update
+from sqlalchemy import Column, CursorResult, Table, Text, and_, delete, func, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from visitserver.domain.merging import HintReason
+from visitserver.domain.merging import HintReason, outlast
 from visitserver.domain.occupancy import ResourceKind
+from visitserver.domain.owed import OwedEventKind
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.preferences import Preference
 from visitserver.domain.rights import NonAssociation, Relationship
@@ -23,6 +24,7 @@ from visitserver.store.base import metadata
 from visitserver.store.paging import decode_cursor, encode_cursor
 from visitserver.store.repositories.records import known_contact
 from visitserver.store.tables.accounts import accounts
+from visitserver.store.tables.allowance import owed_events
 from visitserver.store.tables.flags import changes
 from visitserver.store.tables.identity import sealed_items
 from visitserver.store.tables.offers import preferences, waitlist_entries
@@ -130,6 +132,18 @@ class SqlMerging:
             .where(bookings.c.prisoner_id == prisoner_id, bookings.c.state.in_(OPEN_STATES), bookings.c.ends_at > after)
         )
 
+    async def paid_in_minutes(self, relationship_id: str) -> int:
+        # What was returned belongs to a booking that is open no more.
+        return await self._count(
+            select(func.count(bookings.c.id.distinct()))
+            .select_from(bookings.join(owed_events, owed_events.c.booking_id == bookings.c.id))
+            .where(
+                owed_events.c.relationship_id == relationship_id,
+                owed_events.c.kind == OwedEventKind.USED,
+                bookings.c.state.in_(OPEN_STATES),
+            )
+        )
+
     async def counts(self, *, contact_id: str | None = None, prisoner_id: str | None = None) -> dict[str, int]:
         target, value = (contacts, contact_id) if contact_id is not None else (prisoners, prisoner_id)
         found: dict[str, int] = {}
@@ -143,11 +157,9 @@ class SqlMerging:
         for column in naming(relationships):
             await self._rename(column, goes, stays)
         await self._rename(changes.c.relationship_id, goes, stays)
-        for entity, table in ((WaitlistEntry, waitlist_entries), (Preference, preferences)):
-            statement: Any = select(entity).where(table.c.guest_ids.contains(goes))
-            for waiting in await self._session.scalars(statement):
-                renamed = (stays if each == goes else each for each in waiting.guest_ids)
-                waiting.guest_ids = tuple(dict.fromkeys(renamed))
+        for waiting in await self._with_guests([goes]):
+            renamed = (stays if each == goes else each for each in waiting.guest_ids)
+            waiting.guest_ids = tuple(dict.fromkeys(renamed))
 
     async def move_contact(self, goes: str, stays: str) -> None:
         await self._move(contacts, goes, stays)
@@ -159,23 +171,31 @@ class SqlMerging:
                 .values(resource=stays)
             )
         await self._session.execute(update(contacts).where(contacts.c.merged_into == goes).values(merged_into=stays))
+        await self._once_each(stays)
 
-    async def move_prisoner(self, goes: str, stays: str) -> None:
+    async def move_prisoner(self, goes: str, stays: str) -> Mapping[str, str | None]:
         await self._move(prisoners, goes, stays)
         await self._rename(changes.c.prisoner_id, goes, stays)
         await self._session.execute(update(prisoners).where(prisoners.c.merged_into == goes).values(merged_into=stays))
         named = or_(non_associations.c.prisoner_a == goes, non_associations.c.prisoner_b == goes)
-        for rule in await self._session.scalars(select(NonAssociation).where(named)):
+        dropped: dict[str, str | None] = {}
+        for rule in (await self._session.scalars(select(NonAssociation).where(named))).all():
             pair = sorted({stays if each == goes else each for each in (rule.prisoner_a, rule.prisoner_b)})
-            same = select(non_associations.c.id).where(
+            same = select(NonAssociation).where(
                 non_associations.c.prisoner_a == pair[0],
                 non_associations.c.prisoner_b == pair[-1],
                 non_associations.c.starts_on == rule.starts_on,
             )
-            if len(pair) == 1 or (await self._session.scalar(same)) is not None:
-                await self._session.delete(rule)
-            else:
+            kept = None if len(pair) == 1 else await self._session.scalar(same)
+            if len(pair) > 1 and kept is None:
                 rule.prisoner_a, rule.prisoner_b = pair
+                continue
+            dropped[rule.id] = None if kept is None else kept.id
+            await self._session.delete(rule)
+            await self._session.flush()
+            if kept is not None:
+                outlast(kept, rule)
+        return dropped
 
     async def move_account(self, *, kind: str, goes: str, stays: str) -> bool:
         column = accounts.c.contact_id if kind == "contact" else accounts.c.prisoner_id
@@ -184,6 +204,23 @@ class SqlMerging:
             await self._session.execute(delete(accounts).where(column == goes))
             return False
         return await self._rename(column, goes, stays) > 0
+
+    async def _with_guests(self, relationship_ids: Sequence[str]) -> list[WaitlistEntry | Preference]:
+        """What waits, or did, with some of these as further callers."""
+        found: list[WaitlistEntry | Preference] = []
+        for entity, table in ((WaitlistEntry, waitlist_entries), (Preference, preferences)):
+            guests = type_coerce(table.c.guest_ids, Text)  # as it is written: a JSON array
+            named = or_(False, *(guests.contains(f'"{each}"', autoescape=True) for each in relationship_ids))
+            statement: Any = select(entity).where(named).execution_options(populate_existing=True)
+            found += await self._session.scalars(statement)
+        return found
+
+    async def _once_each(self, contact_id: str) -> None:
+        """Let the contact be a guest neither of their own nor twice, whichever of their relationships say so."""
+        own = {link.id for link in await self.relationships_of(contact_id=contact_id)}
+        for waiting in await self._with_guests(sorted(own)):
+            first = [each for each in waiting.guest_ids if each in own][: waiting.contact_id != contact_id]
+            waiting.guest_ids = tuple(each for each in waiting.guest_ids if each not in own or each in first)
 
     async def _move(self, target: Table, goes: str, stays: str) -> None:
         for column in naming(target):
