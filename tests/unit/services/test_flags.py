@@ -412,11 +412,11 @@ async def test_nobodys_change_waits_for_an_imports(on: Flagged) -> None:
             await u.commit()
 
     on.flagging.look = counted  # type: ignore[method-assign]
-    await asyncio.create_task(imported(100))
+    await asyncio.create_task(imported(10))
     await restrict(on, subject=OTHER_PRISONER)
     assert looks == [mine.id]
     assert await on.open(mine) == [FlagType.RESTRICTION_CHANGED]
-    assert len(await on.pending()) == 100
+    assert len(await on.pending()) == 10
     await imported(FEW + 1)
     await on.changes.after_commit()
     assert looks == [mine.id], "many are left to the job"
