@@ -24,6 +24,7 @@ from visitserver.domain.errors import DecisionRefused
 from visitserver.domain.occupancy import Span, watched_places
 from visitserver.domain.rights import RestrictionScope
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
+from visitserver.services.partly_failed import PartlyFailed
 from visitserver.services.ports.uow import UnitOfWork
 from visitserver.services.settling import Settling
 
@@ -56,9 +57,7 @@ async def state(world: World, booking: Booking) -> BookingState:
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-async def test_one_request_that_fails_stops_no_other(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_one_request_that_fails_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.grant(2)
     await restrict(world, "PRE-INFORM")
     bad, good = await book(world, MOTHER, KEY), await book(world, MOTHER, NEXT_KEY)
@@ -73,7 +72,9 @@ async def test_one_request_that_fails_stops_no_other(
 
     monkeypatch.setattr(Settling, "give_back", cannot_be_read)
     world.clock.now = datetime(2026, 3, 4, 18, tzinfo=UTC)
-    assert await world.booking.lapse_requests() == 1
+    with pytest.raises(PartlyFailed) as partly:
+        await world.booking.lapse_requests()
+    assert (partly.value.failed, partly.value.done) == (1, 1)
     assert [await state(world, each) for each in (bad, good)] == [BookingState.REQUESTED, BookingState.AUTO_REJECTED]
     monkeypatch.undo()
     assert await world.booking.lapse_requests() == 1
