@@ -221,7 +221,7 @@ async def test_a_node_that_cannot_be_reached_hears_of_it_as_soon_as_it_can(
         await live.flagged.worker.finish()
     live.calls.clock.advance(seconds=5)
     await live.flagged.worker.finish()
-    assert (await live.snapshot(call)).phase in (Phase.ENDING, Phase.ENDED)
+    assert (await live.over(call)).phase is CallPhase.ENDED
     assert len(await live.rows(call, "call.right_withdrawn")) == 1, "one person, one change, one row"
     assert await live.flagged.pending() == []
 
