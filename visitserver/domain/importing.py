@@ -118,9 +118,7 @@ _PRISONERS = (
     Column("incentive_level", ColumnType.CHOICE, "The incentive level.", "standard", choices=tuple(IncentiveLevel)),
     Column("category", ColumnType.TEXT, "Security category.", "C", clearable=True, longest=64),
     Column("language", ColumnType.TEXT, "Language code.", "fi", longest=16),
-    Column(
-        "released_at", ColumnType.MOMENT, "When they were released; empty when they are back.", "", clearable=True
-    ),
+    Column("released_at", ColumnType.MOMENT, "When they were released; empty when they are back.", "", clearable=True),
 )
 _CONTACTS = (
     Column("external_id", _ID, _own, "C-2001", required=True),
