@@ -36,7 +36,7 @@ from tests.fixtures.store import AUDIT_KEY, SettableClock
 from tests.support.races.crowded_base import STATIONS_EACH, TEMPLATES, ZONE, furnish_base
 from tests.support.races.race import Race, Verdict, control, run_race
 from tests.support.races.scene import Size
-from visitserver.domain.errors import Conflict, DecisionRefused
+from visitserver.domain.errors import Conflict, DecisionRefused, Unavailable
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import OPEN_STATES
 from visitserver.domain.slots import slots_of
@@ -214,7 +214,8 @@ async def crowd(world: World, amounts: Amounts) -> dict[str, int]:
                 family(contact), relationship_id(contact, f"prs_b{amounts.people - 1 - number}"), key
             )
             await world.booking.confirm(family(contact), hold.id)
-        except (DecisionRefused, Conflict) as error:
+        except (DecisionRefused, Conflict, Unavailable) as error:
+            # SQLite has one writer: whoever has waited half a minute behind the others is told to try again.
             ended[error.code] += 1
         else:
             ended["ok"] += 1
@@ -230,6 +231,7 @@ async def crowd(world: World, amounts: Amounts) -> dict[str, int]:
         "clients": amounts.crowd,
         "places": STATIONS_EACH - taken_before,
         "succeeded": ended["ok"],
+        "told_to_try_again": ended["database_busy"],
         "standing": standing,
         "capacity": STATIONS_EACH,
         "seconds": round(seconds, 1),  # type: ignore[dict-item]
@@ -267,7 +269,8 @@ async def bench(
                 say(f"{kind}: {figures['spread']}")
                 figures["crowd"] = await crowd(world, amounts)
                 say(f"{kind}: {figures['crowd']}")
-                violations += figures["crowd"]["succeeded"] != figures["crowd"]["places"]
+                # A place that is held, because its client's confirmation was refused, is taken as well.
+                violations += figures["crowd"]["standing"] != figures["crowd"]["capacity"]
             verdicts: list[Verdict] = []
             for number in range(amounts.races):
                 verdicts.append(await _race(replace(amounts.race, seed=number + 1), make(), Path(records), kind))
