@@ -216,7 +216,7 @@ LAPSE_HOUR: Final = PolicyKey(
     20,
     0,
     23,
-    "Hour of the prison's day at which an undecided request is rejected, on the day it comes within the notice.",
+    "Hour of the prison's day at which an undecided request is rejected, on the last working day to look at it.",
 )
 ESCALATE_HOURS: Final = PolicyKey(
     "review.escalate_hours", 24, 0, 168, "How long before that a supervisor is told of the request."

@@ -39,6 +39,21 @@ class WorkingDays:
             count -= self.works_on(day)
         return date.max
 
+    def before(self, day: date, count: int, *, until: date) -> date | None:
+        """The last working day, `until` at the latest, after which there are `count` working days up to `day`.
+
+        `day` itself is one of them where it is worked. None when there is no such day in sight.
+        """
+        left, found = count, day
+        for _ in range(LONGEST_SEARCH):
+            if left <= 0 and found <= until and self.works_on(found):
+                return found
+            if found == date.min:
+                return None
+            left -= self.works_on(found)
+            found -= timedelta(days=1)
+        return None
+
 
 def first_review_day(today: date, policies: Policies) -> date:
     """The first day for which a visit that a person must look at is offered on `today` (rule 21)."""

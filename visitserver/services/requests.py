@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -13,7 +13,15 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult, Words
 from visitserver.domain.errors import Conflict
 from visitserver.domain.paging import PageRequest
-from visitserver.domain.policies import ESCALATE_HOURS, LAPSE_HOUR, NOTICE_DAYS_MIN, Policies
+from visitserver.domain.policies import (
+    ESCALATE_HOURS,
+    HOLIDAYS,
+    LAPSE_HOUR,
+    NOTICE_DAYS_MIN,
+    REVIEW_WORKING_DAYS,
+    WORKING_DAYS,
+    Policies,
+)
 from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.requests import Deadline, deadline
 from visitserver.domain.scheduling import Booking, BookingState
@@ -28,9 +36,9 @@ from visitserver.services.settling import Settling
 log = structlog.get_logger(__name__)
 
 ACTOR = system_actor("requests")
+CLOCK = (NOTICE_DAYS_MIN, REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, LAPSE_HOUR, ESCALATE_HOURS)
+"""The policies by which a request lapses."""
 IN_TIME = "It was asked for in time."
-HORIZON = timedelta(days=NOTICE_DAYS_MIN.highest, hours=ESCALATE_HOURS.highest) + timedelta(days=1)
-"""No request further ahead than this lapses or is escalated yet, whatever the policies."""
 
 NOT_DECIDED = Words("Nobody could look at this visit in time.")
 ASK_AGAIN = Words("Choose another time.")
@@ -122,7 +130,7 @@ class Requests:
 
     async def _waiting(self) -> AsyncIterator[tuple[Booking, ZoneInfo, Policies]]:
         now = self._clock()
-        wanted = BookingFilter(states=frozenset({BookingState.REQUESTED}), starts_before=now + HORIZON)
+        wanted = BookingFilter(states=frozenset({BookingState.REQUESTED}))
         prisons: dict[str, tuple[ZoneInfo, Policies]] = {}
         cursor: str | None = None
         while True:
@@ -199,10 +207,10 @@ def _lapsed(policies: Policies) -> Decision:
             RuleResult(
                 key="decided_in_time",
                 outcome=Outcome.REFUSE,
-                staff_text="Nobody decided before the visit reached the booking window.",
+                staff_text="Nobody decided by the last working day on which there was time for it.",
                 safe=NOT_DECIDED,
                 change=ASK_AGAIN,
-                policy_version=policies.used(NOTICE_DAYS_MIN, LAPSE_HOUR, ESCALATE_HOURS),
+                policy_version=policies.used(*CLOCK),
             ),
         )
     )

@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.rights import make_template
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
-from visitserver.domain.policies import Policies
+from visitserver.domain.policies import WEEKDAYS, WORKING_DAYS, Policies
 from visitserver.domain.requests import deadline
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
 from visitserver.domain.slots import day_starts, slot_at, slots_of
@@ -131,16 +131,20 @@ def test_a_request_lapses_at_eight_in_the_evening_of_the_prison(change: Change) 
             station_id="stn_1",
             credit_type=CreditType.STANDARD,
         )
-        end = deadline(booking, zone, Policies(), asked_at=booking.created_at)
+        # Every day a working day: weekends are test_request_deadlines' matter.
+        policies = Policies({WORKING_DAYS.name: (list(WEEKDAYS), "prison.1")})
+        end = deadline(booking, zone, policies, asked_at=booking.created_at)
         wall = end.lapses_at.astimezone(zone)
         assert (wall.date(), wall.time()) == (visit - timedelta(days=2), time(20))
         assert end.lapses_at - end.escalates_at == timedelta(hours=24)
-        # Asked for after that moment it lapses when the visit begins, not before it was asked for.
-        late = deadline(booking, zone, Policies(), asked_at=end.lapses_at)
-        assert late.lapses_at == slot.starts_at
+        # Asked for after that moment it lapses a day later, asked for on that day when the visit begins.
+        late = deadline(booking, zone, policies, asked_at=end.lapses_at)
+        wall = late.lapses_at.astimezone(zone)
+        assert (wall.date(), wall.time()) == (visit - timedelta(days=1), time(20))
+        assert deadline(booking, zone, policies, asked_at=late.lapses_at).lapses_at == slot.starts_at
         # A lawyer may come at two hours' notice: nobody's time is over two days before.
         for kind in (CallKind.LEGAL, CallKind.CONSULAR, CallKind.INSPECTION):
-            private = deadline(replace(booking, kind=kind), zone, Policies(), asked_at=booking.created_at)
+            private = deadline(replace(booking, kind=kind), zone, policies, asked_at=booking.created_at)
             assert private.lapses_at == slot.starts_at
             assert private.lapses_at - private.escalates_at == timedelta(hours=24)
 
