@@ -30,6 +30,7 @@ from playwright.async_api import Browser
 from signaling.ids import OrdinaryCallId, new_id
 from signaling.media.node import MediaNode
 from tests.e2e.support.browser import Visitor, chromium, visitor
+from tests.fixtures.waiting import page_shows
 from tests.support.media_page import MediaPage, served
 
 # Width and height of the picture in each call. Chromium sends fewer pixels when it has to, but of the same shape, by
@@ -64,7 +65,7 @@ RESTART = """async () => {
 async def opened(person: Visitor, size: tuple[int, int] | None) -> None:
     """Load the page, and open the camera with this picture unless None."""
     await person.page.goto("/")
-    await person.page.wait_for_function("globalThis.ready")
+    await page_shows(person.page, "globalThis.ready")
     if size is not None:
         await person.page.evaluate("([width, height]) => camera(width, height)", size)
 
@@ -74,7 +75,7 @@ async def joined(browser: Browser, page: MediaPage, start: str, size: tuple[int,
     async with visitor(browser, page.base) as person:
         await opened(person, size)
         await person.page.evaluate(start)
-        await person.page.wait_for_function("firstFrame() < Infinity")
+        await page_shows(person.page, "firstFrame() < Infinity")
         return float(await person.page.evaluate("firstFrame()"))
 
 
@@ -117,9 +118,9 @@ async def bench(joins: int) -> dict[str, Any]:
         counters = first.counters()
         await opened(officer, None)
         await officer.page.evaluate("watch('/wall/wall', 1)")
-        await officer.page.wait_for_function("peerState() === 'connected'")
+        await page_shows(officer.page, "peerState() === 'connected'")
         await officer.page.evaluate("fetch('/show/wall/one', { method: 'POST' })")
-        await officer.page.wait_for_function("firstFrame() < Infinity")
+        await page_shows(officer.page, "firstFrame() < Infinity")
         for number in range(joins):
             name = ("two", "one")[number % 2]
             times["tile"].append(float(await officer.page.evaluate(TILE, [name, SIZES[name]])))

@@ -35,6 +35,7 @@ from signaling.media.leg import Kind
 from signaling.media.node import MediaNode
 from tests.bench.loss_plot import plot
 from tests.e2e.support.browser import chromium, visitor
+from tests.fixtures.waiting import page_shows
 from tests.support.lossy_link import Conditions, LossyLink
 from tests.support.media_page import served
 
@@ -83,11 +84,11 @@ async def one(
             ):
                 for person, who in ((family, "family"), (prisoner, "prisoner")):
                     await person.page.goto("/")
-                    await person.page.wait_for_function("globalThis.ready")
+                    await page_shows(person.page, "globalThis.ready")
                     await person.page.evaluate("camera(640, 480)")
                     await person.page.evaluate("([who]) => publish(who, who)", [who])
                 for person in (family, prisoner):
-                    await person.page.wait_for_function("firstFrame() < Infinity")
+                    await page_shows(person.page, "firstFrame() < Infinity")
                 link.change(conditions, conditions)
                 await asyncio.sleep(settle)
                 before = await _look(family.page, prisoner.page)

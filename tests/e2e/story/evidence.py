@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.e2e.story.people import Person
 from tests.e2e.support.server import Server
+from tests.fixtures.waiting import page_shows
 
 IN_SYNC_SECONDS = 0.25
 
@@ -23,12 +24,12 @@ async def play(officer: Person) -> None:
     await officer.page.locator("recording-player").get_by_role("button", name="Open").click()
     await officer.page.locator("recording-player[data-open]").wait_for(timeout=60_000)
     await officer.page.locator("[data-do=play]").click()
-    await officer.page.wait_for_function(
+    await page_shows(
+        officer.page,
         """() => {
           const videos = [...document.querySelectorAll("recording-player video")];
           return videos.length === 2 && videos.every((one) => one.currentTime > 2 && one.videoWidth > 0);
         }""",
-        timeout=60_000,
     )
     times = await officer.page.evaluate(
         "[...document.querySelectorAll('recording-player video')].map((one) => one.currentTime)"

@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from tests.e2e.support import axe
 from tests.e2e.support.browser import PHONE, WIDE, Visitor, visitor
+from tests.fixtures.waiting import page_shows
 from tests.integration.console.house import ConsoleHouse, Pair, join, picture
 from visitserver.domain.calls import Call, CallKind
 from visitserver.domain.scheduling import SupervisionLevel
@@ -71,17 +72,9 @@ async def start_watch(page: Page, where: str, ground: str = "Sample") -> None:
     await dialog.get_by_role("button", name="Watch").click()
 
 
-async def until(page: Page, what: str, argument: object = None) -> None:
-    """Wait until the function `what` gives true in the page. (By asking: the page's CSP forbids to evaluate in it.)"""
-    deadline = asyncio.get_running_loop().time() + 60
-    while not await page.evaluate(what, argument):
-        assert asyncio.get_running_loop().time() < deadline, f"not within 60 s: {what}"
-        await asyncio.sleep(0.1)
-
-
 async def playing(page: Page, where: str) -> None:
     """Both pictures of a tile show moving frames."""
-    await until(
+    await page_shows(
         page,
         """where => {
           const videos = [...document.querySelectorAll(where + " video")];
@@ -114,7 +107,7 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
         await picture(officer, "wall-hold")
         await page.keyboard.press("Enter")
         await expect(page.locator(where + " .state-word")).to_have_text("Paused")
-        await until(
+        await page_shows(
             live.family.page,
             "() => heard.some(one => one.state === 'held' && one.words === 'One moment, please.')",
         )
@@ -133,7 +126,7 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
         await page.locator("#ask-mute").get_by_label("Pause Maija Aalto alone").check()
         await page.fill("#mute-words", "Sit down, please.")
         await page.locator("#ask-mute").get_by_role("button", name="Do it").click()
-        await until(
+        await page_shows(
             live.family.page, "() => heard.some(one => one.type === 'held' && one.words === 'Sit down, please.')"
         )
         await expect(page.locator(where)).to_contain_text("Somebody is paused alone")
@@ -147,7 +140,7 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
         await page.locator("#ask-mute").get_by_label("Mute the microphone of Maija Aalto").check()
         await page.locator("#ask-mute").get_by_role("button", name="Do it").click()
         await expect(page.locator(where)).to_contain_text("Somebody is muted")
-        await until(live.prisoner.page, "() => heard.some(one => one.type === 'muted' && one.kind === 'audio')")
+        await page_shows(live.prisoner.page, "() => heard.some(one => one.type === 'muted' && one.kind === 'audio')")
 
         await page.keyboard.press("t")
         dialog = page.locator("#ask-terminate")
@@ -158,7 +151,9 @@ async def test_an_officer_watches_pauses_marks_and_ends_a_call(house: ConsoleHou
         await dialog.get_by_label("Security of the prison").check()
         await dialog.get_by_role("button", name="End the call").click()
         await expect(page.locator(where)).to_have_count(0)
-        await until(live.family.page, "() => heard.some(one => one.type === 'ended' && one.outcome === 'terminated')")
+        await page_shows(
+            live.family.page, "() => heard.some(one => one.type === 'ended' && one.outcome === 'terminated')"
+        )
         events = await house.services.calls.events(_of(house), live.call.id)
     by_type = {event.type: event for event in events}
     assert by_type["ending"].data["reason"] == "Security of the prison"
@@ -280,13 +275,13 @@ async def test_the_focus_shows_both_sides_writes_and_tells_what_happened(
         await start_watch(page, where)
         await playing(page, where)
         await page.get_by_role("button", name="Please stay in the picture.").click()
-        await until(
+        await page_shows(
             live.family.page,
             "() => heard.some(one => one.type === 'message' && one.text === 'Please stay in the picture.')",
         )
         await page.fill("#text", "Five minutes more.")
         await page.keyboard.press("Enter")
-        await until(live.prisoner.page, "() => heard.some(one => one.text === 'Five minutes more.')")
+        await page_shows(live.prisoner.page, "() => heard.some(one => one.text === 'Five minutes more.')")
         events = page.locator("[data-events]")
         await expect(events).to_contain_text("Five minutes more.")
         await expect(events).to_contain_text("Sam officer")

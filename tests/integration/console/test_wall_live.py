@@ -9,9 +9,10 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.support import axe
 from tests.e2e.support.browser import PHONE
+from tests.fixtures.waiting import page_shows
 from tests.integration.console.house import ConsoleHouse, picture
 from tests.integration.console.puppet import puppet
-from tests.integration.console.test_wall import _of, audited, live_call, playing, start_watch, tile, until
+from tests.integration.console.test_wall import _of, audited, live_call, playing, start_watch, tile
 
 # Every connection that the page makes, and how often it describes itself: a renegotiation would be one more time.
 COUNTED = """
@@ -39,7 +40,7 @@ VOICE = """async () => {
 
 async def louder(page: Page, than: float) -> None:
     """Wait until the officer's voice has been heard in a participant's page."""
-    await until(
+    await page_shows(
         page,
         """async than => {
           for (const one of (await part.client.talkLine.receiver.getStats()).values())
@@ -78,7 +79,7 @@ async def talks(house: ConsoleHouse, call_id: str, count: int) -> list[tuple[str
 
 async def told(page: Page, talking: bool, to: str, times: int = 1) -> None:
     """Wait until a participant's page was told so often that an officer speaks, or stopped."""
-    await until(
+    await page_shows(
         page,
         """([talking, to, times]) => heard.filter(
              one => one.type === "officer" && one.talking === talking && one.to === to).length >= times""",
@@ -120,7 +121,7 @@ async def test_four_calls_in_one_connection_one_voice_and_the_officers_own(
             await page.locator(tile(page, call)).get_by_role("button", name="Sound is off").click()
             await expect(page.get_by_role("button", name="Sound is on")).to_have_count(1)
             before = await page.evaluate(SOUND)
-            await until(
+            await page_shows(
                 page,
                 f"""async before => {{
                   const now = await ({SOUND})();

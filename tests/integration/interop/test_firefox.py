@@ -10,6 +10,7 @@ import pytest
 from signaling.calls import Actor, ActorKind
 from tests.e2e.support.browser import SCREENSHOTS, chromium, visitor
 from tests.e2e.support.clips import colour_clip
+from tests.fixtures.waiting import page_shows
 from tests.integration.interop.firefox import FirefoxPage, firefox
 from tests.integration.interop.house import PATIENCE
 from tests.integration.web.call_stage import call_stage, enter, live
@@ -65,9 +66,10 @@ async def test_a_family_with_firefox(tmp_path: Path) -> None:
         await aino.until(f"{COLOUR}[2] > Math.max({COLOUR}[0], {COLOUR}[1]) + 60", "the prisoner's blue")
         await aino.evaluate(COUNT)
         await aino.until("window.shown > 20", "pictures that move")
-        await mikko.page.wait_for_function(
+        await page_shows(
+            mikko.page,
             "document.querySelector('.remote video').getVideoPlaybackQuality().totalVideoFrames > 20",
-            timeout=PATIENCE * 1000,
+            timeout=PATIENCE,
         )
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         (SCREENSHOTS / "firefox-call.png").write_bytes(await aino.screenshot())

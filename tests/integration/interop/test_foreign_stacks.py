@@ -17,7 +17,7 @@ from aiortc.rtp import RtpPacket
 from signaling.media.leg import Side
 from tests.e2e.support.browser import chromium, visitor
 from tests.fakes.media_client import MediaClient, vp8
-from tests.fixtures.waiting import eventually
+from tests.fixtures.waiting import eventually, page_shows
 from tests.integration.interop.footage import HEIGHT, WIDTH, payload_starts, write_footage
 from tests.integration.interop.foreign import Foreigner, foreigner
 from tests.integration.interop.house import PATIENCE, MediaHouse
@@ -86,12 +86,12 @@ async def test_chromium_sees_and_hears_it_and_is_heard(
         await house.until_live(call_id)
         await family.until(lambda seen: all(slot["packets"] > 50 for slot in seen["slots"]), "Chromium's media")
         await officer.until(lambda seen: all(slot["packets"] > 50 for slot in seen["slots"]), "both sides' media")
-        await prisoner.page.wait_for_function(
+        await page_shows(
+            prisoner.page,
             "async () => { const [sound, picture] = (await seen()).slots;"
             f" return sound.energy > 1e-4 && picture.frames > 20 && picture.width === {WIDTH}"
             f" && picture.height === {HEIGHT}; }}",
-            timeout=PATIENCE * 1000,
-            polling=200,
+            timeout=PATIENCE,
         )
         counters = house.counters(call_id)
         assert counters.dropped_srtp == counters.dropped_malformed == 0

@@ -15,6 +15,7 @@ from signaling.media.leg import Kind
 from signaling.media.node import MediaNode
 from signaling.media.remb import LAYERED_CEILING, UplinkEstimate
 from tests.e2e.support.browser import chromium, visitor
+from tests.fixtures.waiting import page_shows
 from tests.integration.media.conftest import Call, ListeningLeg
 from tests.support.media_page import served
 
@@ -52,7 +53,7 @@ async def test_the_picture_changes_its_size_with_its_place(
     ):
         for person, name, size in ((family, "family", (640, 480)), (prisoner, "prisoner", (320, 240))):
             await person.page.goto("/")
-            await person.page.wait_for_function("globalThis.ready", timeout=60_000)
+            await page_shows(person.page, "globalThis.ready")
             await person.page.evaluate("([width, height]) => camera(width, height)", list(size))
             await person.page.evaluate("([name]) => publish(name, name)", [name])
 

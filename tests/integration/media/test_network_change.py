@@ -24,7 +24,7 @@ from signaling.media.node import MediaNode
 from signaling.media.rooms import OrdinaryMediaRoom
 from tests.e2e.support.browser import chromium, visitor
 from tests.fakes.media_client import MediaClient, vp8
-from tests.fixtures.waiting import eventually
+from tests.fixtures.waiting import eventually, page_shows
 from tests.integration.media.conftest import Call
 from tests.support.media_page import served
 
@@ -170,27 +170,25 @@ async def test_chromium_restarts_ice_and_everybody_goes_on_with_the_same_tracks(
     ):
         for person, side in ((family, "family"), (prisoner, "prisoner")):
             await person.page.goto("/")
-            await person.page.wait_for_function("globalThis.ready")
+            await page_shows(person.page, "globalThis.ready")
             await person.page.evaluate("camera(640, 480)")
             await person.page.evaluate("side => publish(`one.${side}`, side)", side)
         for person in (family, prisoner):
-            await person.page.wait_for_function("firstFrame() < Infinity", timeout=60_000)
+            await page_shows(person.page, "firstFrame() < Infinity")
         before = await family.page.evaluate("pair()")
         tracks = {track.track_id for track in room.tracks()}
         sources = await _sources(prisoner.page)
 
         await family.page.evaluate("nudge()")
-        await family.page.wait_for_function(
+        await page_shows(
+            family.page,
             "async old => { const now = await pair(); return now.ufrag !== old && now.received > 0; }",
-            arg=before["ufrag"],
-            timeout=60_000,
+            before["ufrag"],
         )
-        await family.page.wait_for_function("peerState() === 'connected'", timeout=60_000)
+        await page_shows(family.page, "peerState() === 'connected'")
         for person in (family, prisoner):
             seen = await person.page.evaluate("slots.find(s => s.kind === 'video').frames")
-            await person.page.wait_for_function(
-                "seen => slots.find(s => s.kind === 'video').frames > seen + 20", arg=seen, timeout=60_000
-            )
+            await page_shows(person.page, "seen => slots.find(s => s.kind === 'video').frames > seen + 20", seen)
         assert room.counters().ice_restarts == 1
         assert {track.track_id for track in room.tracks()} == tracks
         assert await _sources(prisoner.page) == sources

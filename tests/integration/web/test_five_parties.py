@@ -20,7 +20,7 @@ from tests.e2e.support.browser import PHONE, Visitor, chromium, visitor
 from tests.e2e.support.clips import still_clip
 from tests.fakes.channel import FakeChannel
 from tests.fakes.filmed_party import FilmedParty
-from tests.fixtures.waiting import eventually
+from tests.fixtures.waiting import eventually, page_shows
 from tests.integration.web.call_stage import NAMES, Stage, enter, live
 from tests.media_factory import open_portrait
 
@@ -96,7 +96,7 @@ async def people(stage: Stage, tmp_path: Path) -> AsyncIterator[tuple[Visitor, V
         for person in (aino, mikko):
             await live(person.page)
             await expect(person.page.locator(".remote")).to_have_count(4)
-            await person.page.wait_for_function(f"({SHOWN})() === 4", timeout=60_000)
+            await page_shows(person.page, f"({SHOWN})() === 4")
         yield aino, mikko, dict(zip(FILMED, (second, third, fourth), strict=True))
 
 
