@@ -27,7 +27,7 @@ def deadline(booking: Booking, zone: ZoneInfo, policies: Policies, *, asked_at: 
     of the prison) on the last working day on which a family could still ask for the visit, and not before the working
     day after the one on which it was asked for, so somebody could always look. A request that no family could have made
     any more (staff set the notice aside) lapses when the visit begins, and so does every one for a privileged visit:
-    hours of notice are enough for it. It is escalated `review.escalate_hours` before, or at once where it lapses sooner.
+    hours of notice are enough for it. It is escalated `review.escalate_hours` before, or at once.
     """
     at = booking.starts_at
     day = None if booking.privileged else _lapse_day(booking, zone, policies, asked_at.astimezone(zone).date())

@@ -76,6 +76,7 @@ class Background:
     asked_by: ActorKind
     owed_minutes: Known[int] | Missing
     standing: bool = False
+    deciding: bool = False
     own_day: date | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,6 +159,7 @@ class Background:
             next_credit=self.next_credit,
             already_charged=already_charged,
             standing=self.standing,
+            deciding=self.deciding,
             overrides=self.overrides,
         )
 
@@ -190,11 +192,12 @@ class FactsReader:
         overrides: Mapping[str, str] | None = None,
         but: str | None = None,
         standing: bool = False,
+        deciding: bool = False,
     ) -> Background:
         """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
 
         `but` is the booking that is looked at: it does not count besides itself (see Background.counted). `standing`:
-        it has been asked for or booked, and stays at its time.
+        it has been asked for or booked, and stays at its time. `deciding`: a person decides the request now.
         """
         policies = await u.policies.at(party.prison.id, now)
         prisoner, zone = party.prisoner, party.prison.zone
@@ -256,6 +259,7 @@ class FactsReader:
             asked_by=asked_by,
             owed_minutes=owed,
             standing=standing,
+            deciding=deciding,
             own_day=None if own is None else own.starts_at.astimezone(zone).date(),
             overrides=overrides or {},
         )

@@ -180,10 +180,12 @@ class Placing:
         booking: Booking | None = None,
         overrides: Mapping[str, str] | None = None,
         asked_by: ActorKind | None = None,
+        deciding: bool = False,
     ) -> Considered:
         """Ask every rule about the slot, now. `booking` does not stand in its own way.
 
         `asked_by`: whom the rules see asking, where it is not the actor: an offer of the waiting list is the family's.
+        `deciding`: the booking is a request, and the actor decides it now.
         """
         template_id, starts_at = parse_slot_key(slot_key)
         template = await u.scheduling.get_template(template_id)
@@ -203,6 +205,7 @@ class Placing:
             overrides=overrides,
             but=booking.id if booking else None,
             standing=booking is not None and booking.state is not BookingState.HELD and booking.slot_key == slot_key,
+            deciding=deciding,
         )
         slot = slot_at(template, zone, starts_at, buffer=background.buffer)
         if slot is None:

@@ -38,7 +38,6 @@ log = structlog.get_logger(__name__)
 ACTOR = system_actor("requests")
 CLOCK = (NOTICE_DAYS_MIN, REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, LAPSE_HOUR, ESCALATE_HOURS)
 """The policies by which a request lapses."""
-IN_TIME = "It was asked for in time."
 
 NOT_DECIDED = Words("Nobody could look at this visit in time.")
 ASK_AGAIN = Words("Choose another time.")
@@ -86,7 +85,8 @@ class Requests:
                     links,
                     booking.slot_key,
                     booking=booking,
-                    overrides={"window": IN_TIME, **await _set_aside(u, booking)},
+                    overrides=await _set_aside(u, booking),
+                    deciding=True,
                 )
                 await self._settling.watch(u, booking, considered)
                 booking.move(BookingState.BOOKED)

@@ -103,6 +103,25 @@ async def test_what_staff_set_aside_stays_so_when_the_request_is_approved(world:
     assert {row["key"]: row["set_aside"] for row in kept.trace if row["set_aside"]} == wished
 
 
+async def test_a_request_that_was_asked_for_in_time_sets_no_rule_aside(sqlite_world: World) -> None:
+    """What is kept of its approval names no reason that nobody gave; staff's own reason stands where they gave one."""
+    world = sqlite_world
+    await world.grant(2)
+    await restrict(world, "PRE-INFORM")
+    in_time = await book(world, MOTHER, KEY)
+    world.clock.now = datetime(2026, 3, 5, 8, tzinfo=UTC)
+    late = await world.booking.book(STAFF, relationship_id(MOTHER), NEXT_KEY, overrides={"window": "a birthday"})
+    for asked, kept_text, reason in ((in_time, "It was asked for in time.", None), (late, "", "a birthday")):
+        approved = await world.booking.decide(STAFF, asked.id, approve=True, reason="looked at")
+        assert approved.state is BookingState.BOOKED
+        async with world.uow(read_only=True) as u:
+            (row,) = [
+                each for each in (await u.rights.decisions_of_booking(asked.id))[-1].trace if each["key"] == "window"
+            ]
+        assert row["set_aside"] == reason
+        assert kept_text in row["staff_text"]
+
+
 async def test_what_nobody_set_aside_still_refuses_an_approval(world: World) -> None:
     """What came after the request: a ban."""
     await world.grant(1)

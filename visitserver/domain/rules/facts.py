@@ -102,8 +102,9 @@ class Facts:
     `alerts` are the prisoner's, `non_associated` other prisoners' bookings that may stand in the way, `visits` the
     prisoner's own others of the weeks and the month around (this booking is not among them), `owed_minutes` what lost
     visits owe to the lead caller's relationship, `station_wings` the wings of the slot's stations as far as they are
-    known. `standing`: it has been asked for or booked already, and is looked at again. `overrides` are rule keys that
-    staff set aside, each with the reason.
+    known. `standing`: it has been asked for or booked already, and is looked at again. `deciding`: it is a request, and
+    a person decides it now; what was asked of the moment of asking has been answered then. `overrides` are rule keys
+    that staff set aside, each with the reason.
     """
 
     now: datetime
@@ -128,6 +129,7 @@ class Facts:
     next_credit: date | None = None
     already_charged: bool = False
     standing: bool = False
+    deciding: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property

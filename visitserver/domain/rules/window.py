@@ -37,10 +37,14 @@ def window(facts: Facts) -> Iterator[Finding]:
     """2 to 28 whole days ahead, in the prison's days; privileged calls need two hours and have no latest day.
 
     Compassionate visits need no notice, nor does the first call after admission: what pays for it says which it is.
-    It has no objection to a slot that has begun: `begun` has, and one pair of sentences is enough.
+    It has no objection to a slot that has begun: `begun` has, and one pair of sentences is enough. Nor to a request
+    that a person decides: it was asked for in time, or staff set that aside, and then their reason stands for it again.
     """
     if _begun(facts):
         yield remark("Not asked: the slot has begun.")
+        return
+    if facts.deciding and "window" not in facts.overrides:
+        yield remark("It was asked for in time.")
         return
     if facts.kind.privileged:
         yield from _privileged(facts)

@@ -79,6 +79,20 @@ CASES = [
         facts_with(slot=slot(date(2026, 3, 3)), overrides={"window": "x"}),
         ALLOW,
     ),
+    Row(
+        "window",
+        "tomorrow, asked for in time, a person decides",
+        facts_with(slot=slot(date(2026, 3, 3)), deciding=True),
+        ALLOW,
+    ),
+    Row(
+        "window",
+        "tomorrow, booked already, and moved to another station: it is asked for anew",
+        facts_with(slot=slot(date(2026, 3, 3)), standing=True),
+        REFUSE,
+        TOO_SOON,
+        FROM_4,
+    ),
     Row("window", "a lawyer, two hours ahead", legal(facts_with(slot=slot(MONDAY, time(13, 5)))), ALLOW),
     Row(
         "window",
