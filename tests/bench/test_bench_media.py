@@ -29,13 +29,14 @@ async def test_the_relay_forwards_every_packet_that_it_gets() -> None:
 def test_the_ratio_is_the_worst_and_by_the_cheaper_janus() -> None:
     costs = [("relay", 1, 90), ("relay", 10, 20), ("relay", 40, 12), ("janus", 1, 30), ("janus", 10, 50)]
     costs += [("janus, 1 loop", 10, 40), ("janus", 40, 20), ("relay, unrecorded", 40, 1), ("aiortc", 1, 2000)]
-    results = [
-        {"server": server, "calls": calls, "us_per_forwarded": cost, "received": 1} for server, calls, cost in costs
-    ]
-    found = ratios(results)
+    results = [{"server": server, "calls": calls, "us_per_forwarded": cost} for server, calls, cost in costs]
+    results[-1]["brought"] = {"voices": 1.0, "pictures": 0.96}
+    cut = {"server": "aiortc", "calls": 2, "us_per_forwarded": 700, "brought": {"voices": 1.0, "pictures": 0.7}}
+    found = ratios([*results, cut])
     assert found["ratio_to_janus_by_calls"] == {"10": 0.5, "40": 0.6}
     assert found["ratio_to_janus"] == 0.6
     assert found["aiortc_to_relay"] == 100
+    assert found["aiortc_by_relay_by_calls"] == {"10": 100.0, "40": 166.7}
     assert found["ratio_to_aiortc"] == 0.01
 
 

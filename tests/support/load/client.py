@@ -19,9 +19,9 @@ from aiortc import rtcdtlstransport
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.sdp import SessionDescription
 
-from tests.support.load.engine import MASTER, RTX_TYPE, Engine, Timetable
+from tests.support.load.engine import MASTER, RTX_TYPE, VIDEO_TYPE, Engine, Timetable
 
-AUDIO_TYPE, VIDEO_TYPE = 111, 96
+AUDIO_TYPE = 111
 LEVEL_ID, TIME_ID, MID_ID = 1, 2, 4
 _EXTENSIONS = {
     LEVEL_ID: "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
@@ -29,7 +29,6 @@ _EXTENSIONS = {
     MID_ID: "urn:ietf:params:rtp-hdrext:sdes:mid",
 }
 _KEEP_ALIVE = 2.5  # seconds, as Chromium
-_REMB = 2_500_000  # bit/s
 
 PARTY = (("audio", "sendrecv"), ("video", "sendrecv"))
 SENDER = (("audio", "sendonly"), ("video", "sendonly"))
@@ -63,10 +62,11 @@ class _Stream:
 
 @dataclass
 class LoadClient:
-    """One connection. `host` is the address it sends from; a free port is taken."""
+    """One connection. `host` is the address it sends from; a free port is taken. `remb`: what it can take, bit/s."""
 
     host: str
     certificate: RTCCertificate
+    remb: int
     ufrag: str = field(default_factory=lambda: secrets.token_hex(4))
     pwd: str = field(default_factory=lambda: secrets.token_hex(12))
 
@@ -281,8 +281,8 @@ class LoadClient:
         if blocks:
             compound += struct.pack("!BBHL", 0x80 | len(blocks), 201, 1 + 6 * len(blocks), own) + b"".join(blocks)
             sources = [ssrc for ssrc, _ in engine.sources(self._number)[:31]]
-            exponent = max(0, _REMB.bit_length() - 18)
-            mantissa = _REMB >> exponent
+            exponent = max(0, self.remb.bit_length() - 18)
+            mantissa = self.remb >> exponent
             remb = (
                 b"REMB" + bytes([len(sources), exponent << 2 | mantissa >> 16]) + struct.pack("!H", mantissa & 0xFFFF)
             )

@@ -86,13 +86,14 @@ typedef struct {
 typedef struct {
     uint64_t sent, send_failed, sent_bytes;
     uint64_t received, received_bytes, duplicates, repaired, unstamped, undecryptable, rtcp, other, stale;
+    uint64_t pictures, voices; /* without stamps: ends of video frames, and all other packets */
     uint64_t datagrams;
     int64_t late_max;
     uint64_t late_total;
 } totals;
 
 typedef struct {
-    int epoll, rtx_type;
+    int epoll, rtx_type, video_type;
     sock *socks;
     int sock_count;
     sender *senders;
@@ -110,10 +111,11 @@ static int64_t now_ns(clockid_t clock) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-engine *engine_new(int rtx_type) {
+engine *engine_new(int rtx_type, int video_type) {
     engine *e = calloc(1, sizeof *e);
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     e->rtx_type = rtx_type;
+    e->video_type = video_type;
     prctl(PR_SET_TIMERSLACK, 1000);
     return e;
 }
@@ -307,6 +309,10 @@ static void take(engine *e, sock *s, uint8_t *packet, int size, int64_t arrival)
     if (body < STAMP || get32(stamp) != MAGIC) {
         total->unstamped++;
         total->received_bytes += size;
+        if ((packet[1] & 0x7F) != e->video_type)
+            total->voices++;
+        else if (packet[1] & 0x80)
+            total->pictures++;
         return;
     }
     if (get32(stamp + 4) != e->epoch) {

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 SOURCE = Path(__file__).with_name("core.c")
 STAMP = 24  # bytes at a payload's end that the core writes
 MASTER = 28  # bytes: AEAD_AES_128_GCM's key of 16 and salt of 12 (RFC 7714 section 12)
-RTX_TYPE = 97
+VIDEO_TYPE, RTX_TYPE = 96, 97
 _BUCKETS = 200_001
 
 
@@ -44,6 +44,7 @@ class Entry(ctypes.Structure):
 _TOTALS = (
     *("sent", "send_failed", "sent_bytes"),
     *("received", "received_bytes", "duplicates", "repaired", "unstamped", "undecryptable", "rtcp", "other", "stale"),
+    *("pictures", "voices"),
     "datagrams",
     *("late_max", "late_total"),
 )
@@ -98,7 +99,7 @@ class Engine:
     def __init__(self) -> None:
         """Raises NoCompiler."""
         self._library = _library()
-        self._engine = ctypes.c_void_p(self._library.engine_new(RTX_TYPE))
+        self._engine = ctypes.c_void_p(self._library.engine_new(RTX_TYPE, VIDEO_TYPE))
         self._kept: dict[int, Any] = {}
 
     def add_socket(self, descriptor: int, master: bytes) -> int:

@@ -10,9 +10,8 @@ from typing import Any
 
 from tests.support.load.client import LoadClient
 from tests.support.load.engine import Engine, Timetable
-from tests.support.load.recorded import real_picture, real_voice
 from tests.support.load.server import Server
-from tests.support.load.timetables import PER_PARTY, picture, voice
+from tests.support.load.timetables import per_second, picture, voice
 
 OFFICERS = 2
 COPIES = 1 + OFFICERS  # each packet goes to the other party and to the officers
@@ -77,11 +76,12 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
     """
     engine = Engine()
     load = Load(server, engine)
+    media = voice(stamped=not server.decodes), picture(stamped=not server.decodes)
     try:
         await server.start()
         empty = server.memory()
         senders = await load.join(calls)
-        load.start(senders, *((real_voice(), real_picture()) if server.decodes else (voice(), picture())))
+        load.start(senders, *media)
         await load.run(WARM_UP)
         before, busy = await server.counters(), server.core_busy()
         spent, own, began = server.cpu(), time.process_time(), time.monotonic()
@@ -100,11 +100,17 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
     finally:
         await server.stop()
         engine.close()
-    # What is encoded anew carries no stamps, and is other packets: they are only counted, and the cost is that of
-    # each packet which a relay would have forwarded.
-    received = totals["unstamped"] if server.decodes else totals["received"]
-    expected = None if server.decodes else totals["sent"] * COPIES
-    forwarded = totals["sent"] * COPIES if server.decodes else received
+    # What is encoded anew carries no stamps, and is other packets: voices and pictures are counted, and the cost is
+    # that of each packet by which a relay would have brought them. What a server did not bring counts for none.
+    expected: int | None = totals["sent"] * COPIES
+    received, forwarded = totals["received"], float(totals["received"])
+    brought: dict[str, float] = {}
+    if server.decodes:
+        received, forwarded, expected = totals["unstamped"], 0.0, None
+        for kind, timetable in zip(("voices", "pictures"), media, strict=True):
+            one = len(timetable.packets) / (timetable.pictures or len(timetable.packets))  # packets
+            forwarded += totals[kind] * one
+            brought[kind] = round(totals[kind] * one / (per_second(timetable) * elapsed * calls * 2 * COPIES), 3)
     return {
         "server": server.name,
         "calls": calls,
@@ -112,7 +118,8 @@ async def measure(server: Server, calls: int, seconds: float, profile: Path | No
         "of_it_kernel_us": round(system / max(1, forwarded) * 1e6, 2),
         "forwarded_per_second": round(received / elapsed),
         "offered_per_second": round(totals["sent"] / elapsed),
-        "load_reached": None if server.decodes else round(totals["sent"] / elapsed / (calls * 2 * PER_PARTY), 3),
+        "load_reached": round(totals["sent"] / elapsed / (calls * 2 * per_second(*media)), 3),
+        "brought": brought,
         "sent": totals["sent"],
         "expected": expected,
         "received": received,

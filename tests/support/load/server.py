@@ -14,6 +14,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 
 from tests.support.load.client import OFFICER, PARTY, LoadClient
 from tests.support.load.network import Network, go_first, pinned
+from tests.support.load.timetables import BITRATE
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -22,7 +23,8 @@ class Server:
     """A process on one core. Subclasses say what it is and how a call of two parties and some officers is made."""
 
     name = "server"
-    decodes = False  # whether it looks into what it is sent, so that it needs real media
+    decodes = False  # whether it sends other packets than it gets
+    remb = 2_500_000  # bit/s that each client says it can take: more than it is sent
 
     def __init__(self, network: Network, core: int | None) -> None:
         self.network = network
@@ -54,7 +56,7 @@ class Server:
 
     def client(self) -> LoadClient:
         """A client of this server that is not connected yet."""
-        made = LoadClient(self.network.generator, self._certificate)
+        made = LoadClient(self.network.generator, self._certificate, self.remb)
         self.clients.append(made)
         return made
 
@@ -171,4 +173,5 @@ class Aiortc(PythonServer):
 
     name = "aiortc"
     decodes = True
+    remb = BITRATE  # or it makes 1.5 Mbit/s, its most, of what it gets
     module = "tests.support.load.aiortc_process"
