@@ -11,7 +11,10 @@ from icalendar import Calendar, Event, vCalAddress, vText
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A visit as a calendar shows it. It names no prisoner and no prison: calendars are read over shoulders."""
+    """A visit as a calendar shows it. It names no prisoner and no prison: calendars are read over shoulders.
+
+    `tentative`: it is asked for, and a person decides it yet. The summary must say so as well.
+    """
 
     booking_id: str
     revision: int
@@ -23,6 +26,13 @@ class Invitation:
     attendee: str
     stamped_at: datetime
     url: str | None = None
+    tentative: bool = False
+
+
+def _status(invitation: Invitation, method: Literal["REQUEST", "CANCEL"]) -> str:
+    if method == "CANCEL":
+        return "CANCELLED"
+    return "TENTATIVE" if invitation.tentative else "CONFIRMED"
 
 
 def calendar_object(invitation: Invitation, method: Literal["REQUEST", "CANCEL"]) -> bytes:
@@ -35,7 +45,7 @@ def calendar_object(invitation: Invitation, method: Literal["REQUEST", "CANCEL"]
     event.add("dtend", invitation.ends_at)
     event.add("summary", invitation.summary)
     event.add("description", invitation.description)
-    event.add("status", "CONFIRMED" if method == "REQUEST" else "CANCELLED")
+    event.add("status", _status(invitation, method))
     event.add("organizer", vCalAddress(f"MAILTO:{invitation.organizer}"))
     attendee = vCalAddress(f"MAILTO:{invitation.attendee}")
     attendee.params["RSVP"] = vText("FALSE")

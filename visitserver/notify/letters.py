@@ -32,6 +32,13 @@ N_ = str  # gettext leaves these to be translated when they are said
 
 _SEE_VISIT = N_("See your visit:")
 
+# Summary and description in a calendar. Not every calendar shows a tentative event as one, so the words say it, too.
+_CERTAIN = (N_("Video visit"), N_("Sign in ten minutes earlier."))
+_TENTATIVE = (
+    N_("Video visit (asked for, not yet decided)"),
+    N_("It takes place only when you have been told that it is booked."),
+)
+
 BOOKING_LETTERS: Mapping[str, tuple[str, str]] = {
     "booking.confirmed": (N_("Your video visit is booked"), N_("Your video visit is booked for {when}.")),
     "booking.requested": (
@@ -284,18 +291,21 @@ class Letters:
     def _calendar(
         self, message: OutboxMessage, booking: Booking, contact: Contact, method: Literal["REQUEST", "CANCEL"]
     ) -> bytes:
+        tentative = message.topic == "booking.requested"
+        summary, description = _TENTATIVE if tentative else _CERTAIN
         return calendar_object(
             Invitation(
                 booking_id=booking.id,
                 revision=int(message.payload.get("revision", booking.revision)),
                 starts_at=booking.starts_at,
                 ends_at=booking.ends_at,
-                summary=self._say(contact.language, N_("Video visit")),
-                description=self._say(contact.language, N_("Sign in ten minutes earlier.")),
+                summary=self._say(contact.language, summary),
+                description=self._say(contact.language, description),
                 organizer=self._sender.address,
                 attendee=contact.email or "",
                 stamped_at=self._clock(),
                 url=self._link(booking),
+                tentative=tentative,
             ),
             method,
         )
@@ -311,9 +321,14 @@ class Letters:
         return self._translate(language, message).format(**values)
 
 
+# What is asked for stands in calendars as tentative, also where it was booked before it was moved; what has come to
+# nothing goes out of them. A calendar that never had it leaves a CANCEL alone (RFC 5546, section 3.2.5).
 _METHODS: Mapping[str, Literal["REQUEST", "CANCEL"]] = {
     "booking.confirmed": "REQUEST",
     "booking.changed": "REQUEST",
+    "booking.requested": "REQUEST",
+    "booking.rejected": "CANCEL",
+    "booking.auto_rejected": "CANCEL",
     "booking.cancelled": "CANCEL",
 }
 
