@@ -19,7 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+    expect,
+)
 
 from tests.fixtures.requirements import REPOSITORY, program
 
@@ -77,12 +86,16 @@ class Complaints:
     allow: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    unanswered: set[str] = field(default_factory=set)
 
     def watch(self, page: Page) -> None:
         """Listen to `page` from now on."""
         page.on("console", self._console)
         page.on("response", self._response)
         page.on("pageerror", lambda error: self.heard.append(f"uncaught: {error}"))
+        page.on("request", lambda request: self.unanswered.add(request.url))
+        page.on("requestfinished", lambda request: self.unanswered.discard(request.url))
+        page.on("requestfailed", self._failed)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "assert"}:
@@ -93,6 +106,15 @@ class Complaints:
         # The console names no method; this only explains what it complains of.
         if response.status >= 400:
             self.refused.append(f"{response.request.method} {response.url} {response.status} from {response.frame.url}")
+
+    def _failed(self, request: Request) -> None:
+        self.unanswered.discard(request.url)
+        self.refused.append(f"{request.method} {request.url} failed: {request.failure}")
+
+    @property
+    def everything(self) -> str:
+        """All of it, for whoever looks for the reason of another failure."""
+        return f"the page said {self.heard}, was refused {self.refused} and waited for {sorted(self.unanswered)}"
 
     @property
     def unexpected(self) -> list[str]:
@@ -152,5 +174,8 @@ async def visitor(
     try:
         yield person
         person.complaints.check()
+    except BaseException as error:
+        error.add_note(f"{page.url}: {person.complaints.everything}")
+        raise
     finally:
         await context.close()
