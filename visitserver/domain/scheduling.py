@@ -91,15 +91,15 @@ class SessionTemplate:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """One time of one template, computed, never stored. `starts_at` and `ends_at` are UTC; `day` is the prison's."""
+class SessionTerms:
+    """What all slots of one version of a template have in common: see SessionTemplate for the fields.
+
+    Immutable, so that what was found out about one slot's terms holds for every slot that has the same.
+    """
 
     template_id: str
     template_version: int
     prison_id: str
-    starts_at: datetime
-    ends_at: datetime
-    day: date
     capacity: int
     capacity_supervised: int | None
     station_ids: tuple[str, ...]
@@ -107,23 +107,107 @@ class Slot:
     supervision: SupervisionLevel
     credit_type: CreditType | None
     public: bool
-    include_wings: frozenset[str]
-    exclude_wings: frozenset[str]
-    include_locations: frozenset[Location] = field(default_factory=frozenset)
-    exclude_locations: frozenset[Location] = field(default_factory=frozenset)
-    include_categories: frozenset[str] = field(default_factory=frozenset)
-    exclude_categories: frozenset[str] = field(default_factory=frozenset)
-    incentive_levels: frozenset[IncentiveLevel] = field(default_factory=frozenset)
-    legal_statuses: frozenset[LegalStatus] = field(default_factory=frozenset)
+    include_wings: frozenset[str] = frozenset()
+    exclude_wings: frozenset[str] = frozenset()
+    include_locations: frozenset[Location] = frozenset()
+    exclude_locations: frozenset[Location] = frozenset()
+    include_categories: frozenset[str] = frozenset()
+    exclude_categories: frozenset[str] = frozenset()
+    incentive_levels: frozenset[IncentiveLevel] = frozenset()
+    legal_statuses: frozenset[LegalStatus] = frozenset()
+
+    def __hash__(self) -> int:
+        # Equal terms are of one version of one template; hashing the rest would cost more than it tells apart.
+        return hash((self.template_id, self.template_version))
+
+    @classmethod
+    def of(cls, template: SessionTemplate) -> SessionTerms:
+        """The template's, as it is now."""
+        return cls(
+            template_id=template.id,
+            template_version=template.version,
+            prison_id=template.prison_id,
+            capacity=template.capacity,
+            capacity_supervised=template.capacity_supervised,
+            station_ids=template.station_ids,
+            kinds=template.kinds,
+            supervision=template.supervision,
+            credit_type=template.credit_type,
+            public=template.public,
+            include_wings=template.include_wings,
+            exclude_wings=template.exclude_wings,
+            include_locations=template.include_locations,
+            exclude_locations=template.exclude_locations,
+            include_categories=template.include_categories,
+            exclude_categories=template.exclude_categories,
+            incentive_levels=template.incentive_levels,
+            legal_statuses=template.legal_statuses,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One time of one template, computed, never stored. `starts_at` and `ends_at` are UTC; `day` is the prison's."""
+
+    terms: SessionTerms
+    starts_at: datetime
+    ends_at: datetime
+    day: date
 
     @property
     def key(self) -> str:
         """Names the slot in URLs and rows: `<template id>@<start, UTC, minutes>`."""
-        return f"{self.template_id}@{self.starts_at:%Y%m%dT%H%MZ}"
+        return f"{self.terms.template_id}@{minute_text(self.starts_at)}"
 
     @property
     def duration(self) -> timedelta:
         return self.ends_at - self.starts_at
+
+    @property
+    def template_id(self) -> str:
+        return self.terms.template_id
+
+    @property
+    def template_version(self) -> int:
+        return self.terms.template_version
+
+    @property
+    def prison_id(self) -> str:
+        return self.terms.prison_id
+
+    @property
+    def capacity(self) -> int:
+        return self.terms.capacity
+
+    @property
+    def capacity_supervised(self) -> int | None:
+        return self.terms.capacity_supervised
+
+    @property
+    def station_ids(self) -> tuple[str, ...]:
+        return self.terms.station_ids
+
+    @property
+    def kinds(self) -> frozenset[CallKind]:
+        return self.terms.kinds
+
+    @property
+    def supervision(self) -> SupervisionLevel:
+        return self.terms.supervision
+
+    @property
+    def credit_type(self) -> CreditType | None:
+        return self.terms.credit_type
+
+    @property
+    def public(self) -> bool:
+        return self.terms.public
+
+
+def minute_text(moment: datetime) -> str:
+    """A moment (UTC) to the minute as slot keys and cursors have it: 20260306T0700Z."""
+    text = moment.isoformat()
+    return f"{text[:4]}{text[5:7]}{text[8:13]}{text[14:16]}Z"
 
 
 class BookingState(StrEnum):

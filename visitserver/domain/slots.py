@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from dateutil import tz
 from dateutil.rrule import WEEKLY, rrule
 
 from visitserver.domain.errors import Invalid
 from visitserver.domain.occupancy import CELL
-from visitserver.domain.scheduling import LOCATION_LEVELS, SessionTemplate, Slot
+from visitserver.domain.scheduling import LOCATION_LEVELS, SessionTemplate, SessionTerms, Slot
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _KEY = re.compile(r"(?P<template>[a-z]{2,8}_[a-z0-9_]{1,31})@(?P<start>\d{8}T\d{4})Z")
@@ -28,7 +27,7 @@ def slots_of(
     wall-clock time that a clock change skips has no slot; of one that comes twice the first is meant. A slot that a
     shortened day pushes into the one before is left out, so a template never competes with itself.
     """
-    make = _maker(template)
+    terms = SessionTerms.of(template)
     step = timedelta(minutes=template.duration_minutes) + -(-buffer // CELL) * CELL
     duration = timedelta(minutes=template.duration_minutes)
     for day in _days(template, first, last):
@@ -39,7 +38,7 @@ def slots_of(
             starts_at = to_utc(wall, zone)
             if starts_at is not None and (busy_until is None or starts_at >= busy_until):
                 busy_until = starts_at + step
-                yield make(starts_at=starts_at, ends_at=starts_at + duration, day=day)
+                yield Slot(terms, starts_at, starts_at + duration, day)
             wall += step
 
 
@@ -68,10 +67,12 @@ def parse_slot_key(key: str) -> tuple[str, datetime]:
 
 def to_utc(wall: datetime, zone: ZoneInfo) -> datetime | None:
     """The first moment at which the clocks of `zone` show `wall` (naive); None when they skip it."""
-    local = wall.replace(tzinfo=zone, fold=0)
-    return local.astimezone(UTC) if tz.datetime_exists(local) else None
+    moment = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    # A wall-clock time that is skipped comes back as another one.
+    return moment if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall else None
 
 
+@lru_cache(maxsize=4096)
 def day_starts(day: date, zone: ZoneInfo) -> datetime:
     """The first moment of a day in `zone`, in UTC; where clocks skip midnight, the moment to which they jump."""
     midnight = datetime.combine(day, time.min)
@@ -133,31 +134,6 @@ def _days(template: SessionTemplate, first: date, last: date) -> Iterator[date]:
     for moment in rule:
         if moment.date() >= first:
             yield moment.date()
-
-
-def _maker(template: SessionTemplate) -> Callable[..., Slot]:
-    """Makes the template's slots; what they have in common is read off it once."""
-    return partial(
-        Slot,
-        template_id=template.id,
-        template_version=template.version,
-        prison_id=template.prison_id,
-        capacity=template.capacity,
-        capacity_supervised=template.capacity_supervised,
-        station_ids=template.station_ids,
-        kinds=template.kinds,
-        supervision=template.supervision,
-        credit_type=template.credit_type,
-        public=template.public,
-        include_wings=template.include_wings,
-        exclude_wings=template.exclude_wings,
-        include_locations=template.include_locations,
-        exclude_locations=template.exclude_locations,
-        include_categories=template.include_categories,
-        exclude_categories=template.exclude_categories,
-        incentive_levels=template.incentive_levels,
-        legal_statuses=template.legal_statuses,
-    )
 
 
 def _minutes(moment: time) -> int:

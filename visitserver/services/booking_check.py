@@ -19,7 +19,7 @@ from visitserver.domain.rules.facts import Known, Missing
 from visitserver.domain.rules.order import decide_visit
 from visitserver.domain.rules.relationship import relationship
 from visitserver.domain.rules.restrictions import restrictions
-from visitserver.domain.scheduling import Booking, SessionTemplate, Slot, SupervisionLevel
+from visitserver.domain.scheduling import Booking, SessionTemplate, SessionTerms, Slot, SupervisionLevel
 from visitserver.domain.slots import slot_at
 from visitserver.services.facts import Background, FactsReader, Party
 from visitserver.services.ports.uow import UnitOfWork
@@ -112,29 +112,8 @@ def _is_valid(template: SessionTemplate, day: date) -> bool:
 
 def _own_slot(template: SessionTemplate, booking: Booking, background: Background) -> Slot:
     """The booking's time as a slot, though the session is not offered then any more."""
-    return Slot(
-        template_id=template.id,
-        template_version=template.version,
-        prison_id=booking.prison_id,
-        starts_at=booking.starts_at,
-        ends_at=booking.ends_at,
-        day=_day(booking, background.party.prison),
-        capacity=template.capacity,
-        capacity_supervised=template.capacity_supervised,
-        station_ids=template.station_ids,
-        kinds=template.kinds,
-        supervision=template.supervision,
-        credit_type=template.credit_type,
-        public=template.public,
-        include_wings=template.include_wings,
-        exclude_wings=template.exclude_wings,
-        include_locations=template.include_locations,
-        exclude_locations=template.exclude_locations,
-        include_categories=template.include_categories,
-        exclude_categories=template.exclude_categories,
-        incentive_levels=template.incentive_levels,
-        legal_statuses=template.legal_statuses,
-    )
+    day = _day(booking, background.party.prison)
+    return Slot(SessionTerms.of(template), booking.starts_at, booking.ends_at, day)
 
 
 def _dated(reason: Reason, booking: Booking, background: Background) -> Reason:

@@ -6,6 +6,7 @@ from calendar import monthrange
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import TypeVar
 
 from visitserver.domain import policies as keys
@@ -56,7 +57,7 @@ class Party:
         return (f"prisoner:{self.prisoner.id}", *(f"contact:{each}" for each in self.contact_ids))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Background:
     """What is the same for every slot that one party looks at."""
 
@@ -80,20 +81,18 @@ class Background:
     own_day: date | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
-    def counted(self, slot: Slot) -> Known[Sequence[CountedVisit]] | Missing:
-        """The visits that count besides one in the slot.
-
-        While a booking stays on its day, those that were made before it: of several that are too many the first ones
-        stay. On another day it is a new one, and all count.
-        """
-        if isinstance(self.visits, Missing) or slot.day != self.own_day:
-            return self.visits
-        return Known([each for each in self.visits.value if each.earlier])
-
-    @property
+    @cached_property
     def stations(self) -> frozenset[str]:
         """The stations in use, blocked or not."""
         return frozenset(station.id for station in self.all_stations if station.active)
+
+    @cached_property
+    def _station_wings(self) -> Mapping[str, str]:
+        return {each.id: each.wing_id for each in self.all_stations if each.wing_id is not None}
+
+    @cached_property
+    def _today(self) -> date:
+        return today_at(self.party.prison, self.now)
 
     @property
     def media_count(self) -> int | None:
@@ -134,7 +133,7 @@ class Background:
         """The facts about one slot."""
         return Facts(
             now=self.now,
-            today=today_at(self.party.prison, self.now),
+            today=self._today,
             prison=self.party.prison,
             prisoner=self.party.prisoner,
             slot=slot,
@@ -147,19 +146,16 @@ class Background:
             room=room,
             alerts=self.alerts,
             non_associated=self.non_associated,
-            visits=self.counted(slot),
+            visits=self.visits,
             appointments=self.appointments,
             blocks=self.blocks,
             owed_minutes=self.owed_minutes,
-            station_wings=frozenset(
-                station.wing_id
-                for station in self.all_stations
-                if station.wing_id is not None and station.id in slot.station_ids
-            ),
+            station_wings=self._station_wings,
             next_credit=self.next_credit,
             already_charged=already_charged,
             standing=self.standing,
             deciding=self.deciding,
+            own_day=self.own_day,
             overrides=self.overrides,
         )
 
@@ -196,7 +192,7 @@ class FactsReader:
     ) -> Background:
         """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
 
-        `but` is the booking that is looked at: it does not count besides itself (see Background.counted). `standing`:
+        `but` is the booking that is looked at: it does not count besides itself (see rules/counting.py). `standing`:
         it has been asked for or booked, and stays at its time. `deciding`: a person decides the request now.
         """
         policies = await u.policies.at(party.prison.id, now)

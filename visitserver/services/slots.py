@@ -16,8 +16,9 @@ from visitserver.domain.decisions import Decision
 from visitserver.domain.errors import Invalid
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Relationship
+from visitserver.domain.rules.engine import Hearing
 from visitserver.domain.rules.facts import Known
-from visitserver.domain.rules.order import decide_visit
+from visitserver.domain.rules.order import RULES
 from visitserver.domain.rules.slot_fit import misfits
 from visitserver.domain.scheduling import Booking, SessionTemplate, Slot
 from visitserver.domain.slots import slots_of
@@ -169,7 +170,7 @@ class SlotService:
                 for slot in slots_of(template, zone, first, end, buffer=background.buffer)
                 if slot.ends_at > now
                 and (after is None or _cursor(slot) > after)
-                and not any(misfits(slot, kind, party.prisoner, background.asked_by))
+                and not any(misfits(slot.terms, kind, party.prisoner, background.asked_by))
             ]
             yield from sorted(slots, key=_cursor)
             first = end + timedelta(days=1)
@@ -178,13 +179,14 @@ class SlotService:
         self, u: UnitOfWork, background: Background, slots: Sequence[Slot], *, booking: Booking | None = None
     ) -> list[SlotOffer]:
         rooms = await self._facts.rooms(u, background, slots, but=booking.id if booking else None)
+        hearing = Hearing(RULES)
         charged = booking is not None and booking.charged
         offers = []
         for slot in slots:
             room = rooms[slot.key]
             watched = background.may_be_watched(slot)
             free = room.value.free(watched=watched) if isinstance(room, Known) else None
-            offers.append(SlotOffer(slot, decide_visit(background.facts(slot, room, already_charged=charged)), free))
+            offers.append(SlotOffer(slot, hearing.decide(background.facts(slot, room, already_charged=charged)), free))
         return offers
 
 

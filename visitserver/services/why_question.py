@@ -167,7 +167,7 @@ async def _slot(
         )
         there = f"Times on {day}: {', '.join(times)}." if times else f"There are no sessions on {day}."
         raise NotFound(f"No session has a time at {at.astimezone(prison.zone):%H:%M}. {there}", code="slot")
-    fitting = [pair for pair in pairs if not any(misfits(pair[1], lead.call_kind, prisoner, ActorKind.STAFF))]
+    fitting = [pair for pair in pairs if not any(misfits(pair[1].terms, lead.call_kind, prisoner, ActorKind.STAFF))]
     what = f"time at {at.astimezone(prison.zone):%H:%M} on {day}; name the session"
     return _one(fitting or pairs, what, lambda pair: _label(pair[0]))[1]
 

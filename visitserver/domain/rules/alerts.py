@@ -7,11 +7,11 @@ from typing import Any
 
 from visitserver.domain.policies import ALERTS_IGNORED, ALERTS_REVIEW, code
 from visitserver.domain.rules.engine import Finding, remark, review, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import DAY, OfDay
 
 
-@rule("alerts", "4", ALERTS_REVIEW, ALERTS_IGNORED)
-def alerts(facts: Facts) -> Iterator[Finding]:
+@rule("alerts", "4", ALERTS_REVIEW, ALERTS_IGNORED, of=DAY)
+def alerts(facts: OfDay) -> Iterator[Finding]:
     """A listed alert asks a person, and so does one that nobody has described; privileged calls are free of them."""
     for alert in facts.alerts.need():
         if not alert.applies_on(facts.slot.day):

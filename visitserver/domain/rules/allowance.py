@@ -10,13 +10,14 @@ from visitserver.domain.rules.engine import Finding, refuse, remark, rule
 from visitserver.domain.rules.facts import Facts
 from visitserver.domain.rules.floor import FLOORS
 from visitserver.domain.rules.paying import payment_of
+from visitserver.domain.rules.scope import VISIT
 
 NONE_LEFT = Words("There is no visit left in this period.")
 NEXT_CREDIT = Words("The next credit comes on {day}.")
 ASK_PRISON = Words("Ask the prison when the next one comes.")
 
 
-@rule("allowance", "10, 11", *FLOORS, overridable=True)
+@rule("allowance", "10, 11", *FLOORS, of=VISIT, overridable=True)
 def allowance(facts: Facts) -> Iterator[Finding]:
     """A call costs what its session says: a credit, minutes owed, or else the floor pays; privileged ones are free.
 

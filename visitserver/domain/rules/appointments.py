@@ -8,9 +8,10 @@ from typing import Any
 from visitserver.domain.calls import CallKind
 from visitserver.domain.rules.engine import NOT_AT_THIS_TIME, OTHER_TIME, Finding, refuse, remark, review, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import VISIT
 
 
-@rule("appointments", "19")
+@rule("appointments", "19", of=VISIT)
 def appointments(facts: Facts) -> Iterator[Finding]:
     """Court, medical, parole and legal appointments outrank social calls; beside other calls a person decides."""
     for each in facts.appointments.need():

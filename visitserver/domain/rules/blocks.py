@@ -9,11 +9,12 @@ from visitserver.domain.blocks import Block, closing_block
 from visitserver.domain.decisions import Words
 from visitserver.domain.rules.engine import NOT_AT_THIS_TIME, OTHER_TIME, Finding, refuse, remark, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import VISIT
 
 PRISON_SAYS = Words("This visit is not possible at this time: {words}")
 
 
-@rule("blocks", "20")
+@rule("blocks", "20", of=VISIT)
 def blocks(facts: Facts) -> Iterator[Finding]:
     """No call, of whatever kind, while the prison has blocked the time or every station of the session."""
     slot = facts.slot

@@ -8,11 +8,11 @@ from visitserver.domain.decisions import Words
 from visitserver.domain.people import ADULT_AGE
 from visitserver.domain.policies import ADULTS_MAX, CALLERS_MAX
 from visitserver.domain.rules.engine import Finding, refuse, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import DAY, OfDay
 
 
-@rule("callers", "2", CALLERS_MAX, ADULTS_MAX)
-def callers(facts: Facts) -> Iterator[Finding]:
+@rule("callers", "2", CALLERS_MAX, ADULTS_MAX, of=DAY)
+def callers(facts: OfDay) -> Iterator[Finding]:
     """The lead is an adult on the day (so a minor always has an adult); no more callers and adults than fit."""
     day = facts.slot.day
     if not facts.lead.contact.is_adult_on(day):

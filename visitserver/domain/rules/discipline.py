@@ -8,13 +8,13 @@ from typing import Any
 from visitserver.domain.calls import CallKind
 from visitserver.domain.policies import DISCIPLINARY_TYPES
 from visitserver.domain.rules.engine import ASK_PRISON, NOT_POSSIBLE, Finding, refuse, remark, rule
-from visitserver.domain.rules.facts import Facts
 from visitserver.domain.rules.floor import FLOORS, floor_with_room
 from visitserver.domain.rules.restrictions import in_force, is_punishment
+from visitserver.domain.rules.scope import DAY, OfDay
 
 
-@rule("discipline", "11", DISCIPLINARY_TYPES, *FLOORS)
-def discipline(facts: Facts) -> Iterator[Finding]:
+@rule("discipline", "11", DISCIPLINARY_TYPES, *FLOORS, of=DAY)
+def discipline(facts: OfDay) -> Iterator[Finding]:
     """A disciplinary restriction stops social visits beyond the floor; it never touches other calls."""
     for each in in_force(facts):
         if not is_punishment(each, facts):

@@ -101,10 +101,12 @@ class Facts:
 
     `alerts` are the prisoner's, `non_associated` other prisoners' bookings that may stand in the way, `visits` the
     prisoner's own others of the weeks and the month around (this booking is not among them), `owed_minutes` what lost
-    visits owe to the lead caller's relationship, `station_wings` the wings of the slot's stations as far as they are
+    visits owe to the lead caller's relationship, `station_wings` the wings of the prison's stations as far as they are
     known. `standing`: it has been asked for or booked already, and is looked at again. `deciding`: it is a request, and
-    a person decides it now; what was asked of the moment of asking has been answered then. `overrides` are rule keys
-    that staff set aside, each with the reason.
+    a person decides it now; what was asked of the moment of asking has been answered then. `own_day`: the day that the
+    booking which is looked at has now. `overrides` are rule keys that staff set aside, each with the reason.
+
+    All but `slot` and `room` is the same for every visit that one party asks about at one moment: see rules/scope.py.
     """
 
     now: datetime
@@ -125,11 +127,12 @@ class Facts:
     appointments: Known[Sequence[Appointment]] | Missing
     blocks: Known[Sequence[Block]] | Missing
     owed_minutes: Known[int] | Missing = Known(0)
-    station_wings: frozenset[str] = frozenset()
+    station_wings: Mapping[str, str] = field(default_factory=dict)
     next_credit: date | None = None
     already_charged: bool = False
     standing: bool = False
     deciding: bool = False
+    own_day: date | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -12,13 +12,14 @@ from visitserver.domain.policies import (
     FLOOR_UNDER_18,
     PolicyKey,
 )
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.counting import counted
+from visitserver.domain.rules.scope import OfDay
 
 FLOORS: tuple[PolicyKey, ...] = (FLOOR_STANDARD, FLOOR_ENHANCED, FLOOR_UNDER_18, FLOOR_REMAND_WEEK, FLOOR_MINUTES)
 """The policies that a rule reads which stops at the floor."""
 
 
-def floor_with_room(facts: Facts) -> Floor | None:
+def floor_with_room(facts: OfDay) -> Floor | None:
     """The floor that this social visit is still within, the most generous first; None when each is used up.
 
     Social visits of the week or month count, whoever paid; a visit shorter than the floor's counts in part.
@@ -28,7 +29,7 @@ def floor_with_room(facts: Facts) -> Floor | None:
     for floor in floors_of(facts.prisoner, facts.prison, facts.policies, facts.slot.day):
         had = sum(
             min((visit.ends_at - visit.starts_at).total_seconds() / 60, floor.minutes)
-            for visit in facts.visits.need()
+            for visit in counted(facts)
             if visit.kind is CallKind.SOCIAL and floor.covers(visit.day)
         )
         if had < floor.calls * floor.minutes:

@@ -8,6 +8,7 @@ from visitserver.domain.decisions import Words
 from visitserver.domain.policies import IDENTITY_REQUIRED
 from visitserver.domain.rules.engine import Finding, refuse, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import VISIT
 
 PROVE = Words("Every adult on the call must first show who they are.")
 DO_IT = Words("Send a picture of your document and of your face, or ask to be checked by an officer instead.")
@@ -15,7 +16,7 @@ AGAIN = Words("Somebody's proof of identity ends before this visit.")
 RENEW = Words("It changes when they have shown again who they are.")
 
 
-@rule("identity", "identity", IDENTITY_REQUIRED)
+@rule("identity", "identity", IDENTITY_REQUIRED, of=VISIT)
 def identity(facts: Facts) -> Iterator[Finding]:
     """Minors are counted, not matched; an adult's approval must last until the call has begun."""
     if not facts.policies.flag(IDENTITY_REQUIRED):

@@ -14,9 +14,17 @@ from visitserver.domain.policies import (
 from visitserver.domain.rights import NonAssociatedVisit
 from visitserver.domain.rules.engine import NOT_AT_THIS_TIME, OTHER_TIME, Finding, refuse, remark, review, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import VISIT
 
 
-@rule("non_association", "6", NON_ASSOCIATION_MINUTES, NON_ASSOCIATION_WHOLE_DAY, NON_ASSOCIATION_SAME_WING)
+@rule(
+    "non_association",
+    "6",
+    NON_ASSOCIATION_MINUTES,
+    NON_ASSOCIATION_WHOLE_DAY,
+    NON_ASSOCIATION_SAME_WING,
+    of=VISIT,
+)
 def non_association(facts: Facts) -> Iterator[Finding]:
     """No call on the same wing while, or shortly before or after, the other prisoner has one.
 
@@ -49,7 +57,8 @@ def _same_wing(visit: NonAssociatedVisit, facts: Facts) -> bool | None:
     """Whether both live or talk on one wing; None when it is not known where one of them lives."""
     if not facts.policies.flag(NON_ASSOCIATION_SAME_WING):
         return True
-    here = {facts.prisoner.wing_id, *facts.station_wings} - {None}
+    stations = (facts.station_wings.get(each) for each in facts.slot.station_ids)
+    here = {facts.prisoner.wing_id, *stations} - {None}
     there = {visit.wing_id, visit.station_wing_id} - {None}
     if here & there:
         return True

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from visitserver.domain.decisions import Words
 from visitserver.domain.rules.engine import Finding, refuse, rule
 from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import VISIT
 
 MOVED = Words("The person you want to visit is not at this prison now.")
 LOOK_THERE = Words("Look for visits again: you will see the times of the prison where they are.")
 
 
-@rule("prisoner_here", "3")
+@rule("prisoner_here", "3", of=VISIT)
 def prisoner_here(facts: Facts) -> Iterator[Finding]:
     """The prisoner must be at the prison that offers the slot."""
     if facts.prisoner.merged_into is not None:

@@ -8,7 +8,7 @@ from visitserver.domain.decisions import Words
 from visitserver.domain.policies import ACCEPTANCE_REQUIRED
 from visitserver.domain.rights import PrisonerAnswer, Relationship, RelationshipState, kind_for
 from visitserver.domain.rules.engine import ASK_PRISON, NOT_POSSIBLE, Finding, refuse, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import PARTY, OfParty
 
 NOT_ON_LIST = Words("The prison has not approved every caller for visits with this person.")
 ASK_AND_WAIT = Words("It changes when the prison has approved each caller's request.")
@@ -16,8 +16,8 @@ WRONG_KIND = Words("This approval is for another kind of visit.")
 APPROVE_KIND = Words("Ask the prison to approve this kind of visit.")
 
 
-@rule("relationship", "1", ACCEPTANCE_REQUIRED)
-def relationship(facts: Facts) -> Iterator[Finding]:
+@rule("relationship", "1", ACCEPTANCE_REQUIRED, of=PARTY)
+def relationship(facts: OfParty) -> Iterator[Finding]:
     """Every caller needs an active, approved relationship with this prisoner, of the kind of this call."""
     acceptance_required = facts.policies.flag(ACCEPTANCE_REQUIRED)
     for caller in facts.callers:

@@ -11,10 +11,11 @@ from visitserver.domain.rules.engine import OTHER_TIME, Finding, refuse, remark,
 from visitserver.domain.rules.facts import Facts, Known
 from visitserver.domain.rules.restrictions import needs_officer
 from visitserver.domain.rules.room import GONE
+from visitserver.domain.rules.scope import ROOM, VISIT, OfRoom
 from visitserver.domain.scheduling import SupervisionLevel
 
 
-@rule("station", "15")
+@rule("station", "15", of=VISIT)
 def station(facts: Facts) -> Iterator[Finding]:
     """A station of the session that is in use, not blocked and not taken."""
     room = facts.room.need()
@@ -27,7 +28,7 @@ def station(facts: Facts) -> Iterator[Finding]:
         yield refuse("No station is free.", GONE, OTHER_TIME, stations=room.free_stations)
 
 
-@rule("officer_seat", "15", OFFICERS, CALLS_PER_OFFICER)
+@rule("officer_seat", "15", OFFICERS, CALLS_PER_OFFICER, of=VISIT)
 def officer_seat(facts: Facts) -> Iterator[Finding]:
     """For a call that is watched live: a free seat of an officer, and one of the session's watched calls."""
     if not needs_seat(facts):
@@ -40,8 +41,8 @@ def officer_seat(facts: Facts) -> Iterator[Finding]:
         yield refuse("No officer is free to watch.", GONE, OTHER_TIME, **inputs)
 
 
-@rule("media_capacity", "15", MEDIA_CALLS)
-def media_capacity(facts: Facts) -> Iterator[Finding]:
+@rule("media_capacity", "15", MEDIA_CALLS, of=ROOM)
+def media_capacity(facts: OfRoom) -> Iterator[Finding]:
     """As many calls at a time as the servers carry for this prison."""
     room = facts.room.need()
     if room.free_media <= 0:

@@ -10,14 +10,14 @@ from visitserver.domain.decisions import Words
 from visitserver.domain.policies import COURT_TYPES, DISCIPLINARY_TYPES, code
 from visitserver.domain.rights import EFFECT_OF_TYPE, Restriction, RestrictionEffect, RestrictionScope
 from visitserver.domain.rules.engine import ASK_PRISON, NOT_POSSIBLE, Finding, refuse, remark, review, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import DAY, OfDay, OfParty
 
 # What no policy can take out of the list.
 ALWAYS_COURT: Final = frozenset({"NON-CONTACT", "COURT-ORDER"})
 
 
-@rule("restrictions", "4", COURT_TYPES, DISCIPLINARY_TYPES)
-def restrictions(facts: Facts) -> Iterator[Finding]:
+@rule("restrictions", "4", COURT_TYPES, DISCIPLINARY_TYPES, of=DAY)
+def restrictions(facts: OfDay) -> Iterator[Finding]:
     """BLOCK refuses, LIVE_SUPERVISED needs an officer watching, REVIEW (and every unknown type) asks a person.
 
     A court's order refuses whatever effect the row names; nobody can set it aside. What the prison itself lays on a
@@ -48,24 +48,24 @@ def restrictions(facts: Facts) -> Iterator[Finding]:
                 yield review(f"{why} An officer must watch." if watch else why, live=watch, **inputs)
 
 
-def needs_officer(facts: Facts) -> bool:
+def needs_officer(facts: OfDay) -> bool:
     """Whether a restriction in force asks for an officer watching live."""
     return any(each.needs_officer and not is_punishment(each, facts) for each in in_force(facts))
 
 
-def in_force(facts: Facts) -> Iterator[Restriction]:
+def in_force(facts: OfDay) -> Iterator[Restriction]:
     """The restrictions that hold on the day of the visit and touch somebody on it."""
     for each in facts.restrictions.need():
         if each.applies_on(facts.slot.day) and _touches(each, facts):
             yield each
 
 
-def is_court_order(each: Restriction, facts: Facts) -> bool:
+def is_court_order(each: Restriction, facts: OfParty) -> bool:
     """Whether it is one that always refuses: NON-CONTACT, a court's order, and what policy adds to them."""
     return code(each.type) in ALWAYS_COURT or code(each.type) in facts.policies.texts(COURT_TYPES)
 
 
-def is_punishment(each: Restriction, facts: Facts) -> bool:
+def is_punishment(each: Restriction, facts: OfParty) -> bool:
     """Whether it is a disciplinary one on the prisoner. A court's order never is."""
     return (
         each.scope is RestrictionScope.PRISONER
@@ -74,7 +74,7 @@ def is_punishment(each: Restriction, facts: Facts) -> bool:
     )
 
 
-def _touches(each: Restriction, facts: Facts) -> bool:
+def _touches(each: Restriction, facts: OfDay) -> bool:
     match each.scope:
         case RestrictionScope.PRISONER:
             return each.prisoner_id == facts.prisoner.id
@@ -84,7 +84,7 @@ def _touches(each: Restriction, facts: Facts) -> bool:
             return any(each.relationship_id == caller.relationship.id for caller in facts.callers)
 
 
-def _blocked(each: Restriction, facts: Facts, inputs: dict[str, Any]) -> Finding:
+def _blocked(each: Restriction, facts: OfDay, inputs: dict[str, Any]) -> Finding:
     lead = facts.lead
     own_ban = code(each.type) == "BAN" and (
         each.contact_id == lead.contact.id or each.relationship_id == lead.relationship.id

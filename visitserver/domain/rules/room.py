@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from visitserver.domain.decisions import Words
 from visitserver.domain.policies import BUFFER_MINUTES
 from visitserver.domain.rules.engine import NOT_AT_THIS_TIME, OTHER_TIME, Finding, refuse, remark, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import ROOM, OfRoom
 
 GONE = Words("This time is taken.")
 
 
-@rule("one_at_a_time", "18", BUFFER_MINUTES)
-def one_at_a_time(facts: Facts) -> Iterator[Finding]:
+@rule("one_at_a_time", "18", BUFFER_MINUTES, of=ROOM)
+def one_at_a_time(facts: OfRoom) -> Iterator[Finding]:
     """A prisoner and a contact are never in two bookings at once, the pause after a call included."""
     room = facts.room.need()
     if room.prisoner_busy:
@@ -31,8 +31,8 @@ def one_at_a_time(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule("free_place", "15, 24", overridable=True)
-def free_place(facts: Facts) -> Iterator[Finding]:
+@rule("free_place", "15, 24", of=ROOM, overridable=True)
+def free_place(facts: OfRoom) -> Iterator[Finding]:
     """The session has a place left. Whoever may overbook can set it aside with a reason; that is reported every day."""
     room = facts.room.need()
     if room.free_places <= 0:

@@ -8,7 +8,7 @@ from visitserver.domain.actors import ActorKind
 from visitserver.domain.decisions import Words
 from visitserver.domain.policies import HOLIDAYS, REVIEW_WORKING_DAYS, WORKING_DAYS
 from visitserver.domain.rules.engine import Finding, refuse, remark, rule
-from visitserver.domain.rules.facts import Facts
+from visitserver.domain.rules.scope import DAY, OfDay
 from visitserver.domain.working_days import first_review_day
 
 TOO_SOON_TO_LOOK = Words("A member of staff must look at this visit first, and there is too little time for it.")
@@ -16,8 +16,8 @@ FROM_THEN = Words("You can book visits for {day} and later.")
 ASK = Words("Ask the prison.")
 
 
-@rule("time_to_review", "21", REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, on_review=True)
-def time_to_review(facts: Facts) -> Iterator[Finding]:
+@rule("time_to_review", "21", REVIEW_WORKING_DAYS, WORKING_DAYS, HOLIDAYS, of=DAY, on_review=True)
+def time_to_review(facts: OfDay) -> Iterator[Finding]:
     """A visit for review is first offered two working days ahead; privileged calls and staff's own are exempt."""
     if facts.kind.privileged or facts.asked_by not in (ActorKind.FAMILY, ActorKind.PRISONER) or facts.standing:
         yield remark("A person looks, whenever it is.")

@@ -16,9 +16,10 @@ from visitserver.domain.policies import (
     WEEK_LIMIT_UNDER_18,
     PolicyKey,
 )
+from visitserver.domain.rules.counting import counted
 from visitserver.domain.rules.engine import Finding, refuse, remark, rule
-from visitserver.domain.rules.facts import Facts
 from visitserver.domain.rules.floor import FLOORS, floor_with_room
+from visitserver.domain.rules.scope import DAY, OfDay
 
 WEEK_FULL = Words("There is no visit left in this week.")
 OTHER_WEEK = Words("You can book visits for {day} and later.")
@@ -30,14 +31,14 @@ _LIMIT = {
 }
 
 
-@rule("week_limit", "7", *_LIMIT.values(), WEEK_LIMIT_UNDER_18, *FLOORS, overridable=True)
-def week_limit(facts: Facts) -> Iterator[Finding]:
+@rule("week_limit", "7", *_LIMIT.values(), WEEK_LIMIT_UNDER_18, *FLOORS, of=DAY, overridable=True)
+def week_limit(facts: OfDay) -> Iterator[Finding]:
     """Remand, convicted, civil and under-18 prisoners have their own number of social visits from Monday to Sunday."""
     if facts.kind is not CallKind.SOCIAL:
         return
     monday = facts.slot.day - timedelta(days=facts.slot.day.weekday())
     sunday = monday + timedelta(days=6)
-    had = sum(visit.kind is CallKind.SOCIAL and monday <= visit.day <= sunday for visit in facts.visits.need())
+    had = sum(visit.kind is CallKind.SOCIAL and monday <= visit.day <= sunday for visit in counted(facts))
     key = limit_of(facts)
     most = facts.policies.number(key)
     inputs: dict[str, Any] = {"visits": had, "limit": most, "policy": key.name, "week": monday}
@@ -54,7 +55,7 @@ def week_limit(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def limit_of(facts: Facts) -> PolicyKey:
+def limit_of(facts: OfDay) -> PolicyKey:
     """The policy that holds for the prisoner: under 18 on the day of the visit, or else by legal status."""
     if age_on(facts.prisoner.born_on, facts.slot.day) < ADULT_AGE:
         return WEEK_LIMIT_UNDER_18

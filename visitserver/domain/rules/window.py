@@ -10,11 +10,12 @@ from visitserver.domain.policies import LATE_START_MINUTES, NOTICE_DAYS_MAX, NOT
 from visitserver.domain.rules.engine import Finding, refuse, remark, rule
 from visitserver.domain.rules.facts import Facts
 from visitserver.domain.rules.paying import needs_no_notice
+from visitserver.domain.rules.scope import VISIT
 
 LATER_TIME = Words("Choose a later time.")
 
 
-@rule("begun", "16", LATE_START_MINUTES)
+@rule("begun", "16", LATE_START_MINUTES, of=VISIT)
 def begun(facts: Facts) -> Iterator[Finding]:
     """A slot can be booked until `booking.late_start_minutes` after it began, and never once it is over.
 
@@ -31,6 +32,7 @@ def begun(facts: Facts) -> Iterator[Finding]:
     NOTICE_DAYS_MAX,
     NOTICE_MINUTES_PRIVILEGED,
     LATE_START_MINUTES,
+    of=VISIT,
     overridable=True,
 )
 def window(facts: Facts) -> Iterator[Finding]:

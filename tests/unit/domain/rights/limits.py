@@ -406,7 +406,7 @@ CASES = [
     Row(
         "non_association",
         "on another wing, where the session has its stations",
-        both(enemy(at(9), wing="wng_b"), facts_with(station_wings=frozenset({"wng_b"}))),
+        both(enemy(at(9), wing="wng_b"), facts_with(station_wings={"stn_1": "wng_b"})),
         REFUSE,
         NOT_NOW,
         OTHER,
