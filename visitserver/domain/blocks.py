@@ -58,6 +58,8 @@ def open_stations(
 ) -> frozenset[str]:
     """Those of the stations at which no block stops a call of the session at that time; empty: none is left."""
     standing = [block for block in blocks if block.touches(template_id, starts_at, ends_at)]
+    if not standing:
+        return frozenset(station_ids)
     return frozenset(
         station_id
         for station_id in station_ids

@@ -5,6 +5,8 @@ from __future__ import annotations
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from visitserver.domain import policies as keys
 from visitserver.domain.people import ADULT_AGE, IncentiveLevel, LegalStatus, Prison, Prisoner, age_on
@@ -38,15 +40,26 @@ def floors_of(prisoner: Prisoner, prison: Prison, policies: Policies, day: date)
     if age_on(prisoner.born_on, day) < ADULT_AGE:
         month = max(month, policies.number(keys.FLOOR_UNDER_18))
     week = policies.number(keys.FLOOR_REMAND_WEEK) if prisoner.legal_status is LegalStatus.REMAND else 0
+    minutes = policies.number(keys.FLOOR_MINUTES)
+    found = []
+    if week > 0:
+        found.append(_of_week(week, minutes, day, prison.zone))
+    if month > 0:
+        found.append(_of_month(month, minutes, day, prison.zone))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _of_week(calls: int, minutes: int, day: date, zone: ZoneInfo) -> Floor:
     monday = day - timedelta(days=day.weekday())
-    last_of_month = day.replace(day=monthrange(day.year, day.month)[1])
-    found = [
-        _floor("week", week, policies, prison, monday, monday + timedelta(days=6)),
-        _floor("month", month, policies, prison, day.replace(day=1), last_of_month),
-    ]
-    return tuple(floor for floor in found if floor.calls > 0)
+    return _floor("week", calls, minutes, monday, monday + timedelta(days=6), zone)
 
 
-def _floor(name: str, calls: int, policies: Policies, prison: Prison, first: date, last: date) -> Floor:
-    ends_at = day_starts(last + timedelta(days=1), prison.zone)
-    return Floor(name, calls, policies.number(keys.FLOOR_MINUTES), first, last, ends_at)
+@lru_cache(maxsize=1024)
+def _of_month(calls: int, minutes: int, day: date, zone: ZoneInfo) -> Floor:
+    last = day.replace(day=monthrange(day.year, day.month)[1])
+    return _floor("month", calls, minutes, day.replace(day=1), last, zone)
+
+
+def _floor(name: str, calls: int, minutes: int, first: date, last: date, zone: ZoneInfo) -> Floor:
+    return Floor(name, calls, minutes, first, last, day_starts(last + timedelta(days=1), zone))

@@ -18,9 +18,10 @@ PRISON_SAYS = Words("This visit is not possible at this time: {words}")
 def blocks(facts: Facts) -> Iterator[Finding]:
     """No call, of whatever kind, while the prison has blocked the time or every station of the session."""
     slot = facts.slot
-    known = facts.blocks.need()
-    standing = [each for each in known if each.touches(slot.template_id, slot.starts_at, slot.ends_at)]
-    closing = closing_block(known, slot.template_id, slot.starts_at, slot.ends_at)
+    standing = [each for each in facts.blocks.need() if each.touches(slot.template_id, slot.starts_at, slot.ends_at)]
+    if not standing:
+        return
+    closing = closing_block(standing, slot.template_id, slot.starts_at, slot.ends_at)
     if closing is not None:
         yield refuse(f"Blocked: {closing.reason}", _words(closing), OTHER_TIME, block=closing.id)
         return

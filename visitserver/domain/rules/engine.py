@@ -182,8 +182,14 @@ class Hearing:
         return known
 
     def _ask_all(self, rules: Sequence[Rule], facts: Facts) -> tuple[list[Answer], bool]:
-        answers = [self._ask(each, facts) for each in rules]
-        return answers, any(result.outcome is Outcome.REVIEW for answer in answers for result in answer)
+        answers, to_review = [], False
+        for each in rules:
+            answer = self._ask(each, facts)
+            answers.append(answer)
+            for result in answer:
+                if result.outcome is Outcome.REVIEW:
+                    to_review = True
+        return answers, to_review
 
     def _ask(self, each: Rule, facts: Facts) -> Answer:
         try:
