@@ -91,6 +91,7 @@ from visitserver.services.people import PeopleService
 from visitserver.services.pins import PinService
 from visitserver.services.placing import Placing
 from visitserver.services.policies import PolicyService
+from visitserver.services.policy_preview import PolicyPreview
 from visitserver.services.preferences import PreferenceService
 from visitserver.services.recording_care import RecordingCare
 from visitserver.services.recording_rescue import RecordingRescue
@@ -319,6 +320,7 @@ class House:
             waitlist=WaitlistService(uow, clock, placing, booking),
             preferences=preferences,
             policies=PolicyService(uow, clock, changes),
+            policy_preview=PolicyPreview(uow, clock, facts, placing, check),
             why=WhyService(uow, clock, facts, placing),
             audit=AuditService(
                 uow,

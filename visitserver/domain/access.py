@@ -158,6 +158,10 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "template.end": _DESK,
         "flag.list": _DESK,
         "flag.decide": _DESK,
+        # Whoever is told of a decision may look at what it went by. Setting it is the governor's, for whom supervisors
+        # stand: not theirs whose bookings it decides about, nor theirs who keep the machines.
+        "policy.read": _STAFF,
+        "policy.set": _to(Role.SUPERVISOR),
         "decision.why": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),
         # people: looking them up, and what staff decide about them
         "people.read": _to(Role.OFFICER, Role.SUPERVISOR, Role.SCHEDULER),

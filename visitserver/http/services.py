@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from visitserver.services.people import PeopleService
     from visitserver.services.pins import PinService
     from visitserver.services.policies import PolicyService
+    from visitserver.services.policy_preview import PolicyPreview
     from visitserver.services.preferences import PreferenceService
     from visitserver.services.recordings import RecordingsService
     from visitserver.services.relationships import RelationshipService
@@ -76,6 +77,7 @@ class Services:
     waitlist: WaitlistService
     preferences: PreferenceService
     policies: PolicyService
+    policy_preview: PolicyPreview
     why: WhyService
     audit: AuditService
     # one's own visits, for families and prisoners (WEB)

@@ -72,6 +72,10 @@ class Flags(Protocol):
         """BOOKED and REQUESTED ones, in order of start, then id."""
         ...
 
+    async def count_bookings(self, scope: BookingScope) -> int:
+        """How many of them there are."""
+        ...
+
     async def pending(self, at: datetime, limit: int, *, only: Collection[str] | None = None) -> Sequence[Change]:
         """Changes that are not worked off and due by `at`, oldest first; `only` of these ids, where given."""
         ...

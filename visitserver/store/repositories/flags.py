@@ -82,28 +82,17 @@ class SqlFlags:
         ).all()
 
     async def bookings(self, scope: BookingScope, page: PageRequest) -> Page[Booking]:
-        statement = select(Booking).where(bookings.c.state.in_(STANDING), bookings.c.ends_at > scope.after)
-        for column, value in (
-            (bookings.c.prison_id, scope.prison_id),
-            (bookings.c.prisoner_id, scope.prisoner_id),
-            (bookings.c.station_id, scope.station_id),
-            (bookings.c.template_id, scope.template_id),
-        ):
-            if value is not None:
-                statement = statement.where(column == value)
-        for column, value in (
-            (booking_participants.c.contact_id, scope.contact_id),
-            (booking_participants.c.relationship_id, scope.relationship_id),
-        ):
-            if value is not None:
-                statement = statement.where(
-                    exists().where(booking_participants.c.booking_id == bookings.c.id, column == value)
-                )
-        if scope.starts_before is not None:
-            statement = statement.where(bookings.c.starts_at < scope.starts_before)
         return await fetch_page(
-            self._session, statement, [bookings.c.starts_at, bookings.c.id], page, lambda row: (row.starts_at, row.id)
+            self._session,
+            _within(select(Booking), scope),
+            [bookings.c.starts_at, bookings.c.id],
+            page,
+            lambda row: (row.starts_at, row.id),
         )
+
+    async def count_bookings(self, scope: BookingScope) -> int:
+        found = await self._session.scalar(_within(select(func.count()).select_from(bookings), scope))
+        return int(found or 0)
 
     async def pending(self, at: datetime, limit: int, *, only: Collection[str] | None = None) -> Sequence[Change]:
         due = select(Change).where(changes.c.done_at.is_(None), or_(changes.c.due_at.is_(None), changes.c.due_at <= at))
@@ -166,6 +155,30 @@ class SqlFlags:
 
 def _is_or_any(wanted: ColumnElement[Any], column: ColumnElement[Any]) -> ColumnElement[bool]:
     return or_(wanted.is_(None), wanted == column)
+
+
+def _within(statement: Select[Any], scope: BookingScope) -> Select[Any]:
+    """Open bookings, held ones apart, that end after the scope begins and fit every condition that is set."""
+    statement = statement.where(bookings.c.state.in_(STANDING), bookings.c.ends_at > scope.after)
+    for column, value in (
+        (bookings.c.prison_id, scope.prison_id),
+        (bookings.c.prisoner_id, scope.prisoner_id),
+        (bookings.c.station_id, scope.station_id),
+        (bookings.c.template_id, scope.template_id),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    for column, value in (
+        (booking_participants.c.contact_id, scope.contact_id),
+        (booking_participants.c.relationship_id, scope.relationship_id),
+    ):
+        if value is not None:
+            statement = statement.where(
+                exists().where(booking_participants.c.booking_id == bookings.c.id, column == value)
+            )
+    if scope.starts_before is not None:
+        statement = statement.where(bookings.c.starts_at < scope.starts_before)
+    return statement
 
 
 def _wanted(statement: Select[Any], wanted: FlagFilter) -> Select[Any]:
