@@ -33,7 +33,8 @@ class CreditState(StrEnum):
 
 class LedgerEventKind(StrEnum):
     """What happened to a credit. OVERDRAWN: a booking was let through without one, by staff. MOVED: the call that it
-    pays for is on another day now."""
+    pays for is on another day now. CARRIED_OUT, CARRIED_IN: two records of one person became one, and the credit (or
+    the debt) is in the ledger of the one that stayed."""
 
     GRANTED = "granted"
     ACCUMULATED = "accumulated"
@@ -42,6 +43,8 @@ class LedgerEventKind(StrEnum):
     MOVED = "moved"
     REFUNDED = "refunded"
     EXPIRED = "expired"
+    CARRIED_OUT = "carried_out"
+    CARRIED_IN = "carried_in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,9 @@ class LedgerEvent:
 
     `sequence` counts from 1 per prisoner. `event_key` is unique in the whole ledger: the same happening, told twice,
     makes one line. `balance_after` is the number of credits that may be spent after this line; it is negative after an
-    override. `expires_at` belongs to GRANTED and REFUNDED lines. `call_day` (the prison's) and `call_minutes` say which
-    call was paid for, or is to be (FLOOR): calls count against the floor of their own week or month.
+    override. `expires_at` belongs to GRANTED, REFUNDED and CARRIED_IN lines, `granted_at` (when the credit was given,
+    in the ledger that it came from) to CARRIED_IN lines. `call_day` (the prison's) and `call_minutes` say which call
+    was paid for, or is to be (FLOOR): calls count against the floor of their own week or month.
     """
 
     id: str
@@ -78,3 +82,4 @@ class LedgerEvent:
     expires_at: datetime | None = None
     call_day: date | None = None
     call_minutes: int | None = None
+    granted_at: datetime | None = None

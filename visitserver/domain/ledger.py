@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent, LedgerEventKind, Occasion
-from visitserver.domain.credits import REGULAR, SPENDABLE, Credit, Means, Payment
+from visitserver.domain.credits import REGULAR, SPENDABLE, Credit, Holding, Means, Payment
 from visitserver.domain.errors import Conflict
 from visitserver.domain.floors import Floor
 
@@ -38,6 +38,9 @@ class Ledger:
         self._calls: dict[str, tuple[date, int]] = {}  # booking id -> day and minutes of the call that it pays for
         self._keys: set[str] = set()
         self._sequence = 0
+        self._there = 0  # how many credits may be spent
+        self._by_age: tuple[Credit, ...] | None = None
+        self._by_type: dict[CreditType, list[Credit]] | None = None  # those that may be spent, the oldest first
         for event in events:
             if event.sequence != self._sequence + 1:
                 raise ValueError(f"ledger line {self._sequence + 1} of {prisoner_id} is missing")
@@ -48,12 +51,14 @@ class Ledger:
     @property
     def balance(self) -> int:
         """Credits that may be spent, less those that are owed; expired ones count until a sweep takes them out."""
-        return sum(credit.state in SPENDABLE for credit in self._credits.values()) - len(self._debts)
+        return self._there - len(self._debts)
 
     @property
     def credits(self) -> list[Credit]:
         """All credits, oldest first."""
-        return sorted(self._credits.values(), key=lambda credit: (credit.granted_at, credit.id))
+        if self._by_age is None:
+            self._by_age = tuple(sorted(self._credits.values(), key=lambda credit: (credit.granted_at, credit.id)))
+        return [*self._by_age]
 
     def has(self, event_key: str) -> bool:
         return event_key in self._keys
@@ -119,12 +124,14 @@ class Ledger:
         return None
 
     def _free(self, types: Sequence[CreditType], at: datetime, occasion: Occasion | None) -> list[Credit]:
-        found = [
-            credit
-            for kind in types
-            for credit in self.credits
-            if credit.type is kind and credit.spendable_at(at, occasion)
-        ]
+        if self._by_type is None:
+            self._by_type = {kind: [] for kind in CreditType}
+            for credit in self.credits:
+                if credit.state in SPENDABLE:
+                    self._by_type[credit.type].append(credit)
+        found = [credit for kind in types for credit in self._by_type[kind] if credit.spendable_at(at, occasion)]
+        if not self._debts:
+            return found
         regular = [credit for credit in found if credit.type in REGULAR]
         held_back = regular[max(0, len(regular) - len(self._debts)) :]
         return [credit for credit in found if credit not in held_back]
@@ -256,6 +263,44 @@ class Ledger:
         )
         return True
 
+    def carry_into(self, other: Ledger, *, at: datetime, actor: str) -> int:
+        """Hand everything over to the ledger of another record of the same person; how many credits and debts.
+
+        Credits keep their age, their end and what they pay for, so that a visit can still give back what it took and
+        counts against the floor as before. A second time there is nothing left to hand over.
+        """
+        held = [
+            Holding(each.id, each, each.booking_id, self._calls.get(each.booking_id or ""))
+            for each in self.credits
+            if each.state is not CreditState.EXPIRED
+        ]
+        held += [Holding(debt, None, each, self._calls.get(each)) for each, debt in self._debts.items()]
+        for each in held:
+            other._take_in(each, f"carried over from {self.prisoner_id}", at, actor)
+            self._append(
+                *(LedgerEventKind.CARRIED_OUT, each.id, each.type, at, actor, f"carried over to {other.prisoner_id}"),
+                *(f"carry-out:{each.id}", each.booking_id),
+            )
+        return len(held)
+
+    def _take_in(self, held: Holding, reason: str, at: datetime, actor: str) -> None:
+        new_id, credit = self._new_id("crd"), held.credit
+        line = (new_id, held.type, at, actor, reason)
+        call = None if held.call is None else Occasion(at, *held.call)
+        if credit is None:
+            self._append(LedgerEventKind.OVERDRAWN, *line, f"carry-in:{held.id}", held.booking_id, occasion=call)
+            return
+        self._append(
+            *(LedgerEventKind.CARRIED_IN, *line, f"carry-in:{held.id}"),
+            expires_at=credit.expires_at,
+            occasion=None if credit.floor_day is None else Occasion(at, credit.floor_day, 0),
+            granted_at=credit.granted_at,
+        )
+        if credit.kept_as is CreditState.ACCUMULATED:
+            self._append(LedgerEventKind.ACCUMULATED, *line, f"accumulate:{new_id}")
+        if credit.state is CreditState.USED:
+            self._append(LedgerEventKind.SPENT, *line, f"carry-spend:{held.id}", held.booking_id, occasion=call)
+
     def take_away(self, type_: CreditType, *, at: datetime, actor: str, reason: str, event_key: str) -> None:
         """Staff take a credit back, the oldest of the type: a mistake, a punishment. Conflict when there is none.
 
@@ -307,6 +352,7 @@ class Ledger:
         booking_id: str | None = None,
         expires_at: datetime | None = None,
         occasion: Occasion | None = None,
+        granted_at: datetime | None = None,
     ) -> None:
         event = LedgerEvent(
             id=self._new_id("led"),
@@ -324,24 +370,31 @@ class Ledger:
             expires_at=expires_at,
             call_day=None if occasion is None else occasion.day,
             call_minutes=None if occasion is None else occasion.minutes,
+            granted_at=granted_at,
         )
         self._apply(event)
         event.balance_after = self.balance
         self.new.append(event)
 
     def _apply(self, event: LedgerEvent) -> None:
+        self._by_type = None
         match event.kind:
-            case LedgerEventKind.GRANTED:
+            case LedgerEventKind.GRANTED | LedgerEventKind.CARRIED_IN:
+                self._by_age = None
+                self._there += 1
                 self._credits[event.credit_id] = Credit(
-                    *(event.credit_id, event.credit_type, CreditState.AVAILABLE, event.at, event.expires_at),
+                    *(event.credit_id, event.credit_type, CreditState.AVAILABLE),
+                    *(event.granted_at or event.at, event.expires_at),
                     floor_day=event.call_day,
                 )
             case LedgerEventKind.ACCUMULATED:
                 credit = self._credits[event.credit_id]
-                credit.state = credit.kept_as = CreditState.ACCUMULATED
+                credit.kept_as = CreditState.ACCUMULATED
+                self._put(credit, CreditState.ACCUMULATED)
             case LedgerEventKind.SPENT:
                 credit = self._credits[event.credit_id]
-                credit.state, credit.booking_id = CreditState.USED, event.booking_id
+                credit.booking_id = event.booking_id
+                self._put(credit, CreditState.USED)
                 if credit.floor_day is not None and event.call_day is not None:
                     credit.floor_day = event.call_day
                 self._debts.pop(event.booking_id or "", None)
@@ -358,11 +411,23 @@ class Ledger:
                 self._calls.pop(event.booking_id or "", None)
                 if self._debts.pop(event.booking_id or "", None) is None:
                     credit = self._credits[event.credit_id]
-                    credit.state, credit.booking_id, credit.expires_at = credit.kept_as, None, event.expires_at
+                    credit.booking_id, credit.expires_at = None, event.expires_at
+                    self._put(credit, credit.kept_as)
             case LedgerEventKind.EXPIRED:
-                self._credits[event.credit_id].state = CreditState.EXPIRED
+                self._put(self._credits[event.credit_id], CreditState.EXPIRED)
+            case LedgerEventKind.CARRIED_OUT:
+                self._calls.pop(event.booking_id or "", None)
+                if self._debts.pop(event.booking_id or "", None) is None:
+                    self._put(self._credits[event.credit_id], CreditState.EXPIRED)
+        if event.kind in (LedgerEventKind.SPENT, LedgerEventKind.OVERDRAWN):
+            # Also where the line came from another ledger: no booking spends twice.
+            self._keys.add(f"spend:{event.booking_id}")
         self._sequence = event.sequence
         self._keys.add(event.event_key)
+
+    def _put(self, credit: Credit, state: CreditState) -> None:
+        self._there += (state in SPENDABLE) - (credit.state in SPENDABLE)
+        credit.state = state
 
     def _count(self, event: LedgerEvent) -> None:
         if event.call_day is not None and event.call_minutes is not None:

@@ -17,11 +17,17 @@ MINUTE = 60
 
 
 class OwedEventKind(StrEnum):
-    """EARNED by lost time; USED by a visit (paid for or made longer); RETURNED when that visit does not take place."""
+    """EARNED by lost time; USED by a visit (paid for or made longer); RETURNED when that visit does not take place.
+
+    CARRIED_OUT, CARRIED_IN: two records of one person became one, and the minutes are owed to the relationship that
+    stayed.
+    """
 
     EARNED = "earned"
     USED = "used"
     RETURNED = "returned"
+    CARRIED_OUT = "carried_out"
+    CARRIED_IN = "carried_in"
 
 
 @dataclass(eq=False)
@@ -67,6 +73,7 @@ class OwedAccount:
         self._sequence = 0
         self._keys: set[str] = set()
         self._used: dict[str, int] = {}  # by booking: what it took and has not given back
+        self._lost: dict[str, int] = {}  # by booking: the time it lost
         for event in events:
             if event.sequence != self._sequence + 1:
                 raise ValueError(f"line {self._sequence + 1} of what is owed to {relationship_id} is missing")
@@ -101,6 +108,30 @@ class OwedAccount:
         key = f"owed-back:{booking_id}"
         return self._append(OwedEventKind.RETURNED, self.used_by(booking_id), booking_id, at, actor, reason, key)
 
+    def carry_into(self, other: OwedAccount, *, at: datetime, actor: str) -> int:
+        """Hand everything over to the account of the relationship that stays; how many seconds were left to use.
+
+        What each visit lost and took goes along, so that none is owed for twice and each can give back what it took.
+        A second time there is nothing left to hand over.
+        """
+        source, left = self.relationship_id, self.balance
+        out = f"owed-out:{source}"
+        if out in self._keys:
+            return 0
+        reason = f"carried over from {source}"
+        for booking_id, seconds in self._lost.items():
+            other._append(
+                OwedEventKind.CARRIED_IN, seconds, booking_id, at, actor, reason, f"owed-in:{source}:{booking_id}"
+            )
+        for booking_id, seconds in self._used.items():
+            other._append(
+                OwedEventKind.USED, seconds, booking_id, at, actor, reason, f"owed-use-in:{source}:{booking_id}"
+            )
+        for booking_id in [*self._lost][-1:]:
+            gone = f"carried over to {other.relationship_id}"
+            self._append(OwedEventKind.CARRIED_OUT, left, booking_id, at, actor, gone, out)
+        return left
+
     def _append(
         self, kind: OwedEventKind, seconds: int, booking_id: str, at: datetime, actor: str, reason: str, key: str
     ) -> bool:
@@ -128,8 +159,13 @@ class OwedAccount:
     def _apply(self, event: OwedEvent) -> None:
         used = self._used.get(event.booking_id, 0)
         match event.kind:
-            case OwedEventKind.EARNED:
+            case OwedEventKind.EARNED | OwedEventKind.CARRIED_IN:
                 self.balance += event.seconds
+                self._lost[event.booking_id] = self._lost.get(event.booking_id, 0) + event.seconds
+                # Also where the line came from another account: no visit is owed for twice.
+                self._keys.add(f"owed:{event.booking_id}")
+            case OwedEventKind.CARRIED_OUT:
+                self.balance -= event.seconds
             case OwedEventKind.USED:
                 self.balance -= event.seconds
                 self._used[event.booking_id] = used + event.seconds

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from signaling.ids import new_id
 from visitserver.domain.actors import Actor
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.identity import EnrolmentState
+from visitserver.domain.ledger import Ledger
 from visitserver.domain.merging import DuplicateHint, HintReason, MergePreview, Obstacle, combine
+from visitserver.domain.occupancy import ResourceKind
+from visitserver.domain.owed import OwedAccount
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
 from visitserver.domain.rights import Relationship, RelationshipState
@@ -116,6 +120,7 @@ class MergingService:
             )
             preview = await self._prisoners(u, actor, stays_number, goes_number)
             _must_be(preview, token)
+            carried = await self._carry_credits(u, actor, stays.id, goes.id)
             await self._merge_links(u, actor, stays.id, goes.id, contacts=False)
             await u.flush()
             dropped = await u.merging.move_prisoner(goes.id, stays.id)
@@ -132,6 +137,7 @@ class MergingService:
             for each, kept in dropped.items():
                 u.audit.append("non_association.merge", actor, each, {"into": kept}, request_id, prison_id=prison_id)
             data = {"into": stays.id, "reason": reason, **preview.counts, "non_associations_dropped": len(dropped)}
+            data["credits_carried"] = carried
             u.audit.append("prisoner.merge", actor, goes.id, data, request_id, prison_id=prison_id)
             await u.commit()
         await self._changes.after_commit()
@@ -154,7 +160,7 @@ class MergingService:
             obstacles.append(Obstacle("elsewhere", words))
         if await u.merging.shared_bookings(stays_id, goes_id):
             obstacles.append(Obstacle("both_in_one_booking", "Both are callers of one and the same booking."))
-        elif await u.merging.clashes(stays_id, goes_id):
+        elif await u.merging.clashes(stays_id, goes_id, kind=ResourceKind.CONTACT):
             obstacles.append(Obstacle("both_booked", "Both have visits at the same time. Cancel or move one."))
         obstacles += await self._link_obstacles(u, stays_id, goes_id, contacts=True)
         counts = await u.merging.counts(contact_id=goes_id)
@@ -169,12 +175,16 @@ class MergingService:
     async def _prisoners(self, u: UnitOfWork, actor: Actor, stays_number: str, goes_number: str) -> MergePreview:
         stays, goes = await self._pair(u, actor, stays_number, goes_number)
         obstacles = await self._link_obstacles(u, stays.id, goes.id, contacts=False)
-        if await u.merging.open_bookings(goes.id, self._clock()):
-            words = "The record that would go has visits to come. Cancel them, or book them for the other."
-            obstacles.append(Obstacle("open_bookings", words))
+        if stays.prison_id != goes.prison_id:
+            obstacles.append(Obstacle("elsewhere", "The two records are of different prisons. Transfer one first."))
+        if await u.merging.clashes(stays.id, goes.id, kind=ResourceKind.PRISONER):
+            obstacles.append(Obstacle("both_booked", "Both have visits at the same time. Cancel or move one."))
+        if await u.merging.open_calls(goes.id):
+            obstacles.append(Obstacle("open_call", "A call of the record that would go is on. Wait until it is over."))
         counts = await u.merging.counts(prisoner_id=goes.id)
-        notes = ["The ledger of the record that goes is closed as it is: grant what is still due."]
-        return _with_token(MergePreview(stays, goes, counts, tuple(obstacles), tuple(notes)))
+        balance = (await _ledger(u, goes.id)).balance
+        note = "Visit credits and minutes owed are carried over ({balance} credits). Take away what was given twice."
+        return _with_token(MergePreview(stays, goes, counts, tuple(obstacles), (note.format(balance=balance),)))
 
     async def _pair(
         self, u: UnitOfWork, actor: Actor, stays_number: str, goes_number: str
@@ -196,13 +206,6 @@ class MergingService:
             if mine.call_kind is not other.call_kind:
                 words = "Two relationships with one person are for different kinds of calls. Make them the same first."
                 found.append(Obstacle("call_kind", words))
-            owed = await u.allowance.owed_by(other.prisoner_id, other.contact_id)
-            if owed.get(other.id):
-                words = "Minutes are owed to a relationship that would go. Let them be used first."
-                found.append(Obstacle("minutes_owed", words))
-            if await u.merging.paid_in_minutes(other.id):
-                words = "Minutes owed to a relationship that would go pay for a visit. Cancel it, or let it take place."
-                found.append(Obstacle("minutes_used", words))
         return list(dict.fromkeys(found))
 
     async def _same_links(
@@ -225,6 +228,7 @@ class MergingService:
         gone = {other.id for _, other in pairs}
         for mine, other in pairs:
             combine(mine, other)
+            await self._carry_minutes(u, actor, mine, other)
             external_id, other.external_id = other.external_id, None
             await u.flush()
             mine.external_id = mine.external_id or external_id
@@ -241,6 +245,21 @@ class MergingService:
             else:
                 link.prisoner_id = stays
 
+    async def _carry_credits(self, u: UnitOfWork, actor: Actor, stays: str, goes: str) -> int:
+        """Every credit and debt goes to the ledger that stays, by lines in both that say where from; how many."""
+        old, new = await _ledger(u, goes), await _ledger(u, stays)
+        carried = old.carry_into(new, at=self._clock(), actor=actor.reference)
+        u.allowance.append(old.new)
+        u.allowance.append(new.new)
+        return carried
+
+    async def _carry_minutes(self, u: UnitOfWork, actor: Actor, mine: Relationship, other: Relationship) -> None:
+        """The same with the minutes owed to the relationship that goes."""
+        old, new = await _account(u, other), await _account(u, mine)
+        old.carry_into(new, at=self._clock(), actor=actor.reference)
+        u.allowance.append(old.new)
+        u.allowance.append(new.new)
+
     async def _merge_identity(self, u: UnitOfWork, stays: str, goes: str) -> None:
         """Seal what there is of the one for the other; of two approvals the one of the record that stays counts."""
         approved = await u.identity.approved_enrolments([stays, goes])
@@ -249,6 +268,14 @@ class MergingService:
         else:
             await self._items.rekey(u, goes, stays)
         await u.identity.delete_key(goes)
+
+
+async def _ledger(u: UnitOfWork, prisoner_id: str) -> Ledger:
+    return Ledger(prisoner_id, await u.allowance.events_of(prisoner_id), new_id=new_id)
+
+
+async def _account(u: UnitOfWork, link: Relationship) -> OwedAccount:
+    return OwedAccount(link.prisoner_id, link.id, await u.allowance.owed_events(link.id), new_id=new_id)
 
 
 def _with_token(preview: MergePreview) -> MergePreview:

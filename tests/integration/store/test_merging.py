@@ -30,14 +30,21 @@ from tests.fixtures.rights import (
     slot_key,
 )
 from tests.fixtures.store import SettableClock
-from visitserver.domain.calls import CallKind, OutcomeCode
+from visitserver.domain.calls import Call, CallKind, OutcomeCode
 from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
 from visitserver.domain.identity import Enrolment, EnrolmentRoute, EnrolmentState, PictureKind
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.merging import HintReason
 from visitserver.domain.paging import PageRequest
-from visitserver.domain.rights import NonAssociation, PrisonerAnswer, RelationshipState, RestrictionScope, kind_for
-from visitserver.domain.scheduling import BookingState
+from visitserver.domain.rights import (
+    Alert,
+    NonAssociation,
+    PrisonerAnswer,
+    RelationshipState,
+    RestrictionScope,
+    kind_for,
+)
+from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.identity.vault import PersonVault
 from visitserver.services.changes import Changes
 from visitserver.services.identity_items import SealedItems
@@ -268,14 +275,133 @@ async def test_two_records_of_a_prisoner_are_merged_by_number(
         await merging.preview_prisoners(STRANGER_STAFF, "K-1", "K-2")
 
 
-async def test_a_prisoner_with_visits_to_come_is_not_merged_away(merging: MergingService, world: World) -> None:
-    await world.grant(1, OTHER_PRISONER)
-    hold = await world.booking.hold(
-        family(MOTHER), relationship_id(MOTHER, OTHER_PRISONER), slot_key(DAY, time(10, 10))
-    )
-    await world.booking.confirm(family(MOTHER), hold.id)
+async def booked(world: World, prisoner: str, at: time, contact: str = MOTHER, day: date = DAY) -> Booking:
+    hold = await world.booking.hold(family(contact), relationship_id(contact, prisoner), slot_key(day, at))
+    return await world.booking.confirm(family(contact), hold.id)
+
+
+async def merge_prisoners(merging: MergingService) -> None:
     preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
-    assert [each.code for each in preview.obstacles] == ["open_bookings"]
+    assert preview.obstacles == ()
+    await merging.merge_prisoners(STAFF, "K-1", "K-2", token=preview.token, reason="entered twice")
+
+
+@on_both
+async def test_what_a_prisoner_has_goes_along(
+    merging: MergingService, uow: UnitOfWorkFactory, offers: OffersWorld
+) -> None:
+    """Credits with their visits, a request, a place on the waiting list, an alert and a restriction."""
+    world = offers.world
+    await world.grant(1)
+    await world.grant(4, OTHER_PRISONER)
+    own = await booked(world, PRISONER, time(11, 20), FRIEND)
+    visit = await booked(world, OTHER_PRISONER, time(10, 10))
+    entry = await offers.waitlist.join(STAFF, relationship_id(MOTHER, OTHER_PRISONER), WaitlistWish(first_day=DAY))
+    await world.restrictions.add(
+        STAFF,
+        scope=RestrictionScope.PRISONER,
+        subject_id=OTHER_PRISONER,
+        type="PRE-INFORM",
+        authority="the governor",
+        starts_on=DAY + timedelta(days=1),
+    )
+    request = await booked(world, OTHER_PRISONER, time(9), day=DAY + timedelta(days=1))
+    assert (visit.state, request.state) == (BookingState.BOOKED, BookingState.REQUESTED)
+    async with uow() as u:
+        u.rights.add(Alert("alr_1", OTHER_PRISONER, "CONTACT-RISK", DAY, world.clock(), "staff:x"))
+        await u.commit()
+    await merge_prisoners(merging)
+    assert await named(uow, OTHER_PRISONER) <= {"prisoners", "relationships"}
+    async with uow(read_only=True) as u:
+        for each in (own, visit, request):
+            assert (await u.scheduling.get_booking(each.id)).prisoner_id == PRISONER
+        assert (await u.offers.get_entry(entry.id)).prisoner_id == PRISONER
+        assert [each.id for each in await u.rights.alerts_of(PRISONER, first=DAY, last=DAY)] == ["alr_1"]
+        lines = await u.allowance.events_of(OTHER_PRISONER)
+        assert lines[-1].balance_after == 0
+        assert {each.reason for each in lines if each.kind == "carried_out"} == {f"carried over to {PRISONER}"}
+        lines = await u.allowance.events_of(PRISONER)
+        assert {each.reason for each in lines if each.kind == "carried_in"} == {f"carried over from {OTHER_PRISONER}"}
+        assert all(each.granted_at for each in lines if each.kind == "carried_in")
+    # Four less the two that are spent; a cancelled visit gives back to the record that stayed, once.
+    assert (await world.allowance.view(STAFF, PRISONER)).balance == 2
+    for _ in range(2):
+        await world.booking.cancel(family(MOTHER), visit.id)
+    assert (await world.allowance.view(STAFF, PRISONER)).balance == 3
+    # The prisoner is one now: nobody books them twice at a time.
+    with pytest.raises(DecisionRefused):
+        await booked(world, PRISONER, time(9), FRIEND, DAY + timedelta(days=1))
+    await world.booking.decide(STAFF, request.id, approve=True, reason="looked at")
+
+
+async def test_what_cannot_go_along_refuses_with_its_reason(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World
+) -> None:
+    await world.grant(1)
+    await world.grant(1, OTHER_PRISONER)
+    await booked(world, PRISONER, time(10, 10), FRIEND)
+    other = await booked(world, OTHER_PRISONER, time(10, 10))
+
+    async def obstacles() -> list[str]:
+        return [each.code for each in (await merging.preview_prisoners(STAFF, "K-1", "K-2")).obstacles]
+
+    assert await obstacles() == ["both_booked"]
+    async with uow() as u:
+        u.calls.add(
+            Call(
+                id="call_1",
+                booking_id=other.id,
+                prison_id=PRISON,
+                prisoner_id=OTHER_PRISONER,
+                kind=CallKind.SOCIAL,
+                lobby_opens_at=other.starts_at,
+                starts_at=other.starts_at,
+                ends_at=other.ends_at,
+                recorded=True,
+                supervision="none",
+                watch_banner=False,
+                policy_version="default",
+                created_at=world.clock(),
+            )
+        )
+        await u.commit()
+    assert await obstacles() == ["both_booked", "open_call"]
+    preview = await merging.preview_prisoners(STAFF, "K-1", "K-2")
+    with pytest.raises(Conflict, match="at the same time"):
+        await merging.merge_prisoners(STAFF, "K-1", "K-2", token=preview.token, reason="entered twice")
+    async with uow(read_only=True) as u:
+        assert (await u.scheduling.get_booking(other.id)).prisoner_id == OTHER_PRISONER
+
+
+@on_both
+@pytest.mark.parametrize("both_known", [True, False], ids=["one relationship stays", "the relationship moves"])
+async def test_minutes_owed_to_a_prisoners_visitor_go_along(
+    merging: MergingService, uow: UnitOfWorkFactory, world: World, both_known: bool
+) -> None:
+    await world.grant(1, OTHER_PRISONER)
+    if not both_known:
+        async with uow() as u:
+            await u.session.execute(  # type: ignore[attr-defined]
+                text("DELETE FROM relationships WHERE id = :id"), {"id": relationship_id(MOTHER)}
+            )
+            await u.commit()
+    lost = await booked(world, OTHER_PRISONER, time(10, 10))
+    async with uow() as u:
+        failed, fault = BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE
+        await world.booking.close_within(u, SYSTEM_ACTOR, lost.id, failed, fault, refund=False, owed=3600)
+        await u.commit()
+    paid = await booked(world, OTHER_PRISONER, time(11, 20))
+    view = await world.allowance.view(STAFF, OTHER_PRISONER)
+    assert view.minutes_owed == 60 - (paid.ends_at - paid.starts_at) // timedelta(minutes=1)
+    await merge_prisoners(merging)
+    stays = relationship_id(MOTHER, PRISONER if both_known else OTHER_PRISONER)
+    after = await world.allowance.view(STAFF, PRISONER)
+    assert after.owed == {stays: view.minutes_owed}
+    assert (await world.allowance.view(family(MOTHER), PRISONER)).minutes_owed == view.minutes_owed
+    lines = (await world.allowance.owed_history(STAFF, PRISONER, PageRequest())).items
+    assert {each.relationship_id for each in lines} == {stays}
+    await world.booking.cancel(family(MOTHER), paid.id)
+    assert (await world.allowance.view(STAFF, PRISONER)).owed == {stays: 60}
 
 
 @pytest.mark.parametrize(
@@ -349,7 +475,7 @@ async def test_who_is_kept_apart_stays_so_until_the_later_of_two_days(
 
 
 @on_both
-async def test_minutes_owed_that_have_paid_for_a_visit_to_come_are_not_left_behind(
+async def test_minutes_owed_that_have_paid_for_a_visit_to_come_go_along(
     merging: MergingService, uow: UnitOfWorkFactory, world: World
 ) -> None:
     await add_twin(uow)
@@ -360,17 +486,17 @@ async def test_minutes_owed_that_have_paid_for_a_visit_to_come_are_not_left_behi
         hold = await world.booking.hold(family(TWIN), relationship_id(TWIN), slot_key(DAY, at))
         return (await world.booking.confirm(family(TWIN), hold.id)).id
 
-    async def obstacles() -> list[str]:
-        return [each.code for each in (await merging.preview_contacts(STAFF, MOTHER, TWIN)).obstacles]
-
     lost = await book(time(10, 10))
     failed, fault = BookingState.FAILED, OutcomeCode.TECHNICAL_FAILURE
     async with uow() as u:
         await world.booking.close_within(u, SYSTEM_ACTOR, lost, failed, fault, refund=True, owed=1800)
         await u.commit()
     await book(time(11, 20))  # the credit that came back
-    assert await obstacles() == ["minutes_owed"]
     paid = await book(time(14, 15))
-    assert await obstacles() == ["minutes_used"]
-    await world.booking.cancel(family(TWIN), paid)
-    assert await obstacles() == ["minutes_owed"]
+    await merge(merging)
+    assert (await world.allowance.view(STAFF, PRISONER)).minutes_owed == 0
+    await world.booking.cancel(family(MOTHER), paid)
+    assert (await world.allowance.view(STAFF, PRISONER)).owed == {relationship_id(MOTHER): 30}
+    async with uow() as u:  # told again what the visit lost: it is owed for once
+        booking = await u.scheduling.get_booking(lost, for_update=True)
+        assert not await world.allowance.owe_within(u, SYSTEM_ACTOR, booking, 1800, "told again")

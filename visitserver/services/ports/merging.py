@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from visitserver.domain.merging import HintReason
+from visitserver.domain.occupancy import ResourceKind
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.rights import Relationship
 
@@ -34,16 +34,12 @@ class Merging(Protocol):
         """In how many bookings both contacts are."""
         ...
 
-    async def clashes(self, first: str, second: str) -> int:
-        """How many five-minute cells both contacts occupy."""
+    async def clashes(self, first: str, second: str, *, kind: ResourceKind) -> int:
+        """How many five-minute cells both occupy (kind: CONTACT, PRISONER)."""
         ...
 
-    async def open_bookings(self, prisoner_id: str, after: datetime) -> int:
-        """How many open bookings the prisoner has that end after that moment."""
-        ...
-
-    async def paid_in_minutes(self, relationship_id: str) -> int:
-        """How many open bookings took minutes owed to the relationship: cancelled, they would give them back to it."""
+    async def open_calls(self, prisoner_id: str) -> int:
+        """How many calls of the prisoner's have their waiting room open, or are on."""
         ...
 
     async def counts(self, *, contact_id: str | None = None, prisoner_id: str | None = None) -> dict[str, int]:

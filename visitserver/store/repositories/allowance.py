@@ -64,18 +64,20 @@ class SqlAllowance:
                 (later.c.relationship_id == owed_events.c.relationship_id)
                 & (later.c.sequence > owed_events.c.sequence),
             )
-            .where(owed_events.c.prisoner_id == prisoner_id, later.c.id.is_(None), owed_events.c.balance_after > 0)
+            # Whose relationship it is now: lines keep the prisoner they were written for, records are merged.
+            .join(relationships, relationships.c.id == owed_events.c.relationship_id)
+            .where(relationships.c.prisoner_id == prisoner_id, later.c.id.is_(None), owed_events.c.balance_after > 0)
         )
         if contact_id is not None:
-            last = last.join(relationships, relationships.c.id == owed_events.c.relationship_id).where(
-                relationships.c.contact_id == contact_id
-            )
+            last = last.where(relationships.c.contact_id == contact_id)
         return {row.relationship_id: row.balance_after for row in await self._session.execute(last)}
 
     async def owed_history(self, prisoner_id: str, page: PageRequest) -> Page[OwedEvent]:
         return await fetch_page(
             self._session,
-            select(OwedEvent).where(owed_events.c.prisoner_id == prisoner_id),
+            select(OwedEvent)
+            .join(relationships, relationships.c.id == owed_events.c.relationship_id)
+            .where(relationships.c.prisoner_id == prisoner_id),
             [owed_events.c.at, owed_events.c.id],
             page,
             lambda row: (row.at, row.id),

@@ -6,31 +6,29 @@ Which columns name a contact or a prisoner is read from the tables' own foreign 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final, cast
 
 from sqlalchemy import Column, CursorResult, Table, Text, and_, delete, func, or_, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from visitserver.domain.calls import FINAL_PHASES
 from visitserver.domain.merging import HintReason, outlast
 from visitserver.domain.occupancy import ResourceKind
-from visitserver.domain.owed import OwedEventKind
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.preferences import Preference
 from visitserver.domain.rights import NonAssociation, Relationship
-from visitserver.domain.scheduling import OPEN_STATES
 from visitserver.domain.waitlist import WaitlistEntry
 from visitserver.store.base import metadata
 from visitserver.store.paging import decode_cursor, encode_cursor
 from visitserver.store.repositories.records import known_contact
 from visitserver.store.tables.accounts import accounts
-from visitserver.store.tables.allowance import owed_events
+from visitserver.store.tables.calls import calls
 from visitserver.store.tables.flags import changes
 from visitserver.store.tables.identity import sealed_items
 from visitserver.store.tables.offers import preferences, waitlist_entries
 from visitserver.store.tables.people import contacts, prisoners
 from visitserver.store.tables.rights import non_associations, relationships
-from visitserver.store.tables.scheduling import booking_participants, bookings, occupancy, occupancy_spans
+from visitserver.store.tables.scheduling import booking_participants, occupancy, occupancy_spans
 
 _ONLY_GROW: Final = frozenset({"audit_log", "ledger_events", "owed_events", "call_events"})
 _OTHERWISE: Final = frozenset({"relationships", "accounts", "person_keys", "sealed_items", "non_associations"})
@@ -116,32 +114,20 @@ class SqlMerging:
             .where(one.c.contact_id == first, two.c.contact_id == second)
         )
 
-    async def clashes(self, first: str, second: str) -> int:
+    async def clashes(self, first: str, second: str, *, kind: ResourceKind) -> int:
         one, two = occupancy.alias("one"), occupancy.alias("two")
-        kind = ResourceKind.CONTACT.value
+        same = and_(one.c.kind == kind.value, two.c.kind == kind.value)
         return await self._count(
             select(func.count())
             .select_from(one.join(two, one.c.cell == two.c.cell))
-            .where(one.c.kind == kind, two.c.kind == kind, one.c.resource == first, two.c.resource == second)
+            .where(same, one.c.resource == first, two.c.resource == second)
         )
 
-    async def open_bookings(self, prisoner_id: str, after: datetime) -> int:
+    async def open_calls(self, prisoner_id: str) -> int:
         return await self._count(
             select(func.count())
-            .select_from(bookings)
-            .where(bookings.c.prisoner_id == prisoner_id, bookings.c.state.in_(OPEN_STATES), bookings.c.ends_at > after)
-        )
-
-    async def paid_in_minutes(self, relationship_id: str) -> int:
-        # What was returned belongs to a booking that is open no more.
-        return await self._count(
-            select(func.count(bookings.c.id.distinct()))
-            .select_from(bookings.join(owed_events, owed_events.c.booking_id == bookings.c.id))
-            .where(
-                owed_events.c.relationship_id == relationship_id,
-                owed_events.c.kind == OwedEventKind.USED,
-                bookings.c.state.in_(OPEN_STATES),
-            )
+            .select_from(calls)
+            .where(calls.c.prisoner_id == prisoner_id, calls.c.phase.not_in(sorted(FINAL_PHASES)))
         )
 
     async def counts(self, *, contact_id: str | None = None, prisoner_id: str | None = None) -> dict[str, int]:
@@ -164,18 +150,14 @@ class SqlMerging:
     async def move_contact(self, goes: str, stays: str) -> None:
         await self._move(contacts, goes, stays)
         await self._rename(changes.c.contact_id, goes, stays)
-        for table in (occupancy, occupancy_spans):
-            await self._session.execute(
-                update(table)
-                .where(table.c.kind == ResourceKind.CONTACT.value, table.c.resource == goes)
-                .values(resource=stays)
-            )
+        await self._occupy(ResourceKind.CONTACT, goes, stays)
         await self._session.execute(update(contacts).where(contacts.c.merged_into == goes).values(merged_into=stays))
         await self._once_each(stays)
 
     async def move_prisoner(self, goes: str, stays: str) -> Mapping[str, str | None]:
         await self._move(prisoners, goes, stays)
         await self._rename(changes.c.prisoner_id, goes, stays)
+        await self._occupy(ResourceKind.PRISONER, goes, stays)
         await self._session.execute(update(prisoners).where(prisoners.c.merged_into == goes).values(merged_into=stays))
         named = or_(non_associations.c.prisoner_a == goes, non_associations.c.prisoner_b == goes)
         dropped: dict[str, str | None] = {}
@@ -226,6 +208,12 @@ class SqlMerging:
         for column in naming(target):
             if column.table.name not in _OTHERWISE:
                 await self._rename(column, goes, stays)
+
+    async def _occupy(self, kind: ResourceKind, goes: str, stays: str) -> None:
+        for table in (occupancy, occupancy_spans):
+            await self._session.execute(
+                update(table).where(table.c.kind == kind.value, table.c.resource == goes).values(resource=stays)
+            )
 
     async def _rename(self, column: Column[Any], goes: str, stays: str) -> int:
         result = await self._session.execute(

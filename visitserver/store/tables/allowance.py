@@ -27,6 +27,7 @@ ledger_events = Table(
     Column("expires_at", UtcDateTime),
     Column("call_day", Date),
     Column("call_minutes", Integer),
+    Column("granted_at", UtcDateTime),
     UniqueConstraint("prisoner_id", "sequence"),
     CheckConstraint("sequence >= 1", name="sequence"),
 )
