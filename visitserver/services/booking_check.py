@@ -21,7 +21,8 @@ from visitserver.domain.rules.relationship import relationship
 from visitserver.domain.rules.restrictions import restrictions
 from visitserver.domain.scheduling import Booking, SessionTemplate, SessionTerms, Slot, SupervisionLevel
 from visitserver.domain.slots import slot_at
-from visitserver.services.facts import Background, FactsReader, Party
+from visitserver.services.background import Background, Party
+from visitserver.services.facts import FactsReader
 from visitserver.services.ports.uow import UnitOfWork
 
 RIGHTS: Final[tuple[Rule, ...]] = (relationship, restrictions, discipline)

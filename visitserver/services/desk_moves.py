@@ -18,9 +18,10 @@ from visitserver.domain.rules.room import free_place
 from visitserver.domain.scheduling import Slot, Station
 from visitserver.domain.slots import slots_of
 from visitserver.services.access_checks import own_prison
+from visitserver.services.background import Background
 from visitserver.services.desk import BookingView, read_views
 from visitserver.services.desk_why import Answer, look
-from visitserver.services.facts import Background, FactsReader
+from visitserver.services.facts import FactsReader
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 MAX_DAYS: Final = 31

@@ -16,7 +16,8 @@ from visitserver.domain.rules.order import decide_visit
 from visitserver.domain.scheduling import Booking, SessionTemplate, Slot
 from visitserver.domain.slots import parse_slot_key, slot_at
 from visitserver.services.access_checks import own_prison
-from visitserver.services.facts import Background, FactsReader
+from visitserver.services.background import Background
+from visitserver.services.facts import FactsReader
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 

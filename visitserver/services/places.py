@@ -7,7 +7,7 @@ from typing import Final
 
 from visitserver.domain.occupancy import Resource, ResourceKind, Span, media_calls, places, seats, watched_places
 from visitserver.domain.scheduling import Booking, Slot, SupervisionLevel
-from visitserver.services.facts import Background
+from visitserver.services.background import Background
 from visitserver.services.ports.uow import UnitOfWork
 
 MOST_BEYOND: Final = 20

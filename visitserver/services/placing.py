@@ -28,8 +28,9 @@ from visitserver.domain.scheduling import (
 )
 from visitserver.domain.slots import parse_slot_key, slot_at
 from visitserver.services.access_checks import need_reason, own_prison
+from visitserver.services.background import Background, Party
 from visitserver.services.decisions import keep_decision
-from visitserver.services.facts import Background, FactsReader, Party
+from visitserver.services.facts import FactsReader
 from visitserver.services.freed import note_freed
 from visitserver.services.places import take_place
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from heapq import merge
 from itertools import islice
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from visitserver.domain import policies as keys
@@ -17,18 +19,26 @@ from visitserver.domain.errors import Invalid
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.engine import Hearing
-from visitserver.domain.rules.facts import Known
+from visitserver.domain.rules.facts import Known, Missing
 from visitserver.domain.rules.order import RULES
 from visitserver.domain.rules.slot_fit import misfits
-from visitserver.domain.scheduling import Booking, SessionTemplate, Slot
+from visitserver.domain.scheduling import Booking, SessionTemplate, SessionTerms, Slot, minute_text
 from visitserver.domain.slots import slots_of
 from visitserver.services.access_checks import own_booking
+from visitserver.services.background import Background
 from visitserver.services.clock import today_at, usable_day
-from visitserver.services.facts import Background, FactsReader
+from visitserver.services.facts import FactsReader
 from visitserver.services.placing import Placing
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 MAX_DAYS = 62
+AT_ONCE: Final = 1_000
+"""For so many times what is left in them is read in one go."""
+
+_SOME: Final = 25
+_ROOM_UNASKED: Final = Missing("occupancy", "not_asked")
+_Place = tuple[datetime, str]
+"""Where a slot stands in the list: its start and its template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +79,34 @@ class SlotService:
         Default: from today to the end of the booking window. Times that are not for this party at all (another kind of
         visit, staff's own sessions, another wing) are left out. Invalid for more days than that, and outside 2000–2199.
         """
+        after = None if page.cursor is None else _read_cursor(page.cursor)
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
-            background, slots = await self._slots_for(u, actor.kind, links, first, days, after=page.cursor)
+            background, slots = await self._slots_for(u, actor.kind, links, first, days, after=after)
             chosen = list(islice(slots, page.limit + 1))
             more = len(chosen) > page.limit
             chosen = chosen[: page.limit]
-            offers = await self._decide(u, background, chosen)
+            offers = await self._decide(u, background, chosen, Hearing(RULES))
             return Page(offers, _cursor(chosen[-1]) if more and chosen else None)
+
+    async def calendar(
+        self,
+        actor: Actor,
+        relationship_id: str,
+        *,
+        guests: Sequence[str] = (),
+        first: date | None = None,
+        days: int | None = None,
+    ) -> list[SlotOffer]:
+        """All the times that `offers` gives page by page, at once and of one moment: for who looks at whole weeks."""
+        offers: list[SlotOffer] = []
+        async with self._uow(read_only=True) as u:
+            links = await self._placing.links_to_look(u, actor, relationship_id, guests)
+            background, slots = await self._slots_for(u, actor.kind, links, first, days)
+            hearing = Hearing(RULES)
+            while chosen := list(islice(slots, AT_ONCE)):
+                offers += await self._decide(u, background, chosen, hearing)
+        return offers
 
     async def next_free(
         self, actor: Actor, relationship_id: str, *, guests: Sequence[str] = (), count: int = 5
@@ -84,15 +114,11 @@ class SlotService:
         """The first 1 to 20 times that can be booked."""
         if not 1 <= count <= 20:
             raise Invalid("Ask for 1 to 20 times.", field="count")
-        found: list[SlotOffer] = []
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
             background, slots = await self._slots_for(u, actor.kind, links, None, None)
-            while chosen := list(islice(slots, 100)):
-                found += [each for each in await self._decide(u, background, chosen) if each.decision.allowed]
-                if len(found) >= count:
-                    break
-        return found[:count]
+            found = await self._allowed(u, background, slots, count)
+        return found
 
     async def alternatives(self, actor: Actor, booking_id: str, count: int = 3) -> list[SlotOffer]:
         """The `count` (1 to 20) other times nearest to a booking's own at which the same people could meet, in order.
@@ -103,7 +129,6 @@ class SlotService:
         """
         if not 1 <= count <= 20:
             raise Invalid("Ask for 1 to 20 times.", field="count")
-        found: list[SlotOffer] = []
         async with self._uow(read_only=True) as u:
             booking = await u.scheduling.get_booking(booking_id)
             own_booking(actor, booking)
@@ -117,11 +142,8 @@ class SlotService:
                 (each for each in slots if each.key != booking.slot_key),
                 key=lambda each: (abs(each.starts_at - booking.starts_at), each.key),
             )
-            rest = iter(near)
-            while len(found) < count and (chosen := list(islice(rest, 60))):
-                offers = await self._decide(u, background, chosen, booking=booking)
-                found += [each for each in offers if each.decision.allowed]
-        return sorted(found[:count], key=lambda each: each.cursor)
+            found = await self._allowed(u, background, iter(near), count, booking=booking)
+        return sorted(found, key=lambda each: each.cursor)
 
     async def _slots_for(
         self,
@@ -132,7 +154,7 @@ class SlotService:
         days: int | None,
         *,
         but: str | None = None,
-        after: str | None = None,
+        after: _Place | None = None,
     ) -> tuple[Background, Iterator[Slot]]:
         """What the party looks at, and the slots that may be for them, in order, made as they are asked for."""
         party = await self._facts.party(u, links)
@@ -155,31 +177,57 @@ class SlotService:
         kind: CallKind,
         first: date,
         last: date,
-        after: str | None,
+        after: _Place | None,
     ) -> Iterator[Slot]:
-        """Week by week, from the week of the cursor `after` on: who looks at a page pays for a page."""
+        """In order, each made when it is asked for: who looks at a page pays for a page."""
         party, now = background.party, background.now
         zone = party.prison.zone
         if after is not None:
             first = max(first, _day_of(after, zone, first))
-        while first <= last:
-            end = min(last, first + timedelta(days=6))
-            slots = [
-                slot
-                for template in templates
-                for slot in slots_of(template, zone, first, end, buffer=background.buffer)
-                if slot.ends_at > now
-                and (after is None or _cursor(slot) > after)
-                and not any(misfits(slot.terms, kind, party.prisoner, background.asked_by))
-            ]
-            yield from sorted(slots, key=_cursor)
-            first = end + timedelta(days=1)
+        fitting = [
+            slots_of(template, zone, first, last, buffer=background.buffer)
+            for template in templates
+            if not any(misfits(SessionTerms.of(template), kind, party.prisoner, background.asked_by))
+        ]
+        for slot in merge(*fitting, key=_place):
+            if slot.ends_at > now and (after is None or _place(slot) > after):
+                yield slot
+
+    async def _allowed(
+        self,
+        u: UnitOfWork,
+        background: Background,
+        slots: Iterator[Slot],
+        count: int,
+        *,
+        booking: Booking | None = None,
+    ) -> list[SlotOffer]:
+        """The first `count` of the slots that the rules allow.
+
+        What is left in a slot is read only where nothing else refuses it: a refusal stands, whatever room there is.
+        """
+        found: list[SlotOffer] = []
+        hearing, charged = Hearing(RULES), booking is not None and booking.charged
+        possible = (
+            slot
+            for slot in slots
+            if not hearing.decide(background.facts(slot, _ROOM_UNASKED, already_charged=charged)).refused
+        )
+        while len(found) < count and (chosen := list(islice(possible, _SOME))):
+            offers = await self._decide(u, background, chosen, hearing, booking=booking)
+            found += [each for each in offers if each.decision.allowed]
+        return found[:count]
 
     async def _decide(
-        self, u: UnitOfWork, background: Background, slots: Sequence[Slot], *, booking: Booking | None = None
+        self,
+        u: UnitOfWork,
+        background: Background,
+        slots: Sequence[Slot],
+        hearing: Hearing,
+        *,
+        booking: Booking | None = None,
     ) -> list[SlotOffer]:
         rooms = await self._facts.rooms(u, background, slots, but=booking.id if booking else None)
-        hearing = Hearing(RULES)
         charged = booking is not None and booking.charged
         offers = []
         for slot in slots:
@@ -190,14 +238,26 @@ class SlotService:
         return offers
 
 
-def _day_of(cursor: str, zone: ZoneInfo, first: date) -> date:
-    """The prison's day on which the slot of the cursor begins; `first` for what is no cursor of ours."""
+def _place(slot: Slot) -> _Place:
+    return slot.starts_at, slot.terms.template_id
+
+
+def _read_cursor(cursor: str) -> _Place:
+    """Where a list goes on; Invalid for what is no cursor of ours."""
+    moment, _, template_id = cursor.partition(".")
     try:
-        starts_at = datetime.strptime(cursor.split(".")[0], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
-        return starts_at.astimezone(zone).date()
-    except (ValueError, OverflowError):
+        return datetime.strptime(moment, "%Y%m%dT%H%MZ").replace(tzinfo=UTC), template_id
+    except ValueError as error:
+        raise Invalid("This page does not exist.", code="cursor", field="cursor") from error
+
+
+def _day_of(after: _Place, zone: ZoneInfo, first: date) -> date:
+    """The prison's day on which the slot begins; `first` for a moment at the ends of the calendar."""
+    try:
+        return after[0].astimezone(zone).date()
+    except OverflowError:
         return first
 
 
 def _cursor(slot: Slot) -> str:
-    return f"{slot.starts_at:%Y%m%dT%H%MZ}.{slot.template_id}"
+    return f"{minute_text(slot.starts_at)}.{slot.terms.template_id}"

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from visitserver.domain.occupancy import Resource, ResourceKind, Span
 
 
 class Taken:
-    """Which resources are taken, by five-minute cell."""
+    """Which resources are taken, and when."""
 
     def __init__(self, taken: Iterable[tuple[Resource, Span]]) -> None:
-        self._cells: dict[int, dict[ResourceKind, set[str]]] = {}
+        rows: dict[ResourceKind, list[tuple[datetime, datetime, str]]] = {}
         for resource, span in taken:
-            for cell in span.cells:
-                self._cells.setdefault(cell, {}).setdefault(resource.kind, set()).add(resource.id)
+            rows.setdefault(resource.kind, []).append((span.starts_at, span.ends_at, resource.id))
+        self._kinds = {kind: _Times(found) for kind, found in rows.items()}
 
-    def during(self, span: Span) -> dict[ResourceKind, set[str]]:
-        """The ids of what is taken in some cell of the span, by kind. A kind of which nothing is taken has no entry."""
-        found: dict[ResourceKind, set[str]] = {}
-        for cell in span.cells:
-            for kind, ids in self._cells.get(cell, _NOTHING).items():
-                found.setdefault(kind, set()).update(ids)
-        return found
+    def during(self, kind: ResourceKind, span: Span) -> set[str]:
+        """The ids of what is taken of the kind in some part of the span."""
+        times = self._kinds.get(kind)
+        return set() if times is None else times.during(span)
 
 
-_NOTHING: dict[ResourceKind, set[str]] = {}
+class _Times:
+    """In order of their beginning. Nothing lasts longer than `longest`, so what began earlier than that is over."""
+
+    def __init__(self, rows: list[tuple[datetime, datetime, str]]) -> None:
+        rows.sort()
+        self._rows = rows
+        self._starts = [starts_at for starts_at, _, _ in rows]
+        self._longest = max((ends_at - starts_at for starts_at, ends_at, _ in rows), default=timedelta())
+
+    def during(self, span: Span) -> set[str]:
+        first = bisect_right(self._starts, span.starts_at - self._longest)
+        return {
+            id_
+            for _, ends_at, id_ in self._rows[first : bisect_left(self._starts, span.ends_at)]
+            if ends_at > span.starts_at
+        }

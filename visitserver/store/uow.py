@@ -23,6 +23,7 @@ from visitserver.store.repositories.allowance import SqlAllowance
 from visitserver.store.repositories.audit import SqlAudit
 from visitserver.store.repositories.calls import SqlCalls
 from visitserver.store.repositories.clients import SqlClients
+from visitserver.store.repositories.facts import SqlFacts
 from visitserver.store.repositories.flags import SqlFlags
 from visitserver.store.repositories.identity import SqlIdentity
 from visitserver.store.repositories.merging import SqlMerging
@@ -55,6 +56,7 @@ class SqlUnitOfWork:
         self.allowance = SqlAllowance(session)
         self.calls = SqlCalls(session)
         self.clients = SqlClients(session)
+        self.facts = SqlFacts(session)
         self.flags = SqlFlags(session)
         self.identity = SqlIdentity(session)
         self.recordings = SqlRecordings(session)

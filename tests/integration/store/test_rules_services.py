@@ -35,9 +35,7 @@ from visitserver.domain.people import IncentiveLevel
 from visitserver.domain.policies import ALERTS_IGNORED, HOLIDAYS
 from visitserver.domain.rights import Alert, NonAssociation, Restriction, RestrictionScope
 from visitserver.domain.scheduling import BookingState
-from visitserver.store.repositories.offers import SqlOffers
-from visitserver.store.repositories.rights import SqlRights
-from visitserver.store.repositories.scheduling import SqlScheduling
+from visitserver.store.repositories.facts import SqlDaysRows, SqlRoomRows
 from visitserver.store.uow import SqlUnitOfWorkFactory
 
 DAY = date(2026, 3, 6)
@@ -188,30 +186,30 @@ async def test_a_request_can_be_approved_after_the_time_to_ask_is_over(sqlite_wo
 
 
 SOURCES = [
-    (SqlRights, "restrictions_touching", "restrictions"),
-    (SqlRights, "alerts_of", "alerts"),
-    (SqlRights, "non_associated_visits", "non_association"),
-    (SqlRights, "counted_visits", "week_limit"),
-    (SqlOffers, "appointments_of", "appointments"),
-    (SqlOffers, "blocks", "blocks"),
-    (SqlScheduling, "places_taken", "free_place"),
+    (SqlDaysRows, "restrictions", "restrictions"),
+    (SqlDaysRows, "alerts", "alerts"),
+    (SqlDaysRows, "non_associated", "non_association"),
+    (SqlDaysRows, "visits", "week_limit"),
+    (SqlDaysRows, "appointments", "appointments"),
+    (SqlDaysRows, "blocks", "blocks"),
+    (SqlRoomRows, "places", "free_place"),
 ]
 
 
 ERRORS = [TimeoutError(), OSError("gone"), ValueError("a code nobody knows")]
 
 
-@pytest.mark.parametrize(("repository", "method", "rule"), SOURCES, ids=[each[2] for each in SOURCES])
+@pytest.mark.parametrize(("rows", "method", "rule"), SOURCES, ids=[each[2] for each in SOURCES])
 async def test_a_source_that_fails_asks_a_person(
-    sqlite_world: World, monkeypatch: pytest.MonkeyPatch, repository: type, method: str, rule: str
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch, rows: type, method: str, rule: str
 ) -> None:
     await sqlite_world.grant(1)
     for error in ERRORS:
 
-        async def fail(*_: object, error: Exception = error, **__: object) -> None:
+        def fail(*_: object, error: Exception = error, **__: object) -> None:
             raise error
 
-        monkeypatch.setattr(repository, method, fail)
+        monkeypatch.setattr(rows, method, fail)
         decision = await ask(sqlite_world)
         assert decision.outcome is Outcome.REVIEW
         assert objects(decision, rule) is Outcome.REVIEW
@@ -226,12 +224,11 @@ async def test_so_do_the_other_sources(sqlite_world: World, monkeypatch: pytest.
     if source == "identity":
         sqlite_world.identity.failure = TimeoutError()
     else:
-        from visitserver.store.repositories.allowance import SqlAllowance
 
-        async def fail(*_: object, **__: object) -> None:
+        def fail(*_: object) -> None:
             raise TimeoutError
 
-        monkeypatch.setattr(SqlAllowance, "events_of", fail)
+        monkeypatch.setattr(SqlDaysRows, "ledger", fail)
     assert (await ask(sqlite_world)).outcome is Outcome.REVIEW
 
 

@@ -11,7 +11,7 @@ from tests.unit.services.calls_for_tests import DAY, PRISON, Calls, calls_of
 from tests.unit.services.flags_for_tests import make_flagged
 from visitserver.domain.errors import Conflict, Unavailable
 from visitserver.domain.rights import RestrictionEffect, RestrictionScope
-from visitserver.store.repositories.rights import SqlRights
+from visitserver.store.repositories.facts import SqlDaysRows
 
 Loss = Callable[[World], Awaitable[object]]
 
@@ -171,11 +171,11 @@ async def test_nobody_joins_while_the_restrictions_cannot_be_read(
     call = await calls.opened()
     await calls.check(await calls.booking(call))
 
-    async def away(*_: object, **__: object) -> list[object]:
+    def away(*_: object) -> list[object]:
         raise TimeoutError
 
     with monkeypatch.context() as patched:
-        patched.setattr(SqlRights, "restrictions_touching", away)
+        patched.setattr(SqlDaysRows, "restrictions", away)
         with pytest.raises(Unavailable):
             await calls.service.join_ticket(family(MOTHER), call.booking_id)
     assert await joins(calls, MOTHER, call.booking_id)

@@ -14,6 +14,7 @@ from visitserver.services.ports.allowance import Allowance
 from visitserver.services.ports.audit import Audit
 from visitserver.services.ports.calls import Calls
 from visitserver.services.ports.clients import Clients
+from visitserver.services.ports.facts import Facts
 from visitserver.services.ports.flags import Flags
 from visitserver.services.ports.identity import Identity
 from visitserver.services.ports.merging import Merging
@@ -50,6 +51,8 @@ class UnitOfWork(Protocol):
     def calls(self) -> Calls: ...
     @property
     def clients(self) -> Clients: ...
+    @property
+    def facts(self) -> Facts: ...
     @property
     def flags(self) -> Flags: ...
     @property
