@@ -60,6 +60,8 @@ async def test_a_person_decides_about_flagged_visits_by_keyboard_alone(house: Co
                 ("flags", QUEUE),
                 ("flag", f"{QUEUE}/{flags[moved.id][0].id}"),
                 ("flag-binding", f"{QUEUE}/{flags[cancelled.id][0].id}"),
+                ("flag-week", f"/staff/schedule?day={day.isoformat()}"),
+                ("flag-table", f"/staff/schedule?view=table&day={day.isoformat()}"),
             ):
                 response = await person.page.goto(path)
                 assert response is not None and response.status == 200, path
@@ -69,7 +71,17 @@ async def test_a_person_decides_about_flagged_visits_by_keyboard_alone(house: Co
 
     async with house.staff(chrome, "scheduler") as person:
         page = person.page
-        await page.goto("/staff/schedule")
+        # In the week's grid a flagged visit has a mark, which arrow keys reach, and which leads to what has come up.
+        await page.goto(f"/staff/schedule?day={day.isoformat()}")
+        await page.locator(f'desk-board a.visit.flagged[data-booking="{moved.id}"]').focus()
+        await page.keyboard.press("ArrowDown")
+        mark = page.locator("desk-board a.flag:focus")
+        await expect(mark).to_have_text("⚑Aalto, flagged: The day is blocked")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/{flags[moved.id][0].id}")
+        await page.goto(f"/staff/schedule?view=table&day={day.isoformat()}")
+        row = page.get_by_role("row").filter(has_text="Aalto")
+        await expect(row.locator("a.flag-link")).to_contain_text("The day is blocked")
         await press(page, "link", "Flagged")
         await page.wait_for_url(f"**{QUEUE}")
         rows = page.locator("tbody tr")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import Field
 
+from visitserver.domain.access import allows
+from visitserver.domain.flags import Flag
 from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
@@ -48,6 +51,7 @@ async def schedule(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     board: Board = await ctx.services.board.board(
         ctx.actor, monday, by_time=query.by == "time", wing_id=query.wing, part=query.stations
     )
+    shown = [view.booking.id for cell in board.cells for view in cell.views]
     return ctx.render(
         "staff/schedule_table.html" if query.view == "table" else "staff/schedule_week.html",
         query=query,
@@ -57,5 +61,15 @@ async def schedule(request: web.Request, ctx: Ctx) -> web.StreamResponse:
         free=sum(cell.state is CellState.FREE for cell in board.cells),
         booked=sum(cell.state is CellState.BOOKED for cell in board.cells),
         here=str(request.rel_url),
+        flags=_worst_first(await ctx.services.flags.of_bookings(ctx.actor, shown)),
+        may_see_flags=allows("flag.list", ctx.principal.roles),
         **common,
     )
+
+
+def _worst_first(flags: Mapping[str, Sequence[Flag]]) -> dict[str, list[Flag]]:
+    """By booking; those first that nobody at the desk can set aside, then the oldest."""
+    return {
+        booking_id: sorted(found, key=lambda flag: (flag.keepable, flag.raised_at, flag.id))
+        for booking_id, found in flags.items()
+    }
