@@ -107,6 +107,11 @@ class Decision:
         return self.outcome is Outcome.ALLOW
 
     @property
+    def refused(self) -> bool:
+        """Whether one of the rules refuses."""
+        return any(result.outcome is Outcome.REFUSE for result in self.trace)
+
+    @property
     def live_supervision(self) -> bool:
         """Whether an officer must watch the call live because of a rule."""
         return any(result.live_supervision for result in self.trace)

@@ -9,7 +9,7 @@ minutes owed that cover the whole call, the floor, and last what was given out o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -78,7 +78,7 @@ class Ledger:
         """
         if type_ in (None, CreditType.STANDARD, CreditType.FLOOR):
             return [*self._free(_FIRST, at, occasion), *self._free(_LAST, at, occasion)]
-        return self._free((type_,), at, occasion)
+        return [*self._free((type_,), at, occasion)]
 
     def floor_left(self, floor: Floor) -> int:
         """How many calls the floor still guarantees between its days, whatever else there is to pay with.
@@ -110,8 +110,8 @@ class Ledger:
         back regular credits alone: nobody loses the floor, or what they were given for a reason, by an overdraft.
         """
         ordinary = cost in (CreditType.STANDARD, CreditType.FLOOR)
-        if found := self._free(_FIRST if ordinary else (cost,), at, occasion):
-            return Payment(Means.CREDIT, credit=found[0])
+        if (found := next(self._free(_FIRST if ordinary else (cost,), at, occasion), None)) is not None:
+            return Payment(Means.CREDIT, credit=found)
         if not ordinary:
             return None
         if 0 < occasion.minutes <= owed_minutes:
@@ -119,22 +119,24 @@ class Ledger:
         for floor in floors:
             if floor.covers(occasion.day) and self.floor_left(floor) > 0:
                 return Payment(Means.FLOOR, floor=floor)
-        if found := self._free(_LAST, at, occasion):
-            return Payment(Means.CREDIT, credit=found[0])
+        if (found := next(self._free(_LAST, at, occasion), None)) is not None:
+            return Payment(Means.CREDIT, credit=found)
         return None
 
-    def _free(self, types: Sequence[CreditType], at: datetime, occasion: Occasion | None) -> list[Credit]:
+    def _free(self, types: Sequence[CreditType], at: datetime, occasion: Occasion | None) -> Iterator[Credit]:
         if self._by_type is None:
             self._by_type = {kind: [] for kind in CreditType}
             for credit in self.credits:
                 if credit.state in SPENDABLE:
                     self._by_type[credit.type].append(credit)
-        found = [credit for kind in types for credit in self._by_type[kind] if credit.spendable_at(at, occasion)]
+        there = self._by_type
+        free = (credit for kind in types for credit in there[kind] if credit.spendable_at(at, occasion))
         if not self._debts:
-            return found
+            return free
+        found = [*free]
         regular = [credit for credit in found if credit.type in REGULAR]
         held_back = regular[max(0, len(regular) - len(self._debts)) :]
-        return [credit for credit in found if credit not in held_back]
+        return (credit for credit in found if credit not in held_back)
 
     def grant(
         self,

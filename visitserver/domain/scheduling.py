@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 from visitserver.domain.allowance import CreditType
 from visitserver.domain.calls import CallKind
@@ -145,7 +146,7 @@ class SessionTerms:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Slot:
     """One time of one template, computed, never stored. `starts_at` and `ends_at` are UTC; `day` is the prison's."""
 
@@ -154,7 +155,7 @@ class Slot:
     ends_at: datetime
     day: date
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names the slot in URLs and rows: `<template id>@<start, UTC, minutes>`."""
         return f"{self.terms.template_id}@{minute_text(self.starts_at)}"

@@ -23,6 +23,10 @@ class Taken:
         times = self._kinds.get(kind)
         return set() if times is None else times.during(span)
 
+    def resources(self, span: Span) -> frozenset[Resource]:
+        """All that is taken in some part of the span."""
+        return frozenset(Resource(kind, each) for kind, times in self._kinds.items() for each in times.during(span))
+
 
 class _Times:
     """In order of their beginning. Nothing lasts longer than `longest`, so what began earlier than that is over."""

@@ -9,13 +9,11 @@ from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.errors import Conflict
-from visitserver.domain.paging import MAX_LIMIT, PageRequest
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
 from visitserver.http.time_views import DayView, book_url, days_of, ids_of
 from visitserver.services.clock import today_at
-from visitserver.services.slots import SlotOffer
 
 routes = RouteTable("family")
 
@@ -51,7 +49,8 @@ async def calendar(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
         raise Conflict("This person is at no prison now.", code="prisoner_moved")
     also = ids_of(wanted.also)
     today = today_at(prison, ctx.clock())
-    days = {each.day: each for each in days_of(await _offers(ctx, relationship_id, also, today), prison.zone, ctx)}
+    offers = await ctx.services.slots.calendar(ctx.actor, relationship_id, guests=also, first=today, days=DAYS)
+    days = {each.day: each for each in days_of(offers, prison.zone, ctx)}
     shown = wanted.day if wanted.day in days else next((each.day for each in days.values() if each.free), None)
     return ctx.render(
         "family/calendar.html",
@@ -65,18 +64,6 @@ async def calendar(_request: web.Request, ctx: Ctx) -> web.StreamResponse:
         list_url=book_url(relationship_id, also),
         wishes=book_url(relationship_id, also, page="wishes"),
     )
-
-
-async def _offers(ctx: Ctx, relationship_id: str, also: tuple[str, ...], first: date) -> list[SlotOffer]:
-    found: list[SlotOffer] = []
-    cursor: str | None = None
-    while True:
-        part = PageRequest(MAX_LIMIT, cursor)
-        page = await ctx.services.slots.offers(ctx.actor, relationship_id, part, guests=also, first=first, days=DAYS)
-        found += page.items
-        if page.next_cursor is None:
-            return found
-        cursor = page.next_cursor
 
 
 def _weeks(
