@@ -12,7 +12,7 @@ from tests.e2e.support.browser import PHONE, WIDE
 from tests.integration.console.house import ConsoleHouse, picture
 from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.people import Contact
-from visitserver.domain.rights import Alert, PrisonerAnswer, RelationshipState
+from visitserver.domain.rights import Alert, PrisonerAnswer, RelationshipState, Restriction, RestrictionScope
 
 
 async def by_keyboard(page: Page, role: str, name: str) -> None:
@@ -49,6 +49,13 @@ async def furnish(house: ConsoleHouse) -> tuple[str, str, str]:
         twin = Contact("con_twin", contact.given_name, contact.family_name, contact.born_on)
         twin.home_prison_id = house.http.prison.id
         u.people.add(twin)
+        u.rights.add(
+            Restriction(
+                *("rst_far", RestrictionScope.PERSON, "PRE-INFORM", today, "Governor", house.now(), "system:test"),
+                contact_id=pair.contact.id,
+                prison_id=house.http.other_prison.id,
+            )
+        )
         await u.commit()
     await house.services.non_associations.add(
         staff, pair.prisoner.id, house.pairs[1].prisoner.id, reason="seen fighting"
@@ -95,6 +102,11 @@ async def test_a_person_is_found_restricted_and_decided_about_with_the_keyboard(
         await page.wait_for_url(f"**/staff/people/prisoners/{prisoner_id}")
         text = (await page.inner_text("main")).lower()
         assert "xcu" in text
+        assert "alerts come from the prison’s own records" in text
+        assert "seen fighting" in text
+        await expect(page.get_by_role("link", name="Ville Berg")).to_have_attribute(
+            "href", f"/staff/people/prisoners/{house.pairs[1].prisoner.id}#apart"
+        )
         assert "answer" not in text  # what the prisoner said of a contact is theirs
         await page.get_by_text("Decide about Maija Aalto").focus()
         await page.keyboard.press("Enter")
@@ -111,7 +123,16 @@ async def test_a_person_is_found_restricted_and_decided_about_with_the_keyboard(
         await type_into(page, "Type", "BAN")
         await type_into(page, "Ordered by", "Governor")
         await by_keyboard(page, "button", "Restrict")
-        await expect(page.get_by_text("In force", exact=True)).to_be_visible(timeout=60_000)
+        own, far = (page.get_by_role("listitem").filter(has_text=word) for word in ("BAN", "PRE-INFORM"))
+        await expect(own).to_contain_text("In force", timeout=60_000)
+        # Another prison's is that prison's to lift, and the page says so in place of the button.
+        await expect(far).to_contain_text("only that prison can lift it")
+        await expect(far.get_by_text("Lift", exact=False).locator("xpath=self::summary")).to_have_count(0)
+        await own.get_by_text("Lift", exact=False).first.focus()
+        await page.keyboard.press("Enter")
+        await type_into(page, "Reason", "The ban was a mistake.")
+        await by_keyboard(page, "button", "Lift it")
+        await expect(page.locator(".notice.good")).to_contain_text("lifted", timeout=60_000)
         await page.goto("/staff/people/duplicates")
         await by_keyboard(page, "link", "Compare")
         await page.wait_for_url("**/merge?other=*")

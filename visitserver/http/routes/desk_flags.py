@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import Field
@@ -51,6 +52,9 @@ class FlagMoveForm(ReasonForm):
     revision: int = Field(ge=0)
 
 
+F = TypeVar("F", bound=ReasonForm)
+
+
 @routes.get(URL, action="flag.list", summary="Flagged bookings", query=QueueQuery)
 async def queue_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query = ctx.query(QueueQuery)
@@ -89,55 +93,53 @@ async def acknowledge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 @routes.post(URL + "/{flag_id}/keep", action="flag.decide", summary="Keep a flagged booking", body=ReasonForm)
 async def keep(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    form = await ctx.form(ReasonForm)
-    if form.model is None:
-        return await _page(ctx, form=form, asked="keep")
-    try:
-        await ctx.services.flags.keep(ctx.actor, ctx.param("flag_id"), form.model.reason, request_id=ctx.request_id)
-    except (Conflict, Invalid) as error:
-        return await _page(ctx, form=form, asked="keep", said=f"It was not kept. {error.detail}")
-    return ctx.redirect(f"{URL}?done=kept")
+    def work(flag_id: str, form: ReasonForm) -> Awaitable[object]:
+        return ctx.services.flags.keep(ctx.actor, flag_id, form.reason, request_id=ctx.request_id)
+
+    return await _decide(ctx, ReasonForm, work, asked="keep", done="kept")
 
 
 @routes.post(URL + "/{flag_id}/cancel", action="flag.decide", summary="Cancel a flagged booking", body=ReasonForm)
 async def cancel(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    form = await ctx.form(ReasonForm)
-    if form.model is None:
-        return await _page(ctx, form=form, asked="cancel")
-    try:
-        await ctx.services.flags.cancel(ctx.actor, ctx.param("flag_id"), form.model.reason, request_id=ctx.request_id)
-    except (Conflict, Invalid) as error:
-        return await _page(ctx, form=form, asked="cancel", said=f"It was not cancelled. {error.detail}")
-    return ctx.redirect(f"{URL}?done=cancelled")
+    def work(flag_id: str, form: ReasonForm) -> Awaitable[object]:
+        return ctx.services.flags.cancel(ctx.actor, flag_id, form.reason, request_id=ctx.request_id)
+
+    return await _decide(ctx, ReasonForm, work, asked="cancel", done="cancelled")
 
 
 @routes.post(URL + "/{flag_id}/move", action="flag.decide", summary="Move a flagged booking", body=FlagMoveForm)
 async def move(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    form = await ctx.form(FlagMoveForm)
-    if form.model is None:
-        return await _page(ctx, form=form, asked="move")
-    wanted = form.model
-    try:
-        await ctx.services.flags.move(
-            ctx.actor,
-            ctx.param("flag_id"),
-            wanted.slot,
-            wanted.reason,
-            revision=wanted.revision,
-            request_id=ctx.request_id,
+    def work(flag_id: str, form: FlagMoveForm) -> Awaitable[object]:
+        return ctx.services.flags.move(
+            ctx.actor, flag_id, form.slot, form.reason, revision=form.revision, request_id=ctx.request_id
         )
+
+    return await _decide(ctx, FlagMoveForm, work, asked="move", done="moved")
+
+
+async def _decide(
+    ctx: Ctx, model: type[F], work: Callable[[str, F], Awaitable[object]], *, asked: str, done: str
+) -> web.StreamResponse:
+    """Do what the form `asked` of the flag's page says, and back to the queue; or the page again, which says why not.
+
+    `done` is what has become of the visit, in a word.
+    """
+    form = await ctx.form(model)
+    if form.model is None:
+        return await _page(ctx, form=form, asked=asked)
+    try:
+        await work(ctx.param("flag_id"), form.model)
     except (DecisionRefused, NeedsReview) as error:
         why = " ".join(result.staff_text for result in error.decision.deciding)
-        return await _page(ctx, form=form, asked="move", said=f"It was not moved. {why}")
     except (Conflict, Invalid, NotFound) as error:
         # Not found: the time, or a prisoner who has left. Without the flag itself there is no page of it either.
-        return await _page(ctx, form=form, asked="move", said=f"It was not moved. {error.detail}")
-    return ctx.redirect(f"{URL}?done=moved")
+        why = error.detail
+    else:
+        return ctx.redirect(f"{URL}?done={done}")
+    return await _page(ctx, form=form, asked=asked, said=f"It was not {done}. {why}")
 
 
-async def _page(
-    ctx: Ctx, *, form: Form[ReasonForm] | Form[FlagMoveForm] = EMPTY, asked: str = "", said: str = ""
-) -> web.StreamResponse:
+async def _page(ctx: Ctx, *, form: Form[Any] = EMPTY, asked: str = "", said: str = "") -> web.StreamResponse:
     """The flag with what can be done. `asked`: which of its forms the mistakes and words of `form` belong to."""
     found = await ctx.services.flags.get(ctx.actor, ctx.param("flag_id"))
     prison = await ctx.services.desk.prison(ctx.actor)

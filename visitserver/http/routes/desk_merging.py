@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.errors import Invalid, NotFound
+from visitserver.http.console.doing import act
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.ctx import Ctx
 from visitserver.http.registry import RouteTable
-from visitserver.http.routes.desk_people import URL, PersonReasonForm, done_or_not, not_done
+from visitserver.http.routes.desk_people import URL, PersonReasonForm
 
 routes = RouteTable("staff")
 
@@ -61,19 +64,14 @@ async def contact_merge_page(request: web.Request, ctx: Ctx) -> web.StreamRespon
 async def contact_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     contact_id = ctx.param("contact_id")
     await ctx.services.people.contact(ctx.actor, contact_id)
-    form = await ctx.form(MergeForm)
     back = f"{URL}/contacts/{contact_id}"
-    if form.model is None:
-        return not_done(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
-    work = ctx.services.merging.merge_contacts(
-        ctx.actor,
-        contact_id,
-        form.model.other,
-        token=form.model.token,
-        reason=form.model.reason,
-        request_id=ctx.request_id,
-    )
-    return await done_or_not(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
+
+    def work(form: MergeForm) -> Awaitable[object]:
+        return ctx.services.merging.merge_contacts(
+            ctx.actor, contact_id, form.other, token=form.token, reason=form.reason, request_id=ctx.request_id
+        )
+
+    return await act(ctx, MergeForm, work, back=back, done="merged", retry=back + "/merge", keep="other")
 
 
 @routes.get(
@@ -110,16 +108,11 @@ async def prisoner_merge_page(request: web.Request, ctx: Ctx) -> web.StreamRespo
 )
 async def prisoner_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    form = await ctx.form(MergeForm)
     back = f"{URL}/prisoners/{prisoner.id}"
-    if form.model is None:
-        return not_done(ctx, back + "/merge", form.errors, other=form.values.get("other", ""))
-    work = ctx.services.merging.merge_prisoners(
-        ctx.actor,
-        prisoner.number,
-        form.model.other,
-        token=form.model.token,
-        reason=form.model.reason,
-        request_id=ctx.request_id,
-    )
-    return await done_or_not(ctx, back, "merged", work, retry=back + "/merge", other=form.model.other)
+
+    def work(form: MergeForm) -> Awaitable[object]:
+        return ctx.services.merging.merge_prisoners(
+            ctx.actor, prisoner.number, form.other, token=form.token, reason=form.reason, request_id=ctx.request_id
+        )
+
+    return await act(ctx, MergeForm, work, back=back, done="merged", retry=back + "/merge", keep="other")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.appointments import AppointmentKind
-from visitserver.domain.errors import Conflict, Forbidden, Invalid, NotFound
+from visitserver.domain.errors import Invalid, NotFound
 from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.policies import ALERTS_IGNORED, code
 from visitserver.domain.rights import EFFECT_OF_TYPE, RestrictionEffect, RestrictionScope
 from visitserver.domain.slots import to_utc
+from visitserver.http.console.doing import act
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
@@ -107,6 +108,7 @@ async def prisoner_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     apart = await services.non_associations.of(actor, prisoner_id)
     others = [each.other(prisoner_id) for each in apart]
     appointments = await services.appointments.list(actor, PageRequest(50), prisoner_id=prisoner_id)
+    policies = await services.policies.now(actor)
     return ctx.render(
         "staff/person_prisoner.html",
         view=view,
@@ -123,6 +125,8 @@ async def prisoner_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
         kinds=list(AppointmentKind),
         said=SAID.get(query.done, ""),
         failed=query.failed,
+        names=await services.desk.staff_names(actor, [each.created_by for each in apart]),
+        ignored=[each.id for each in view.alerts if code(each.code) in policies.texts(ALERTS_IGNORED)],
     )
 
 
@@ -151,26 +155,25 @@ async def contact_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def decide(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     found = await ctx.services.people.of_relationship(ctx.actor, ctx.param("relationship_id"))
-    back = f"{URL}/prisoners/{found.prisoner_id}"
-    form = await ctx.form(DecideForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
     relationships = ctx.services.relationships
-    decision = {"approve": relationships.approve, "refuse": relationships.refuse, "end": relationships.end}
-    work = decision[form.model.decision](ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
-    return await done_or_not(ctx, back, "decided", work)
+    decisions = {"approve": relationships.approve, "refuse": relationships.refuse, "end": relationships.end}
+
+    def work(form: DecideForm) -> Awaitable[object]:
+        return decisions[form.decision](ctx.actor, found.id, form.reason, request_id=ctx.request_id)
+
+    return await act(ctx, DecideForm, work, back=_prisoner(found.prisoner_id), done="decided")
 
 
 async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: str) -> web.StreamResponse:
     # Whose it is comes before what is wrong with the form: a stranger's is not found.
     await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
-    form = await ctx.form(RestrictForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
-    work = ctx.services.restrictions.add(
-        ctx.actor, scope=scope, subject_id=subject_id, **form.model.model_dump(), request_id=ctx.request_id
-    )
-    return await done_or_not(ctx, back, "restricted", work)
+
+    def work(form: RestrictForm) -> Awaitable[object]:
+        return ctx.services.restrictions.add(
+            ctx.actor, scope=scope, subject_id=subject_id, **form.model_dump(), request_id=ctx.request_id
+        )
+
+    return await act(ctx, RestrictForm, work, back=back, done="restricted")
 
 
 @routes.post(
@@ -181,7 +184,7 @@ async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: st
 )
 async def restrict_prisoner(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner_id = ctx.param("prisoner_id")
-    return await _restrict(ctx, RestrictionScope.PRISONER, prisoner_id, f"{URL}/prisoners/{prisoner_id}")
+    return await _restrict(ctx, RestrictionScope.PRISONER, prisoner_id, _prisoner(prisoner_id))
 
 
 @routes.post(
@@ -203,7 +206,7 @@ async def restrict_contact(request: web.Request, ctx: Ctx) -> web.StreamResponse
 )
 async def restrict_relationship(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     found = await ctx.services.people.of_relationship(ctx.actor, ctx.param("relationship_id"))
-    return await _restrict(ctx, RestrictionScope.RELATIONSHIP, found.id, f"{URL}/prisoners/{found.prisoner_id}")
+    return await _restrict(ctx, RestrictionScope.RELATIONSHIP, found.id, _prisoner(found.prisoner_id))
 
 
 @routes.post(
@@ -215,12 +218,12 @@ async def restrict_relationship(request: web.Request, ctx: Ctx) -> web.StreamRes
 async def lift(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     subject, link = await ctx.services.people.restriction(ctx.actor, ctx.param("restriction_id"))
     prisoner_id = subject.prisoner_id if link is None else link.prisoner_id
-    back = f"{URL}/contacts/{subject.contact_id}" if subject.contact_id else f"{URL}/prisoners/{prisoner_id}"
-    form = await ctx.form(PersonReasonForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
-    work = ctx.services.restrictions.lift(ctx.actor, subject.id, form.model.reason, request_id=ctx.request_id)
-    return await done_or_not(ctx, back, "lifted", work)
+    back = f"{URL}/contacts/{subject.contact_id}" if subject.contact_id else _prisoner(prisoner_id or "")
+
+    def work(form: PersonReasonForm) -> Awaitable[object]:
+        return ctx.services.restrictions.lift(ctx.actor, subject.id, form.reason, request_id=ctx.request_id)
+
+    return await act(ctx, PersonReasonForm, work, back=back, done="lifted")
 
 
 @routes.post(
@@ -231,17 +234,13 @@ async def lift(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def appoint(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    back = f"{URL}/prisoners/{prisoner.id}"
-    form = await ctx.form(AppointForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
     zone = (await ctx.services.desk.prison(ctx.actor)).zone
-    starts_at, ends_at = _moment(form.model.starts_at, zone), _moment(form.model.ends_at, zone)
-    if starts_at is None or ends_at is None:
-        return not_done(ctx, back, {"": "This time does not exist there: it is too far away, or the clock skips it."})
-    draft = AppointmentDraft(form.model.kind, starts_at, ends_at, note=form.model.note)
-    work = ctx.services.appointments.add(ctx.actor, prisoner.id, draft, request_id=ctx.request_id)
-    return await done_or_not(ctx, back, "appointed", work)
+
+    async def work(form: AppointForm) -> None:
+        draft = AppointmentDraft(form.kind, _moment(form.starts_at, zone), _moment(form.ends_at, zone), note=form.note)
+        await ctx.services.appointments.add(ctx.actor, prisoner.id, draft, request_id=ctx.request_id)
+
+    return await act(ctx, AppointForm, work, back=_prisoner(prisoner.id), done="appointed")
 
 
 @routes.post(
@@ -252,12 +251,11 @@ async def appoint(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 )
 async def cancel_appointment(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     found = await ctx.services.appointments.get(ctx.actor, ctx.param("appointment_id"))
-    back = f"{URL}/prisoners/{found.prisoner_id}"
-    form = await ctx.form(PersonReasonForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
-    work = ctx.services.appointments.cancel(ctx.actor, found.id, form.model.reason, request_id=ctx.request_id)
-    return await done_or_not(ctx, back, "cancelled", work)
+
+    def work(form: PersonReasonForm) -> Awaitable[object]:
+        return ctx.services.appointments.cancel(ctx.actor, found.id, form.reason, request_id=ctx.request_id)
+
+    return await act(ctx, PersonReasonForm, work, back=_prisoner(found.prisoner_id), done="cancelled")
 
 
 @routes.post(
@@ -268,18 +266,18 @@ async def cancel_appointment(request: web.Request, ctx: Ctx) -> web.StreamRespon
 )
 async def keep_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    back = f"{URL}/prisoners/{prisoner.id}"
-    form = await ctx.form(ApartForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
-    try:
-        other = await ctx.services.people.by_number(ctx.actor, form.model.number)
-    except NotFound:
-        return not_done(ctx, back, {"number": "Nobody at this prison has this number."})
-    work = ctx.services.non_associations.add(
-        ctx.actor, prisoner.id, other.id, reason=form.model.reason, request_id=ctx.request_id
-    )
-    return await done_or_not(ctx, back, "apart", work)
+
+    async def work(form: ApartForm) -> None:
+        try:
+            other = await ctx.services.people.by_number(ctx.actor, form.number)
+        except NotFound:
+            # In the same words whether nobody has the number or somebody at another prison.
+            raise Invalid("Number: Nobody at this prison has this number.", field="number") from None
+        await ctx.services.non_associations.add(
+            ctx.actor, prisoner.id, other.id, reason=form.reason, request_id=ctx.request_id
+        )
+
+    return await act(ctx, ApartForm, work, back=_prisoner(prisoner.id), done="apart")
 
 
 @routes.post(
@@ -293,35 +291,22 @@ async def end_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     wanted = ctx.param("non_association_id")
     if wanted not in [each.id for each in await ctx.services.non_associations.of(ctx.actor, prisoner.id)]:
         raise NotFound("There is no such non-association here.")
-    back = f"{URL}/prisoners/{prisoner.id}"
-    form = await ctx.form(PersonReasonForm)
-    if form.model is None:
-        return not_done(ctx, back, form.errors)
-    work = ctx.services.non_associations.end(ctx.actor, wanted, form.model.reason, request_id=ctx.request_id)
-    return await done_or_not(ctx, back, "ended", work)
+
+    def work(form: PersonReasonForm) -> Awaitable[object]:
+        return ctx.services.non_associations.end(ctx.actor, wanted, form.reason, request_id=ctx.request_id)
+
+    return await act(ctx, PersonReasonForm, work, back=_prisoner(prisoner.id), done="ended")
 
 
-def _moment(given: datetime, zone: ZoneInfo) -> datetime | None:
-    """The moment that a form names on the prison's clock (or with an offset of its own); None when there is none."""
-    if not 2000 <= given.year < 2200:
-        return None
-    return to_utc(given, zone) if given.tzinfo is None else given.astimezone(UTC)
+def _prisoner(prisoner_id: str) -> str:
+    return f"{URL}/prisoners/{prisoner_id}"
 
 
-async def done_or_not(
-    ctx: Ctx, back: str, done: str, work: Awaitable[object], *, retry: str = "", other: str = ""
-) -> web.StreamResponse:
-    """Do it and go back to the person's page, which says what was done, or why it was not."""
-    try:
-        await work
-    except (Invalid, Conflict, Forbidden, NotFound) as error:
-        return not_done(ctx, retry or back, {"": error.detail}, other=other)
-    return ctx.redirect(f"{back}?{urlencode({'done': done})}")
-
-
-def not_done(ctx: Ctx, back: str, errors: Any, *, other: str = "") -> web.StreamResponse:
-    words = " ".join(
-        f"{name.replace('_', ' ').capitalize()}: {text}" if name else text for name, text in errors.items()
-    )
-    query = {"failed": words[:300], **({"other": other[:80]} if other else {})}
-    return ctx.redirect(f"{back}?{urlencode(query)}")
+def _moment(given: datetime, zone: ZoneInfo) -> datetime:
+    """The moment that a form names on the prison's clock (or with an offset of its own); Invalid when there is none."""
+    moment = None
+    if 2000 <= given.year < 2200:
+        moment = to_utc(given, zone) if given.tzinfo is None else given.astimezone(UTC)
+    if moment is None:
+        raise Invalid("This time does not exist there: it is too far away, or the clock skips it.", field="starts_at")
+    return moment
