@@ -32,14 +32,21 @@ class Finding:
     advice: str = ""
 
 
-async def add_first_administrator(settings: Settings, *, login: str, name: str, prison_name: str, zone: str) -> str:
-    """An administrator of the prison of that name (made in `zone` if it is new); the password. Invalid, Conflict."""
+async def add_first_administrator(
+    settings: Settings, *, login: str, name: str, prison_name: str, zone: str, record_source: str | None = None
+) -> str:
+    """An administrator of the prison of that name; the password. Invalid, Conflict.
+
+    A new prison is made in `zone`, and its record systems number as `record_source` says, by themselves by default.
+    """
     code = "".join(letter for letter in prison_name.upper() if letter.isalpha())[:3]
     async with _wired(settings) as house:
         async with house.uow() as u:
             prison = await u.people.find_prison_by_code(code)
             if prison is None:
-                prison = Prison(new_id("prs"), prison_name, zone, code)
+                prison = Prison(
+                    new_id("prs"), prison_name, zone, code, code if record_source is None else record_source
+                )
                 try:
                     prison.zone  # noqa: B018  raises for a zone that does not exist
                 except (KeyError, ValueError) as error:

@@ -141,6 +141,9 @@ def add_administrator(
     name: Annotated[str, typer.Option(help="The person's name.")],
     prison: Annotated[str, typer.Option(help="Name of the prison; made when there is none of that name.")],
     zone: Annotated[str, typer.Option(help="The prison's time zone, if it is made.")] = "Europe/Helsinki",
+    record_source: Annotated[
+        str | None, typer.Option(help="Whose numbering its record systems use, if it is made; by default its own.")
+    ] = None,
     config: ConfigOption = None,
     secrets: SecretsOption = None,
 ) -> None:
@@ -150,7 +153,9 @@ def add_administrator(
     settings = _settings(config, secrets)
 
     async def work() -> None:
-        password = await add_first_administrator(settings, login=login, name=name, prison_name=prison, zone=zone)
+        password = await add_first_administrator(
+            settings, login=login, name=name, prison_name=prison, zone=zone, record_source=record_source
+        )
         out.print(f"{login} can sign in at /staff/signin with: {password}", highlight=False)
 
     _run(work())
@@ -244,6 +249,9 @@ def import_file(
     path: Annotated[Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     format: Annotated[str | None, typer.Option(help="csv or jsonl; by default what the name ends in.")] = None,
+    prison: Annotated[
+        str | None, typer.Option(help="Code of the prison whose system numbered the records, if prisons number apart.")
+    ] = None,
     config: ConfigOption = None,
     secrets: SecretsOption = None,
 ) -> None:
@@ -258,7 +266,7 @@ def import_file(
     except DomainError as error:
         _fail(error.detail, 2)
     settings = _settings(config, secrets)
-    _run(run_import(settings, ImportKind(kind), path, chosen, dry_run=dry_run, out=out, err=err))
+    _run(run_import(settings, ImportKind(kind), path, chosen, dry_run=dry_run, out=out, err=err, prison_code=prison))
 
 
 @app.command("import-columns", hidden=True)

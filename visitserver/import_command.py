@@ -23,9 +23,20 @@ END: Final = "<!-- end of columns -->"
 
 
 async def run_import(
-    settings: Settings, kind: ImportKind, path: Path, format: Format, *, dry_run: bool, out: Console, err: Console
+    settings: Settings,
+    kind: ImportKind,
+    path: Path,
+    format: Format,
+    *,
+    dry_run: bool,
+    out: Console,
+    err: Console,
+    prison_code: str | None = None,
 ) -> int:
-    """Import the file; the report goes to `out`, progress to `err`. 0: every line was taken, 1: some were refused."""
+    """Import the file; the report goes to `out`, progress to `err`. 0: every line was taken, 1: some were refused.
+
+    `prison_code`: the prison whose record system numbered the records; Invalid without it where prisons number apart.
+    """
     from visitserver.bootstrap import House
     from visitserver.keyring import KeyPaths, load_keys
 
@@ -40,8 +51,9 @@ async def run_import(
                 err.print(f"{share:3} %  {run.lines} lines, {run.refused} refused", highlight=False)
 
             actor = Actor(ActorKind.SYSTEM, "import")
+            source = await house.services.imports.source(prison_code)
             report = await house.services.imports.run(
-                actor, kind, format, read_lines(file), dry_run=dry_run, progress=progress
+                actor, kind, format, read_lines(file), dry_run=dry_run, source=source, progress=progress
             )
     finally:
         await house.close()

@@ -77,4 +77,17 @@ def combine(stays: Relationship, goes: Relationship) -> None:
 def outlast(stays: NonAssociation, goes: NonAssociation) -> None:
     """Let `stays` stand for both, of the same two people from the same day on: to the later end, or without one."""
     stays.ends_on = None if stays.ends_on is None or goes.ends_on is None else max(stays.ends_on, goes.ends_on)
-    stays.external_id = stays.external_id or goes.external_id
+    if stays.external_id is None:
+        stays.external_id, stays.external_source = goes.external_id, goes.external_source
+
+
+def identifier_for(
+    stays: Contact | Prisoner | Relationship, goes: Contact | Prisoner | Relationship
+) -> tuple[str | None, str]:
+    """The identifier, and its source, of the record that stays: its own, or else that of the one that goes, which loses
+    it. One that both had stays where it is: the prison's own system may still refer to it."""
+    if stays.external_id is not None:
+        return stays.external_id, stays.external_source
+    found = goes.external_id, goes.external_source
+    goes.external_id = None
+    return found

@@ -28,12 +28,17 @@ class IncentiveLevel(StrEnum):
 
 @dataclass(eq=False)
 class Prison:
-    """A prison; `timezone` is an IANA name in which its days and sessions are told."""
+    """A prison; `timezone` is an IANA name in which its days and sessions are told.
+
+    `record_source` names the numbering of its record systems: identifiers (`external_id`) are unique within one.
+    Prisons with one national system share a source; the empty one is common to all that have not been given another.
+    """
 
     id: str
     name: str
     timezone: str
     code: str
+    record_source: str = ""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -72,6 +77,7 @@ class Prisoner:
     language: str = "en"
     released_at: datetime | None = None
     external_id: str | None = None
+    external_source: str = ""
     merged_into: str | None = None
 
     @property
@@ -96,6 +102,7 @@ class Contact:
     timezone: str | None = None
     language: str = "en"
     external_id: str | None = None
+    external_source: str = ""
     home_prison_id: str | None = None
     merged_into: str | None = None
 

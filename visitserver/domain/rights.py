@@ -64,6 +64,7 @@ class Relationship:
     answered_at: datetime | None = None
     withdrawn_at: datetime | None = None
     external_id: str | None = None
+    external_source: str = ""
 
     def is_active(self, *, acceptance_required: bool) -> bool:
         """Approved, not withdrawn, and not refused by the prisoner (or accepted, where policy asks for that)."""
@@ -164,6 +165,7 @@ class Restriction:
     lifted_at: datetime | None = None
     lifted_by: str | None = None
     external_id: str | None = None
+    external_source: str = ""
     prison_id: str | None = None
 
     def made_elsewhere(self, prison_id: str | None) -> bool:
@@ -210,6 +212,7 @@ class Alert:
     closed_at: datetime | None = None
     closed_by: str | None = None
     external_id: str | None = None
+    external_source: str = ""
 
     def applies_on(self, day: date) -> bool:
         """In force on `day`: from its first through its last day, unless closed."""
@@ -229,6 +232,7 @@ class NonAssociation:
     created_at: datetime | None = None
     reason: str | None = None
     external_id: str | None = None
+    external_source: str = ""
 
     def applies_on(self, day: date) -> bool:
         """In force on `day`, from its first through its last day."""

@@ -85,6 +85,7 @@ class ImportService:
         lines: Iterable[bytes],
         *,
         dry_run: bool = False,
+        source: str = "",
         progress: Callable[[ImportReport], None] | None = None,
         request_id: str | None = None,
     ) -> ImportReport:
@@ -93,7 +94,8 @@ class ImportService:
         With `dry_run` nothing lasts but the note that it was tried. Records are written in transactions of 50; when
         one of those fails, its records are written one by one. Invalid when the head of the file cannot be used;
         Unavailable when the database cannot be reached: what was written until then stays, and the file can be
-        imported again. `progress` is called after every transaction.
+        imported again. `progress` is called after every transaction. `source`: whose numbering the identifiers are of,
+        where the actor is the system; a prison's own otherwise.
         """
         self._may(actor)
         run = ImportRun(new_id("imp"), kind, actor.reference, dry_run, self._clock(), prison_id=actor.prison_id)
@@ -102,7 +104,7 @@ class ImportService:
         records = read_records(kind, format, lines)
         for batch in _batches(records, BATCH):
             fit = [pair for record in batch if (pair := self._read(report, kind, record, seen)) is not None]
-            await self._write(report, Put(actor, request_id), kind, fit)
+            await self._write(report, Put(actor, request_id, source=source), kind, fit)
             if progress is not None:
                 progress(report)
         run.finished_at = self._clock()
@@ -141,6 +143,7 @@ class ImportService:
         values = parse_record(kind, {**raw, "external_id": external_id})
         keeper = self._keepers[kind]
         async with self._uow() as u:
+            await _number(u, actor)
             await u.lock(*await u.records.lock_names(kind, values))
             try:
                 change, record = await keeper.put(u, Put(actor, request_id, if_match, if_none_match), values)
@@ -157,6 +160,7 @@ class ImportService:
         """One record of the actor's prison; NotFound otherwise."""
         self._may(actor)
         async with self._uow(read_only=True) as u:
+            await _number(u, actor)
             record = await self._found(u, actor, kind, {"external_id": external_id})
             keeper = self._keepers[kind]
             if kind is ImportKind.PRISONERS:
@@ -167,8 +171,31 @@ class ImportService:
         """The records of the actor's prison, those that have no identifier of the prison's own system too."""
         own_prison(actor, actor.prison_id)
         async with self._uow(read_only=True) as u:
+            await _number(u, actor)
             found = await u.records.page(kind, actor.prison_id or "", page)
             return Page([await self._describe(u, kind, record) for record in found.items], found.next_cursor)
+
+    async def source(self, prison_code: str | None) -> str:
+        """The numbering of the prison of that code; without one, the numbering that all prisons share.
+
+        Invalid when there is no such prison, or when they do not share one.
+        """
+        async with self._uow(read_only=True) as u:
+            if prison_code is None:
+                sources = await u.people.record_sources()
+                if len(sources) > 1:
+                    raise Invalid("Say which prison's record system this is from.", code="prison", field="prison")
+                return next(iter(sources), "")
+            found = await u.people.find_prison_by_code(prison_code)
+            if found is None:
+                raise Invalid("There is no prison with this code.", code="prison", field="prison")
+            return found.record_source
+
+    async def source_of(self, actor: Actor) -> str:
+        """The numbering of the actor's prison."""
+        own_prison(actor, actor.prison_id)
+        async with self._uow(read_only=True) as u:
+            return (await u.people.get_prison(actor.prison_id or "")).record_source
 
     async def runs(self, actor: Actor, page: PageRequest) -> Page[ImportRun]:
         """The imports at the actor's prison, newest first."""
@@ -237,6 +264,7 @@ class ImportService:
         keeper = self._keepers[kind]
         results: list[Change | tuple[Fault, ...]] = []
         async with self._uow() as u:
+            await _number(u, put.actor, put.source)
             names: set[str] = set()
             for _, values in records:
                 names |= await u.records.lock_names(kind, values)
@@ -274,6 +302,14 @@ def read_lines(file: BinaryIO) -> Iterator[bytes]:
         while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
             rest = file.readline(LONGEST_LINE + 1)
         yield line
+
+
+async def _number(u: UnitOfWork, actor: Actor, source: str = "") -> None:
+    """Read and write identifiers by the numbering of the actor's prison; the system's is what it says."""
+    if actor.prison_id is None:
+        u.records.source = source
+    else:
+        await u.records.use_source_of(actor.prison_id)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -11,7 +11,7 @@ from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.identity import EnrolmentState
 from visitserver.domain.ledger import Ledger
-from visitserver.domain.merging import DuplicateHint, HintReason, MergePreview, Obstacle, combine
+from visitserver.domain.merging import DuplicateHint, HintReason, MergePreview, Obstacle, combine, identifier_for
 from visitserver.domain.occupancy import ResourceKind
 from visitserver.domain.owed import OwedAccount
 from visitserver.domain.paging import Page, PageRequest
@@ -77,16 +77,13 @@ class MergingService:
             await u.flush()
             await u.merging.move_contact(goes_id, stays_id)
             await u.merging.move_account(kind="contact", goes=goes_id, stays=stays_id)
-            external_id, goes.external_id = goes.external_id, None
-            if stays.external_id is not None:
-                goes.external_id = external_id  # the prison's own system may still refer to it
-                external_id = stays.external_id
+            identifier = identifier_for(stays, goes)
             stays.email, goes.email = stays.email or goes.email, None
             stays.phone, goes.phone = stays.phone or goes.phone, None
             stays.timezone = stays.timezone or goes.timezone
             goes.merged_into = stays_id
             await u.flush()
-            stays.external_id = external_id
+            stays.external_id, stays.external_source = identifier
             self._changes.note(u, ChangeKind.PEOPLE_MERGED, by=actor, contact_id=stays_id)
             data = {"into": stays_id, "reason": reason, **preview.counts}
             u.audit.append("contact.merge", actor, goes_id, data, request_id)
@@ -125,13 +122,10 @@ class MergingService:
             await u.flush()
             dropped = await u.merging.move_prisoner(goes.id, stays.id)
             await u.merging.move_account(kind="prisoner", goes=goes.id, stays=stays.id)
-            external_id, goes.external_id = goes.external_id, None
-            if stays.external_id is not None:
-                goes.external_id = external_id
-                external_id = stays.external_id
+            identifier = identifier_for(stays, goes)
             goes.merged_into, goes.prison_id, goes.wing_id = stays.id, None, None
             await u.flush()
-            stays.external_id = external_id
+            stays.external_id, stays.external_source = identifier
             self._changes.note(u, ChangeKind.PEOPLE_MERGED, by=actor, prison_id=stays.prison_id, prisoner_id=stays.id)
             prison_id = stays.prison_id
             for each, kept in dropped.items():
@@ -229,9 +223,10 @@ class MergingService:
         for mine, other in pairs:
             combine(mine, other)
             await self._carry_minutes(u, actor, mine, other)
-            external_id, other.external_id = other.external_id, None
+            identifier = identifier_for(mine, other)
+            other.external_id = None
             await u.flush()
-            mine.external_id = mine.external_id or external_id
+            mine.external_id, mine.external_source = identifier
             await u.merging.move_relationship(other.id, mine.id)
             # The row stays for the logs that name it, and opens nothing.
             other.state, other.reason = RelationshipState.ENDED, _MERGED

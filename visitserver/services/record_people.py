@@ -36,7 +36,7 @@ class PrisonerKeeper(Keeper[Prisoner]):
         found: Prisoner | None = await u.records.find(self.kind, values["external_id"])
         if found is None and "number" in values:
             same = await u.people.find_prisoner_by_number(values["number"])
-            if same is not None and same.external_id is None and holds(actor, same.prison_id):
+            if same is not None and self._unnamed(u, actor, same, values):
                 return same  # known here already, and now under the prison's own identifier
             if same is not None:
                 refuse("number", "taken", "This number belongs to another record.")
@@ -51,7 +51,7 @@ class PrisonerKeeper(Keeper[Prisoner]):
         return found
 
     async def describe(self, u: UnitOfWork, record: Prisoner) -> dict[str, Any]:
-        values = {name: getattr(record, name) for name in _PRISONER}
+        values = {name: getattr(record, name) for name in _PRISONER} | {"external_id": self.identifier(u, record)}
         prison = None if record.prison_id is None else await u.people.get_prison(record.prison_id)
         wing = None
         if prison is not None and record.wing_id is not None:
@@ -89,6 +89,7 @@ class PrisonerKeeper(Keeper[Prisoner]):
             language=values.get("language", "en"),
             released_at=released_at,
             external_id=values["external_id"],
+            external_source=u.records.source,
         )
         u.people.add(prisoner)
         return prisoner
@@ -118,6 +119,11 @@ class PrisonerKeeper(Keeper[Prisoner]):
         here, status = record.prison_id, (record.legal_status, record.incentive_level)
         for name in set(fields) - set(_PLACE):
             setattr(record, name, fields[name])
+        if "external_id" in fields:
+            record.external_source = u.records.source
+        if prison is not None and moved and prison.record_source != record.external_source:
+            # There the identifier means somebody else, or nobody: that prison's system names them by their number.
+            record.external_id, record.external_source = None, ""
         record.legal_status = LegalStatus(record.legal_status)
         record.incentive_level = IncentiveLevel(record.incentive_level)
         record.prison_id = None if prison is None else prison.id
@@ -144,6 +150,17 @@ class PrisonerKeeper(Keeper[Prisoner]):
 
     async def prison_of(self, u: UnitOfWork, record: Prisoner) -> str | None:
         return record.prison_id
+
+    def _unnamed(self, u: UnitOfWork, actor: Actor, same: Prisoner, values: Mapping[str, Any]) -> bool:
+        """Whether the actor may give their own identifier to the prisoner of this number: one of theirs who has none of
+        this source, or somebody released of the same birth date whom another source named."""
+        if same.merged_into is not None or self.identifier(u, same) is not None:
+            return False
+        if actor.is_system:
+            return same.external_id is None
+        if same.prison_id is None:
+            return same.external_id is not None and values.get("born_on") == same.born_on
+        return holds(actor, same.prison_id)
 
     async def _prison(self, u: UnitOfWork, code: str) -> Prison:
         found = await u.people.find_prison_by_code(code)
@@ -189,7 +206,7 @@ class ContactKeeper(Keeper[Contact]):
         return found
 
     async def describe(self, u: UnitOfWork, record: Contact) -> dict[str, Any]:
-        return {name: getattr(record, name) for name in _CONTACT}
+        return {name: getattr(record, name) for name in _CONTACT} | {"external_id": self.identifier(u, record)}
 
     async def create(self, u: UnitOfWork, put: Put, values: Mapping[str, Any]) -> Contact:
         self._born(values)
@@ -203,6 +220,7 @@ class ContactKeeper(Keeper[Contact]):
             timezone=values.get("timezone"),
             language=values.get("language", "en"),
             external_id=values["external_id"],
+            external_source=u.records.source,
             home_prison_id=put.actor.prison_id,
         )
         u.people.add(contact)

@@ -45,7 +45,7 @@ class RelationshipKeeper(Keeper[Relationship]):
         prisoner = await self.own_prisoner(u, actor, values["prisoner_external_id"], "prisoner_external_id")
         contact = await self.own_contact(u, actor, values["contact_external_id"], "contact_external_id")
         same = await u.rights.find_relationship(prisoner.id, contact.id, kind_for(CallKind(values["call_kind"])))
-        if same is not None and same.external_id is not None:
+        if same is not None and self.identifier(u, same) is not None:
             refuse("external_id", "exists", "The two have a relationship of this kind under another identifier.")
         return same
 
@@ -53,7 +53,7 @@ class RelationshipKeeper(Keeper[Relationship]):
         prisoners = await u.records.external_ids(ImportKind.PRISONERS, [record.prisoner_id])
         contacts = await u.records.external_ids(ImportKind.CONTACTS, [record.contact_id])
         return {
-            "external_id": record.external_id,
+            "external_id": self.identifier(u, record),
             "prisoner_external_id": prisoners[record.prisoner_id],
             "contact_external_id": contacts[record.contact_id],
             "call_kind": record.call_kind,
@@ -76,6 +76,7 @@ class RelationshipKeeper(Keeper[Relationship]):
             requested_at=now,
             state=state,
             external_id=values["external_id"],
+            external_source=u.records.source,
         )
         if state in _DECIDED:
             link.decided_at, link.decided_by = now, put.actor.reference
@@ -109,7 +110,8 @@ class RelationshipKeeper(Keeper[Relationship]):
             record.reason = fields["reason"]
         record.call_kind = call_kind
         record.relation = fields.get("relation", record.relation)
-        record.external_id = fields.get("external_id", record.external_id)
+        if "external_id" in fields:
+            record.external_id, record.external_source = fields["external_id"], u.records.source
         if "state" in fields or "call_kind" in fields:
             restored = state is RelationshipState.APPROVED and "call_kind" not in fields
             self._changes.note(
@@ -144,7 +146,7 @@ class RestrictionKeeper(Keeper[Restriction]):
     async def describe(self, u: UnitOfWork, record: Restriction) -> dict[str, Any]:
         kind, subject = _subject(record)
         return {
-            "external_id": record.external_id,
+            "external_id": self.identifier(u, record),
             "scope": record.scope,
             "subject_external_id": (await u.records.external_ids(kind, [subject]))[subject],
             "type": record.type,
@@ -187,6 +189,7 @@ class RestrictionKeeper(Keeper[Restriction]):
             review_on=values.get("review_on"),
             note=values.get("note"),
             external_id=values["external_id"],
+            external_source=u.records.source,
             contact_id=contact_id,
             relationship_id=relationship_id,
             prisoner_id=prisoner_id,
@@ -256,7 +259,7 @@ class AlertKeeper(Keeper[Alert]):
     async def describe(self, u: UnitOfWork, record: Alert) -> dict[str, Any]:
         prisoners = await u.records.external_ids(ImportKind.PRISONERS, [record.prisoner_id])
         return {
-            "external_id": record.external_id,
+            "external_id": self.identifier(u, record),
             "prisoner_external_id": prisoners[record.prisoner_id],
             "code": record.code,
             "starts_on": record.starts_on,
@@ -277,6 +280,7 @@ class AlertKeeper(Keeper[Alert]):
             ends_on=values.get("ends_on"),
             note=values.get("note"),
             external_id=values["external_id"],
+            external_source=u.records.source,
         )
         if values.get("closed"):
             alert.closed_at, alert.closed_by = self._clock(), put.actor.reference

@@ -39,6 +39,7 @@ class Put:
     request_id: str | None = None
     if_match: str | None = None
     if_none_match: bool = False
+    source: str = ""
 
 
 class Keeper(ABC, Generic[T]):
@@ -131,6 +132,12 @@ class Keeper(ABC, Generic[T]):
         data = {"outcome": outcome, "fields": sorted(difference)}
         prison_id = await self.prison_of(u, record) or put.actor.prison_id
         u.audit.append(f"record.{self.kind}", put.actor, record.id, data, put.request_id, prison_id=prison_id)
+
+    @staticmethod
+    def identifier(u: UnitOfWork, record: Any) -> str | None:
+        """The record's identifier in the source that is read now."""
+        own = record.external_source == u.records.source
+        return record.external_id if own else None
 
     async def own_prisoner(self, u: UnitOfWork, actor: Actor, external_id: str, column: str) -> Prisoner:
         """The prisoner of that identifier who is at the actor's prison; LineRefused otherwise."""

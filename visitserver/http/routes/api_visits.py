@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import MAX_LIMIT, PageRequest
+from visitserver.domain.people import Contact, Prisoner
 from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
@@ -96,7 +97,8 @@ async def bookings(request: web.Request, ctx: Ctx) -> BaseModel:
     query = ctx.query(BookingsQuery)
     first = query.first or await ctx.services.desk.today(ctx.actor)
     page = await ctx.services.desk.between(ctx.actor, first, query.days, query.part())
-    return BookingPage(items=[_booking(view) for view in page.items], next_cursor=page.next_cursor)
+    source = await ctx.services.imports.source_of(ctx.actor)
+    return BookingPage(items=[_booking(view, source) for view in page.items], next_cursor=page.next_cursor)
 
 
 @routes.get(
@@ -108,7 +110,8 @@ async def bookings(request: web.Request, ctx: Ctx) -> BaseModel:
     rate="client",
 )
 async def booking(request: web.Request, ctx: Ctx) -> BaseModel:
-    return _booking(await ctx.services.desk.view(ctx.actor, ctx.param("booking_id")))
+    view = await ctx.services.desk.view(ctx.actor, ctx.param("booking_id"))
+    return _booking(view, await ctx.services.imports.source_of(ctx.actor))
 
 
 @routes.get(
@@ -129,7 +132,7 @@ async def availability(request: web.Request, ctx: Ctx) -> BaseModel:
     return TimePage(items=[_time(offer) for offer in page.items], next_cursor=page.next_cursor)
 
 
-def _booking(view: BookingView) -> BookingOut:
+def _booking(view: BookingView, source: str) -> BookingOut:
     booking = view.booking
     return BookingOut(
         id=booking.id,
@@ -141,9 +144,14 @@ def _booking(view: BookingView) -> BookingOut:
         supervision=booking.supervision,
         outcome=booking.outcome,
         revision=booking.revision,
-        prisoner=Reference(id=view.prisoner.id, external_id=view.prisoner.external_id),
-        contacts=[Reference(id=contact.id, external_id=contact.external_id) for contact in view.contacts],
+        prisoner=_reference(view.prisoner, source),
+        contacts=[_reference(contact, source) for contact in view.contacts],
     )
+
+
+def _reference(person: Prisoner | Contact, source: str) -> Reference:
+    """By the identifier of that source alone: another prison's could be somebody else's here."""
+    return Reference(id=person.id, external_id=person.external_id if person.external_source == source else None)
 
 
 def _time(offer: SlotOffer) -> TimeOut:

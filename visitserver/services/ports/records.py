@@ -15,7 +15,17 @@ Recorded = Prisoner | Contact | Relationship | Restriction | Alert | Appointment
 
 
 class Records(Protocol):
-    """Everything that a prison's own system knows under an identifier of its own."""
+    """Everything that a prison's own system knows under an identifier of its own.
+
+    `source` is the numbering by which this unit of work reads and writes identifiers (see Prison.record_source); the
+    identifiers of others are not found, and not shown.
+    """
+
+    source: str
+
+    async def use_source_of(self, prison_id: str) -> None:
+        """Read and write identifiers as that prison's record systems do."""
+        ...
 
     async def find(self, kind: ImportKind, external_id: str, *, prison_id: str | None = None) -> Any:
         """The record, read anew, or None. Appointments are looked for at `prison_id`, which they need."""
@@ -26,7 +36,7 @@ class Records(Protocol):
         ...
 
     async def external_ids(self, kind: ImportKind, ids: Sequence[str]) -> dict[str, str | None]:
-        """By our id, of those that exist."""
+        """By our id, of those that exist; None for one that has no identifier of this source."""
         ...
 
     async def page(self, kind: ImportKind, prison_id: str, page: PageRequest) -> Page[Any]:

@@ -33,6 +33,9 @@ class SqlPeople:
     async def find_prison_by_code(self, code: str) -> Prison | None:
         return await self._session.scalar(select(Prison).where(prisons.c.code == code))
 
+    async def record_sources(self) -> set[str]:
+        return set(await self._session.scalars(select(prisons.c.record_source).distinct()))
+
     async def prisons(self, page: PageRequest) -> Page[Prison]:
         return await fetch_page(
             self._session, select(Prison), [prisons.c.name, prisons.c.id], page, lambda row: (row.name, row.id)

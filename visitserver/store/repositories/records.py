@@ -15,7 +15,7 @@ from visitserver.domain.people import Contact, Prisoner
 from visitserver.domain.rights import Alert, Relationship, RelationshipState, Restriction, RestrictionScope
 from visitserver.store.paging import fetch_page
 from visitserver.store.tables.offers import appointments
-from visitserver.store.tables.people import contacts, prisoners, wings
+from visitserver.store.tables.people import contacts, prisoners, prisons, wings
 from visitserver.store.tables.rights import alerts, relationships, restrictions
 
 _MAPPED: Final[Mapping[ImportKind, tuple[type[Any], Table]]] = {
@@ -33,12 +33,19 @@ class SqlRecords:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        self.source = ""
+
+    async def use_source_of(self, prison_id: str) -> None:
+        found = await self._session.scalar(select(prisons.c.record_source).where(prisons.c.id == prison_id))
+        self.source = found or ""
 
     async def find(self, kind: ImportKind, external_id: str, *, prison_id: str | None = None) -> Any:
         entity, table = _MAPPED[kind]
-        statement = select(entity).where(table.c.external_id == external_id)
+        statement = select(entity)
         if kind is ImportKind.APPOINTMENTS:
-            statement = statement.where(table.c.prison_id == prison_id)
+            statement = statement.where(table.c.external_id == external_id, table.c.prison_id == prison_id)
+        else:
+            statement = statement.where(self._named(table, external_id))
         return await self._session.scalar(statement.execution_options(populate_existing=True))
 
     async def lock_names(self, kind: ImportKind, values: Mapping[str, Any]) -> set[str]:
@@ -46,12 +53,12 @@ class SqlRecords:
         external_id = values["external_id"]
         match kind:
             case ImportKind.PRISONERS:
-                matches = [prisoners.c.external_id == external_id]
+                matches = [self._named(prisoners, external_id)]
                 if "number" in values:
                     matches.append(prisoners.c.number == values["number"])
                 await self._add(names, "prisoner", select(prisoners.c.id).where(or_(*matches)))
             case ImportKind.CONTACTS:
-                await self._add(names, "contact", select(contacts.c.id).where(contacts.c.external_id == external_id))
+                await self._of_contact(names, external_id)
             case ImportKind.RELATIONSHIPS:
                 await self._of_relationship(names, external_id)
                 await self._of_contact(names, values.get("contact_external_id"))
@@ -67,16 +74,18 @@ class SqlRecords:
                         await self._of_prisoner(names, subject)
             case ImportKind.ALERTS | ImportKind.APPOINTMENTS:
                 table = _MAPPED[kind][1]
-                await self._add(
-                    names, "prisoner", select(table.c.prisoner_id).where(table.c.external_id == external_id)
+                named = (
+                    self._named(table, external_id) if kind is ImportKind.ALERTS else table.c.external_id == external_id
                 )
+                await self._add(names, "prisoner", select(table.c.prisoner_id).where(named))
         await self._of_prisoner(names, values.get("prisoner_external_id"))
         return names
 
     async def external_ids(self, kind: ImportKind, ids: Sequence[str]) -> dict[str, str | None]:
         table = _MAPPED[kind][1]
-        rows = await self._session.execute(select(table.c.id, table.c.external_id).where(table.c.id.in_(ids)))
-        return {row.id: row.external_id for row in rows}
+        columns = select(table.c.id, table.c.external_id, table.c.external_source)
+        rows = await self._session.execute(columns.where(table.c.id.in_(ids)))
+        return {row.id: row.external_id if row.external_source == self.source else None for row in rows}
 
     async def page(self, kind: ImportKind, prison_id: str, page: PageRequest) -> Page[Any]:
         entity, table = _MAPPED[kind]
@@ -110,26 +119,28 @@ class SqlRecords:
         )
         return found is not None
 
+    def _named(self, table: Table, external_id: str) -> ColumnElement[bool]:
+        return and_(table.c.external_source == self.source, table.c.external_id == external_id)
+
     async def _add(self, names: set[str], prefix: str, statement: Select[Any]) -> None:
         names.update(f"{prefix}:{key}" for key in await self._session.scalars(statement) if key is not None)
 
     async def _of_prisoner(self, names: set[str], external_id: str | None) -> None:
         if external_id is not None:
-            matching = select(prisoners.c.id).where(prisoners.c.external_id == external_id)
-            await self._add(names, "prisoner", matching)
+            await self._add(names, "prisoner", select(prisoners.c.id).where(self._named(prisoners, external_id)))
 
     async def _of_contact(self, names: set[str], external_id: str | None) -> None:
         if external_id is not None:
-            await self._add(names, "contact", select(contacts.c.id).where(contacts.c.external_id == external_id))
+            await self._add(names, "contact", select(contacts.c.id).where(self._named(contacts, external_id)))
 
     async def _of_relationship(self, names: set[str], external_id: str | None) -> None:
         if external_id is not None:
-            condition = relationships.c.external_id == external_id
+            condition = self._named(relationships, external_id)
             await self._add(names, "prisoner", select(relationships.c.prisoner_id).where(condition))
             await self._add(names, "contact", select(relationships.c.contact_id).where(condition))
 
     async def _of_restriction(self, names: set[str], external_id: str) -> None:
-        condition = restrictions.c.external_id == external_id
+        condition = self._named(restrictions, external_id)
         await self._add(names, "prisoner", select(restrictions.c.prisoner_id).where(condition))
         await self._add(names, "contact", select(restrictions.c.contact_id).where(condition))
         linked = relationships.c.id == restrictions.c.relationship_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, String, Table
+from sqlalchemy import Boolean, Column, Date, ForeignKey, Index, String, Table, UniqueConstraint
 
 from visitserver.domain.people import Contact, IncentiveLevel, LegalStatus, Prison, Prisoner, Staff, Wing
 from visitserver.store.base import Id, TextEnum, TextTuple, UtcDateTime, mapper_registry, metadata
@@ -14,6 +14,7 @@ prisons = Table(
     Column("name", String(200), nullable=False),
     Column("timezone", String(64), nullable=False),
     Column("code", String(32), nullable=False, unique=True),
+    Column("record_source", String(64), nullable=False, server_default=""),
 )
 
 wings = Table(
@@ -41,7 +42,9 @@ prisoners = Table(
     Column("category", String(64)),
     Column("language", String(16), nullable=False),
     Column("released_at", UtcDateTime),
-    Column("external_id", String(100), unique=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     Column("merged_into", Id()),
     Index("ix_prisoners_name", "family_name", "given_name"),
 )
@@ -57,7 +60,9 @@ contacts = Table(
     Column("phone", String(40)),
     Column("timezone", String(64)),
     Column("language", String(16), nullable=False),
-    Column("external_id", String(100), unique=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     Column("home_prison_id", Id(), index=True),
     Column("merged_into", Id()),
     Index("ix_contacts_name", "family_name", "given_name"),

@@ -37,7 +37,9 @@ relationships = Table(
     Column("reason", Text),
     Column("answered_at", UtcDateTime),
     Column("withdrawn_at", UtcDateTime),
-    Column("external_id", String(100), unique=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     UniqueConstraint("prisoner_id", "contact_id", "kind"),
     Index("ix_relationships_queue", "state", "requested_at", "id"),
 )
@@ -61,7 +63,9 @@ restrictions = Table(
     Column("note", Text),
     Column("lifted_at", UtcDateTime),
     Column("lifted_by", String(100)),
-    Column("external_id", String(100), unique=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     Column("prison_id", Id()),
     CheckConstraint(
         "(scope = 'person' AND contact_id IS NOT NULL) OR (scope = 'relationship' AND relationship_id IS NOT NULL)"
@@ -84,7 +88,9 @@ alerts = Table(
     Column("note", Text),
     Column("closed_at", UtcDateTime),
     Column("closed_by", String(100)),
-    Column("external_id", String(100), unique=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     CheckConstraint("ends_on IS NULL OR ends_on >= starts_on", name="ends_after_start"),
 )
 
@@ -99,7 +105,9 @@ non_associations = Table(
     Column("created_by", String(100), nullable=False),
     Column("created_at", UtcDateTime),
     Column("reason", Text),
-    Column("external_id", String(100), unique=True, index=True),
+    Column("external_id", String(100)),
+    Column("external_source", String(64), nullable=False, server_default=""),
+    UniqueConstraint("external_source", "external_id"),
     UniqueConstraint("prisoner_a", "prisoner_b", "starts_on"),
     CheckConstraint("prisoner_a < prisoner_b", name="smaller_id_first"),
 )
