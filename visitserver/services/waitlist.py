@@ -27,7 +27,7 @@ from visitserver.domain.waitlist import (
     WaitlistEntry,
     WaitlistOffer,
 )
-from visitserver.services.access_checks import own_prison
+from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.booking import BookingService
 from visitserver.services.clock import today_at
 from visitserver.services.placing import Placing
@@ -79,6 +79,7 @@ class WaitlistService:
         wish: WaitlistWish,
         *,
         guests: Sequence[str] = (),
+        reason: str | None = None,
         request_id: str | None = None,
     ) -> WaitlistEntry:
         """Wait for a place. `relationship_id` and `guests` as for booking; whether they may have it is asked then.
@@ -103,14 +104,43 @@ class WaitlistService:
                 "waitlist.join",
                 actor,
                 entry.id,
-                {"relationship": link.id, "first": entry.first_day.isoformat(), "last": entry.last_day.isoformat()},
+                {
+                    "relationship": link.id,
+                    "first": entry.first_day.isoformat(),
+                    "last": entry.last_day.isoformat(),
+                    **({"reason": reason} if reason else {}),
+                },
                 request_id,
                 prison_id=prison.id,
             )
             await u.commit()
             return entry
 
-    async def leave(self, actor: Actor, entry_id: str, *, request_id: str | None = None) -> WaitlistEntry:
+    async def put_on(
+        self,
+        actor: Actor,
+        relationship_id: str,
+        wish: WaitlistWish,
+        reason: str,
+        *,
+        guests: Sequence[str] = (),
+        request_id: str | None = None,
+    ) -> WaitlistEntry:
+        """Staff let somebody wait, at the end of the queue like everybody, for a reason. Errors as `join`; Invalid
+        without a reason."""
+        return await self.join(
+            actor, relationship_id, wish, guests=guests, reason=need_reason(reason), request_id=request_id
+        )
+
+    async def take_off(
+        self, actor: Actor, entry_id: str, reason: str, *, request_id: str | None = None
+    ) -> WaitlistEntry:
+        """Staff let somebody wait no more, for a reason. Errors as `leave`; Invalid without a reason."""
+        return await self.leave(actor, entry_id, reason=need_reason(reason), request_id=request_id)
+
+    async def leave(
+        self, actor: Actor, entry_id: str, *, reason: str | None = None, request_id: str | None = None
+    ) -> WaitlistEntry:
         """Wait no more; a place that is offered just now goes to the next. Leaving twice changes nothing."""
         async with self._uow(read_only=True) as u:
             entry = await u.offers.get_entry(entry_id)
@@ -125,7 +155,8 @@ class WaitlistService:
             if entry.state is EntryState.OFFERED:
                 raise Conflict("A place has come free just now: take it or decline it.", code="waitlist_offered")
             entry.leave(at=self._clock())
-            u.audit.append("waitlist.leave", actor, entry.id, None, request_id, prison_id=entry.prison_id)
+            data = {"reason": reason} if reason else None
+            u.audit.append("waitlist.leave", actor, entry.id, data, request_id, prison_id=entry.prison_id)
             await u.commit()
             return entry
 

@@ -6,6 +6,7 @@ import csv
 import io
 from datetime import time, timedelta
 
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.e2e.support import axe
@@ -13,8 +14,11 @@ from tests.e2e.support.browser import PHONE
 from tests.integration.console.desk import day_ahead, grant, slot_key, staff, stand
 from tests.integration.console.house import ConsoleHouse, picture
 from visitserver.domain.actors import Actor, ActorKind
+from visitserver.domain.paging import PageRequest
 from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.scheduling import BookingState
+from visitserver.http.console import looked_at
+from visitserver.services.ports.audit import AuditFilter
 from visitserver.services.preferences import Wish
 from visitserver.services.waitlist import WaitlistWish
 
@@ -86,9 +90,13 @@ async def test_a_time_is_blocked_and_what_stands_on_it_is_cancelled_at_once(
     ]
 
 
-async def test_a_session_changes_from_a_day_on(house: ConsoleHouse, chrome: Browser) -> None:
+async def test_a_session_changes_from_a_day_on(
+    house: ConsoleHouse, chrome: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looked_at, "AT_ONCE", 1)
     day = day_ahead(house)
     stays, goes = await stand(house, day, time(9)), await stand(house, day, time(16), 1)
+    goes_too = await stand(house, day, time(15, 25), 2)
     async with house.staff(chrome, "scheduler") as person:
         page = person.page
         await page.goto("/staff/templates")
@@ -101,10 +109,20 @@ async def test_a_session_changes_from_a_day_on(house: ConsoleHouse, chrome: Brow
         await page.get_by_text("Who may use it").click()
         await page.fill("#include_locations", "A / 2\nB")
         await page.get_by_role("button", name="See what it would do").click()
-        await expect(page.locator("#preview")).to_contain_text("new version: 1. Bookings that lose their time: 1;")
+        await expect(page.locator("#preview")).to_contain_text("new version: 1. Bookings that lose their time: 2;")
+        await expect(page.locator("#preview")).to_contain_text("Omar Haddad")
+        await page.get_by_role("button", name="Those after").click()
         await expect(page.locator("#preview")).to_contain_text("Ville Berg")
+        await expect(page.locator("#preview")).to_contain_text("2–2 of 2")
         await axe.check(page)
         await picture(person, "template-preview")
+        # What was not looked at is not done: after a change of the form it is shown again.
+        await page.fill("#ends_at", "16:00")
+        await page.get_by_role("button", name="Make the change").click()
+        await expect(page.locator("#preview")).to_contain_text("lose their time: 1;")
+        await page.fill("#ends_at", "12:00")
+        await page.get_by_role("button", name="Make the change").click()
+        await expect(page.locator("#preview")).to_contain_text("lose their time: 2;")
         await page.get_by_role("button", name="Make the change").click()
         await expect(page.locator("h1")).to_contain_text("version 2")
         await expect(page.locator("dl.facts")).to_contain_text("A / 2")
@@ -112,7 +130,7 @@ async def test_a_session_changes_from_a_day_on(house: ConsoleHouse, chrome: Brow
         await page.fill("#last-day", (day - timedelta(days=1)).isoformat())
     versions = await house.services.templates.versions(staff(house), "tpl_daily")
     assert [one.ends_at for one in versions] == [time(17), time(12)]
-    assert {await state_of(house, each.id) for each in (stays, goes)} == {BookingState.BOOKED}
+    assert {await state_of(house, each.id) for each in (stays, goes, goes_too)} == {BookingState.BOOKED}
 
 
 async def test_the_day_sheet_is_printed_and_opened_in_a_spreadsheet(house: ConsoleHouse, chrome: Browser) -> None:
@@ -215,7 +233,7 @@ async def test_who_waits_and_what_families_would_like(house: ConsoleHouse, chrom
     await house.services.preferences.put(
         family, pair.relationship.id, [Wish(day, day + timedelta(days=3), from_time=time(15))], note="After school"
     )
-    async with house.staff(chrome, "scheduler") as person:
+    async with house.staff(chrome, "scheduler", allow=["422", "409"]) as person:
         page = person.page
         await page.goto("/staff/waitlist?show=preferences")
         await expect(page.locator("tbody tr")).to_contain_text("15:25")
@@ -225,5 +243,43 @@ async def test_who_waits_and_what_families_would_like(house: ConsoleHouse, chrom
         await expect(page.locator("tbody tr")).to_contain_text("Maija Aalto")
         await axe.check(page)
         await picture(person, "waitlist")
-        await page.get_by_role("button", name="Take off").click()
+        await page.get_by_text("Take off Maija Aalto").click()
+        await page.get_by_label("Why?").fill("They asked by telephone.")
+        await page.get_by_role("button", name="Take off the list").click()
         await expect(page.get_by_text("Nobody waits.")).to_be_visible()
+        # Staff let somebody wait: found by number, for a day, for a reason. All with the keyboard.
+        await page.get_by_role("link", name="Put somebody on the list").focus()
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/staff/waitlist/add")
+        await page.locator("#prisoner").focus()
+        await page.keyboard.type("C0001")
+        await page.keyboard.press("Enter")
+        for name in ("Aino Aalto", "Maija Aalto"):
+            await page.get_by_role("link", name=name).focus()
+            await page.keyboard.press("Enter")
+        await page.fill("#first_day", (day - timedelta(days=60)).isoformat())
+        await page.locator("#first_day").evaluate("field => field.removeAttribute('min')")
+        await page.fill("#reason", "No telephone at home.")
+        await page.locator("#reason").press("Tab")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("This day is over.")
+        assert await page.input_value("#reason") == "No telephone at home."
+        await axe.check(page)
+        await picture(person, "waitlist-add")
+        await page.fill("#first_day", day.isoformat())
+        await page.get_by_role("button", name="Put them on the list").click()
+        await page.wait_for_url("**done=added")
+        await expect(page.locator("tbody tr")).to_contain_text("put on it by")
+        await axe.check(page)
+        # A second time for the same day is refused in words for staff, and nothing that was written is lost.
+        await page.goto(f"/staff/waitlist/add?relationship_id={pair.relationship.id}")
+        await page.fill("#first_day", day.isoformat())
+        await page.fill("#reason", "Once more.")
+        await page.get_by_role("button", name="Put them on the list").click()
+        await expect(page.get_by_role("alert")).to_contain_text("They are on the waiting list for one of these days")
+        assert await page.input_value("#reason") == "Once more."
+    async with house.http.uow(read_only=True) as u:
+        rows = (await u.audit.rows(AuditFilter(), PageRequest(100))).items
+    reasons = [(row.action, (row.data or {}).get("reason")) for row in rows if row.action.startswith("waitlist.")]
+    assert ("waitlist.join", "No telephone at home.") in reasons
+    assert ("waitlist.leave", "They asked by telephone.") in reasons

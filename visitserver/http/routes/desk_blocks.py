@@ -11,6 +11,7 @@ from visitserver.domain.errors import Conflict, Invalid
 from visitserver.domain.paging import PageRequest
 from visitserver.http.console.days import Day
 from visitserver.http.console.lists import PageQuery, links
+from visitserver.http.console.looked_at import digest
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
@@ -19,6 +20,8 @@ from visitserver.services.blocks import BlockDraft, BlockPreview
 routes = RouteTable("staff")
 
 SHOWN = 50
+FIRST = "first"
+"""In the place of a cursor: the beginning."""
 
 
 class BlocksQuery(PageQuery):
@@ -35,7 +38,8 @@ class NewBlockQuery(PageQuery):
 
 
 class BlockForm(Body):
-    """A block, as BlockDraft says. `seen`: the bookings that it touches have been shown, so it may be added."""
+    """A block, as BlockDraft says. `seen`: what was filled in when the bookings that it touches were shown
+    (looked_at.digest), so that it may be added. `part`: show those from there on (a cursor, or `first`)."""
 
     first_day: Day
     last_day: Day | None = None
@@ -45,7 +49,8 @@ class BlockForm(Body):
     template_ids: list[str] = Field(default=[], max_length=200)
     reason: str = Field(min_length=3, max_length=2000)
     public_words: str = Field("", max_length=500)
-    seen: bool = False
+    seen: str = Field("", max_length=64)
+    part: str = Field("", max_length=400)
 
 
 class LiftForm(Body):
@@ -89,8 +94,10 @@ async def add(request: web.Request, ctx: Ctx) -> web.StreamResponse:
         return await _form(ctx, form, stations=chosen)
     try:
         draft = _draft(form.model)
-        if not form.model.seen:
-            preview = await ctx.services.blocks.preview(ctx.actor, draft, PageRequest(SHOWN))
+        part = form.model.part
+        if part or form.model.seen != digest(filled, {"public_words"}):
+            page = PageRequest(SHOWN, part if part not in ("", FIRST) else None)
+            preview = await ctx.services.blocks.preview(ctx.actor, draft, page)
             return await _form(ctx, form, stations=chosen, preview=preview)
         block = await ctx.services.blocks.add(ctx.actor, draft, request_id=ctx.request_id)
     except Invalid as error:
@@ -170,6 +177,8 @@ async def _form(
         form=form,
         chosen=stations,
         preview=preview,
+        looked=digest(await ctx.request.post(), {"public_words"}) if preview else "",
+        earlier=FIRST if preview and form.values.get("part") not in (None, "", FIRST) else "",
         left=await services.desk.views(actor, preview.bookings.items) if preview else [],
         zone=prison.timezone,
         today=today,

@@ -14,6 +14,7 @@ from visitserver.domain.errors import Conflict, DomainError, Invalid
 from visitserver.domain.people import IncentiveLevel, LegalStatus
 from visitserver.domain.scheduling import Location, SessionTemplate, SupervisionLevel
 from visitserver.http.console.days import Day
+from visitserver.http.console.looked_at import digest, part_of
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
@@ -25,8 +26,6 @@ routes = RouteTable("staff")
 LISTS: Final = (
     *("weekdays", "station_ids", "kinds", "include_wings", "exclude_wings", "incentive_levels", "legal_statuses"),
 )
-MOST_SHOWN: Final = 50
-"""So many affected bookings are listed one by one; the rest is a number."""
 
 
 class TemplatesQuery(Body):
@@ -39,8 +38,8 @@ class TemplatesQuery(Body):
 class TemplateForm(Body):
     """A session, as SessionTemplate says. `weekdays`: Monday is 0. Legal kinds have sessions of their own.
 
-    Locations are a line each, levels apart by `/`; categories are apart by commas. `seen`: the affected bookings have
-    been shown, so that the change may be made.
+    Locations are a line each, levels apart by `/`; categories are apart by commas. `seen`: what was filled in when the
+    affected bookings were shown (looked_at.digest), so that the change may be made; `part`: show that part of them.
     """
 
     name: str = Field(min_length=2, max_length=100)
@@ -66,15 +65,17 @@ class TemplateForm(Body):
     exclude_categories: str = Field("", max_length=1000)
     incentive_levels: list[IncentiveLevel] = Field(default=[], max_length=10)
     legal_statuses: list[LegalStatus] = Field(default=[], max_length=10)
-    seen: bool = False
+    seen: str = Field("", max_length=64)
+    part: int | None = Field(None, ge=0, le=100_000)
 
 
 class EndForm(Body):
-    """The last day on which the session takes place. Where bookings stand after it: a reason, and `seen`."""
+    """The last day on which the session takes place. Where bookings stand after it: a reason, `seen` and `part`."""
 
     last_day: Day
     reason: str = Field("", max_length=2000)
-    seen: bool = False
+    seen: str = Field("", max_length=64)
+    part: int | None = Field(None, ge=0, le=100_000)
 
 
 @routes.get("/staff/templates", action="template.list", summary="Session templates", query=TemplatesQuery)
@@ -127,9 +128,9 @@ async def new_version(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     changes = _values(form.model)
     from_day = changes.pop("valid_from")
     try:
-        if not form.model.seen:
+        if form.model.part is not None or form.model.seen != digest(await request.post()):
             found = await templates.preview_version(ctx.actor, old.id, changes, from_day)
-            return await _form(ctx, form, old, found)
+            return await _form(ctx, form, old, found, form.model.part or 0)
         revision = await templates.new_version(ctx.actor, old.id, changes, from_day, request_id=ctx.request_id)
     except (Invalid, Conflict) as error:
         return await _form(ctx, form.error(_field(error), ctx._(error.detail)), old)
@@ -144,9 +145,13 @@ async def end(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     templates = ctx.services.templates
     if form.model is None:
         return await _one(ctx, end_form=form, said=next(iter(form.errors.values())))
-    last_day = form.model.last_day
+    last_day, part = form.model.last_day, form.model.part
     try:
-        if form.model.seen:
+        if part is not None:
+            return await _one(
+                ctx, end_form=form, standing=await templates.preview_retire(ctx.actor, template_id, last_day), part=part
+            )
+        if form.model.seen == digest(await request.post()):
             await templates.retire(ctx.actor, template_id, last_day, form.model.reason, request_id=ctx.request_id)
         else:
             await templates.end(ctx.actor, template_id, last_day, request_id=ctx.request_id)
@@ -170,7 +175,7 @@ def _field(error: DomainError) -> str:
 
 def _values(model: TemplateForm) -> dict[str, Any]:
     """What a TemplateDraft is made of."""
-    values = model.model_dump(exclude={"seen"})
+    values = model.model_dump(exclude={"seen", "part"})
     values["weekdays"] = tuple(sorted(set(model.weekdays)))
     values["station_ids"] = tuple(dict.fromkeys(model.station_ids))
     for name in ("kinds", "include_wings", "exclude_wings", "incentive_levels", "legal_statuses"):
@@ -220,7 +225,7 @@ async def _list(ctx: Ctx, *, past: bool = False) -> web.StreamResponse:
 
 
 async def _one(
-    ctx: Ctx, *, end_form: Form[EndForm] = EMPTY, standing: Standing | None = None, said: str = ""
+    ctx: Ctx, *, end_form: Form[EndForm] = EMPTY, standing: Standing | None = None, part: int = 0, said: str = ""
 ) -> web.StreamResponse:
     services, actor = ctx.services, ctx.actor
     template = await services.templates.get(actor, ctx.param("template_id"))
@@ -236,9 +241,18 @@ async def _one(
         zone=prison.timezone,
         end_form=end_form,
         standing=standing,
-        left=await services.desk.views(actor, standing.left[:MOST_SHOWN]) if standing else [],
+        **await _left(ctx, standing, part),
         said=said,
     )
+
+
+async def _left(ctx: Ctx, standing: Standing | None, number: int) -> dict[str, Any]:
+    """The bookings that lose their time, part by part; and what was filled in when they were shown."""
+    if standing is None:
+        return {"part": None, "left": [], "looked": ""}
+    part = part_of(standing.left, number)
+    views = await ctx.services.desk.views(ctx.actor, part.items)
+    return {"part": part, "left": views, "looked": digest(await ctx.request.post())}
 
 
 async def _form(
@@ -246,6 +260,7 @@ async def _form(
     form: Form[TemplateForm],
     old: SessionTemplate | None = None,
     standing: Standing | None = None,
+    part: int = 0,
 ) -> web.StreamResponse:
     services, actor = ctx.services, ctx.actor
     today = await services.desk.today(actor)
@@ -268,7 +283,7 @@ async def _form(
         errors=form.errors,
         chosen=chosen,
         standing=standing,
-        left=await services.desk.views(actor, standing.left[:MOST_SHOWN]) if standing else [],
+        **await _left(ctx, standing, part),
         zone=prison.timezone,
         stations=[one for one in await services.desk.stations(actor) if one.active],
         wings=await services.desk.wings(actor),
