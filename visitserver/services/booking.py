@@ -12,16 +12,13 @@ from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, DomainError, Forbidden, Invalid
-from visitserver.domain.paging import PageRequest
 from visitserver.domain.rejections import RejectionReason
 from visitserver.domain.scheduling import Booking, BookingState, Hold, HoldKind
 from visitserver.services.access_checks import family_words, need_reason, own_booking
 from visitserver.services.allowance import AllowanceService
-from visitserver.services.freed import note_freed
 from visitserver.services.guests import Declining
 from visitserver.services.moving import Moving
 from visitserver.services.placing import HOLDS_AT_ONCE, Placing, chosen_overrides, clear_lapsed_holds
-from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.requests import Requests
 from visitserver.services.settling import Settling
@@ -89,9 +86,9 @@ class BookingService(Declining):
 
         async def work(u: UnitOfWork) -> Hold:
             links = await self._placing.links(u, actor, relationship_id, guests, slot_key)
-            if actor.is_family:
-                await self._release_own_holds(u, actor, request_id)
-            considered = await self._placing.consider(u, actor, links, slot_key)
+            considered = await self._placing.consider(
+                u, actor, links, slot_key, instead_of_holds=actor.is_family, request_id=request_id
+            )
             booking = await self._placing.place(u, actor, considered)
             minutes = considered.background.policies.number(keys.HOLD_MINUTES)
             booking.hold_expires_at = self._clock() + timedelta(minutes=minutes)
@@ -412,21 +409,6 @@ class BookingService(Declining):
             total += count
             if count < HOLDS_AT_ONCE:
                 return total
-
-    async def _release_own_holds(self, u: UnitOfWork, actor: Actor, request_id: str | None) -> None:
-        """Give back what the lead, whose name is locked, keeps already: nobody keeps a whole month for themselves."""
-        wanted = BookingFilter(contact_id=actor.id, states=frozenset({BookingState.HELD}))
-        for each in (await u.scheduling.bookings(wanted, PageRequest(HOLDS_AT_ONCE))).items:
-            if each.lead.contact_id != actor.id:
-                continue
-            held = await u.scheduling.get_booking(each.id, for_update=True)
-            if held.state is not BookingState.HELD or held.hold_kind is HoldKind.OFFER:
-                continue
-            held.move(BookingState.WITHDRAWN)
-            await u.flush()
-            await u.scheduling.release(held.id)
-            note_freed(u, held, now=self._clock(), request_id=request_id)
-            u.audit.append("booking.hold_released", actor, held.id, None, request_id, prison_id=held.prison_id)
 
     async def _held(self, u: UnitOfWork, actor: Actor, hold_id: str) -> Booking:
         booking = await u.scheduling.get_booking(hold_id, for_update=True)

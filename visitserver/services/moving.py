@@ -21,7 +21,7 @@ from visitserver.services.access_checks import own_prison
 from visitserver.services.allowance import AllowanceService
 from visitserver.services.freed import note_freed
 from visitserver.services.places import take_place
-from visitserver.services.placing import Considered, Placing, chosen_overrides, place_gone
+from visitserver.services.placing import Considered, Locked, Placing, chosen_overrides, place_gone
 from visitserver.services.ports.uow import UnitOfWork
 from visitserver.services.settling import Settling
 
@@ -65,21 +65,21 @@ class Moving:
         async def work(u: UnitOfWork) -> Booking:
             booking = await u.scheduling.get_booking(booking_id)
             self._settling.leads(actor, booking)
-            links = await self._links(u, actor, booking, slot_key, guests)
+            locked = await self._links(u, actor, booking, slot_key, guests)
             booking = await u.scheduling.get_booking(booking_id, for_update=True)
             if guests is None:
                 # Somebody may have declined between the look and the lock.
-                links = tuple(each for each in links if each.contact_id in booking.contact_ids)
-            same_party = {each.contact_id for each in links} == set(booking.contact_ids)
+                locked = locked.only(booking.contact_ids)
+            same_party = {each.contact_id for each in locked.links} == set(booking.contact_ids)
             same_place = booking.slot_key == slot_key and station_id in (None, booking.station_id)
             if same_place and same_party and booking.open:
                 return booking
             if revision is not None and booking.revision != revision:
                 raise Conflict("Somebody changed this booking meanwhile.", code="booking_changed")
             given = await self._may_move(u, actor, booking, reason)
-            considered = await self._placing.consider(u, actor, links, slot_key, booking=booking, overrides=chosen)
+            considered = await self._placing.consider(u, actor, locked, slot_key, booking=booking, overrides=chosen)
             own_prison_of_slot(actor, considered)
-            move = _Move(considered, links, station_id, given, overdraw="allowance" in chosen)
+            move = _Move(considered, considered.party.relationships, station_id, given, overdraw="allowance" in chosen)
             await self._move(u, actor, booking, move, request_id)
             await u.commit()
             return booking
@@ -88,7 +88,7 @@ class Moving:
 
     async def _links(
         self, u: UnitOfWork, actor: Actor, booking: Booking, slot_key: str, guests: Sequence[str] | None
-    ) -> tuple[Relationship, ...]:
+    ) -> Locked:
         if guests is None:
             return await self._placing.links_of(u, booking, slot_key)
         return await self._placing.links(u, actor, booking.lead.relationship_id, guests, slot_key)
@@ -145,10 +145,12 @@ class Moving:
         booking.acknowledged_at = booking.escalated_at = None
         if {each.contact_id for each in links} != set(booking.contact_ids):
             booking.participants = _participants(booking, links)
-        if not await take_place(u, booking, slot, considered.background, station_id=move.station_id):
+        if not await take_place(
+            u, booking, slot, considered.background, station_id=move.station_id, seen=considered.seen
+        ):
             raise place_gone(considered, booking.id)
         self._decided(booking, considered)
-        await self._allowance.charge_within(u, actor, booking, overdraw=move.overdraw)
+        await self._allowance.charge_within(u, actor, booking, overdraw=move.overdraw, read=considered.background)
         self._placing.note(u, "booking.change", actor, booking, considered, request_id, **before)
         booked = booking.state is BookingState.BOOKED
         self._settling.tell(u, "booking.changed" if booked else "booking.requested", booking, request_id)

@@ -5,7 +5,8 @@ effect.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from signaling.ids import new_id
@@ -19,8 +20,11 @@ from visitserver.domain.floors import floors_of
 from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import MINUTE, OwedAccount
 from visitserver.domain.people import Prison, Prisoner
+from visitserver.domain.policies import Policies
+from visitserver.domain.rules.facts import Missing
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import own_prison
+from visitserver.services.background import Background
 from visitserver.services.facts import FactsReader
 from visitserver.services.ports.uow import UnitOfWork
 
@@ -48,19 +52,21 @@ class Paying:
         self._clock = clock
         self._facts = facts
 
-    async def charge_within(self, u: UnitOfWork, actor: Actor, booking: Booking, *, overdraw: bool = False) -> None:
+    async def charge_within(
+        self, u: UnitOfWork, actor: Actor, booking: Booking, *, overdraw: bool = False, read: Background | None = None
+    ) -> None:
         """Take what the booking costs: a credit, minutes owed, or a call of the floor (see Ledger.payment).
 
         A booking that has paid already and was moved counts on its new day. Conflict (`no_allowance`) when nothing
-        pays, unless staff `overdraw`.
+        pays, unless staff `overdraw`. `read`: what was read in this transaction to decide, under the prisoner's name.
         """
         if booking.credit_type is None or booking.privileged:
             return
         now = self._clock()
-        prisoner, prison = await self._people(u, booking)
+        means = _means_of(booking, read) or await self._means(u, booking, now)
+        prisoner, prison, policies = means.prisoner, means.prison, means.policies
+        ledger, account = means.ledger, means.account
         occasion = occasion_of(booking, prison)
-        ledger = await self.load(u, SYSTEM, booking.prisoner_id)
-        account = await self.account(u, booking.prisoner_id, booking.lead.relationship_id)
         if booking.charged:
             key = f"move:{booking.id}:{booking.revision}"
             ledger.rebook(booking.id, occasion, at=now, actor=actor.reference, event_key=key)
@@ -70,7 +76,6 @@ class Paying:
             u.allowance.append(ledger.new)
             u.allowance.append(account.new)
             return
-        policies = await u.policies.at(prison.id, now)
         floors = floors_of(prisoner, prison, policies, occasion.day)
         payment = ledger.payment(
             booking.credit_type, at=now, occasion=occasion, floors=floors, owed_minutes=account.minutes
@@ -166,8 +171,38 @@ class Paying:
         now = self._clock()
         return await self._facts.ledger(u, prisoner, prison, await u.policies.at(prison.id, now), now=now)
 
-    async def _people(self, u: UnitOfWork, booking: Booking) -> tuple[Prisoner, Prison]:
-        return await u.people.get_prisoner(booking.prisoner_id), await u.people.get_prison(booking.prison_id)
+    async def _means(self, u: UnitOfWork, booking: Booking, now: datetime) -> _Means:
+        prison = await u.people.get_prison(booking.prison_id)
+        return _Means(
+            prisoner=await u.people.get_prisoner(booking.prisoner_id),
+            prison=prison,
+            policies=await u.policies.at(prison.id, now),
+            ledger=await self.load(u, SYSTEM, booking.prisoner_id),
+            account=await self.account(u, booking.prisoner_id, booking.lead.relationship_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What a booking can be paid with."""
+
+    prisoner: Prisoner
+    prison: Prison
+    policies: Policies
+    ledger: Ledger
+    account: OwedAccount
+
+
+def _means_of(booking: Booking, read: Background | None) -> _Means | None:
+    """What was read already, if it is about this booking's people and could be read."""
+    if read is None or isinstance(read.ledger, Missing) or isinstance(read.owed, Missing):
+        return None
+    party = read.party
+    if (party.prisoner.id, party.prison.id) != (booking.prisoner_id, booking.prison_id):
+        return None
+    if party.relationships[0].id != booking.lead.relationship_id:
+        return None
+    return _Means(party.prisoner, party.prison, read.policies, read.ledger.value, read.owed.value)
 
 
 def occasion_of(booking: Booking, prison: Prison) -> Occasion:

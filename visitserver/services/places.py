@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from visitserver.domain.occupancy import Resource, ResourceKind, Span, media_calls, places, seats, watched_places
@@ -15,14 +15,21 @@ MOST_BEYOND: Final = 20
 
 
 async def take_place(
-    u: UnitOfWork, booking: Booking, slot: Slot, background: Background, *, station_id: str | None = None
+    u: UnitOfWork,
+    booking: Booking,
+    slot: Slot,
+    background: Background,
+    *,
+    station_id: str | None = None,
+    seen: frozenset[Resource] | None = None,
 ) -> bool:
     """Occupy prisoner, callers, a place of the slot, a station and (LIVE) an officer's seat; sets the station.
 
     Where they are limited, one of the calls that may be watched and one that the servers carry, too. `station_id`: that
     station and no other. A booking with an `overbook_reason` may take a place beyond the slot's capacity; nothing else
-    is ever beyond what there is. False when one of them is gone: the caller then rolls back. The order is that of
-    ResourceKind and, within a kind, of the id, so two transactions never wait for each other in a circle.
+    is ever beyond what there is. `seen`: what is taken, when somebody has looked already in this transaction. False
+    when one of them is gone: the caller then rolls back. The order is that of ResourceKind and, within a kind, of the
+    id, so two transactions never wait for each other in a circle.
     """
     people = [
         Resource(ResourceKind.PRISONER, booking.prisoner_id),
@@ -37,7 +44,7 @@ async def take_place(
         one_of += _to_watch(booking, slot, background)
     if background.media_count is not None:
         one_of.append(media_calls(booking.prison_id, background.media_count))
-    chosen = await _take(u, booking.id, people, one_of, background.span(slot))
+    chosen = await _take(u, booking.id, people, one_of, background.span(slot), seen)
     if chosen is None:
         return False
     booking.station_id = next(each.id for each in chosen if each.kind is ResourceKind.STATION)
@@ -59,7 +66,12 @@ def _to_watch(booking: Booking, slot: Slot, background: Background) -> list[list
 
 
 async def _take(
-    u: UnitOfWork, booking_id: str, fixed: Sequence[Resource], one_of: Sequence[Sequence[Resource]], span: Span
+    u: UnitOfWork,
+    booking_id: str,
+    fixed: Sequence[Resource],
+    one_of: Sequence[Sequence[Resource]],
+    span: Span,
+    seen: frozenset[Resource] | None = None,
 ) -> list[Resource] | None:
     """All of `fixed` and the first free one of each list of `one_of`; None when there is no such set.
 
@@ -67,8 +79,13 @@ async def _take(
     and is seen by the next look, so every round has one candidate less and the search ends.
     """
     while True:
-        taken = await u.scheduling.taken([*fixed, *(each for wanted in one_of for each in wanted)], span)
-        if not taken.isdisjoint(fixed):
+        taken: Collection[Resource] = (
+            await u.scheduling.taken([*fixed, *(each for wanted in one_of for each in wanted)], span)
+            if seen is None
+            else seen
+        )
+        seen = None
+        if any(each in taken for each in fixed):
             return None
         free = [next((each for each in wanted if each not in taken), None) for wanted in one_of]
         chosen = [each for each in free if each is not None]

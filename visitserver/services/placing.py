@@ -13,7 +13,8 @@ from visitserver.domain.actors import SYSTEM, Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NotFound
-from visitserver.domain.rights import Relationship
+from visitserver.domain.occupancy import Resource, places
+from visitserver.domain.rights import NonAssociation, Relationship
 from visitserver.domain.rules.engine import OTHER_TIME
 from visitserver.domain.rules.facts import Known, Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
@@ -28,12 +29,14 @@ from visitserver.domain.scheduling import (
 )
 from visitserver.domain.slots import parse_slot_key, slot_at
 from visitserver.services.access_checks import need_reason, own_prison
-from visitserver.services.background import Background, Party
+from visitserver.services.background import Background, Party, buffer_of
 from visitserver.services.decisions import keep_decision
-from visitserver.services.facts import FactsReader
+from visitserver.services.facts import Asked, FactsReader
 from visitserver.services.freed import note_freed
-from visitserver.services.places import take_place
+from visitserver.services.places import MOST_BEYOND, take_place
+from visitserver.services.ports.facts import LinkRows, PlaceRows
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
+from visitserver.services.rooms import Occupied
 
 T = TypeVar("T")
 
@@ -57,10 +60,18 @@ class Considered:
     slot: Slot
     decision: Decision
     room: Known[Room] | Missing
+    occupied: Known[Occupied] | Missing
 
     @property
     def party(self) -> Party:
         return self.background.party
+
+    @property
+    def seen(self) -> frozenset[Resource] | None:
+        """What is taken at the slot's time, as far as it was looked at; None when it could not be read."""
+        if isinstance(self.occupied, Missing):
+            return None
+        return self.occupied.value.taken.resources(self.background.span(self.slot))
 
     @property
     def supervision(self) -> SupervisionLevel:
@@ -74,6 +85,34 @@ class Considered:
         """Why the visit is placed beyond the session's capacity, when it is."""
         full = isinstance(self.room, Known) and self.room.value.free_places <= 0
         return self.background.overrides.get(free_place.key) if full else None
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """Relationships as they were before the locks were taken, and whose names were. `prisoners`: these among them."""
+
+    links: tuple[Relationship, ...]
+    prison_id: str | None
+    prisoners: frozenset[str]
+    starts_at: datetime
+
+    def only(self, contact_ids: Sequence[str]) -> Locked:
+        """Without those who have declined meanwhile."""
+        return replace(self, links=tuple(each for each in self.links if each.contact_id in contact_ids))
+
+    def still_all(self, rows: PlaceRows) -> None:
+        """Conflict (`changed_meanwhile`) when what was read under the locks concerns others than those locked.
+
+        Names are taken in one call and one order, so one that is missing cannot be taken now.
+        """
+        prisoner = rows.prisoner
+        same = all(
+            (new.prisoner_id, new.contact_id) == (old.prisoner_id, old.contact_id)
+            for new, old in zip(rows.links, self.links, strict=True)
+        )
+        wanted = _prisoners_to_lock(prisoner.id, rows.non_associations, self.starts_at)
+        if not same or prisoner.prison_id != self.prison_id or not wanted <= self.prisoners:
+            raise Conflict("Something about this prisoner has just been changed. Try again.", code="changed_meanwhile")
 
 
 class Refused(Exception):
@@ -128,94 +167,108 @@ class Placing:
 
     async def links(
         self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str], slot_key: str
-    ) -> tuple[Relationship, ...]:
-        """The lead's relationship and the guests', read under the locks of everybody they concern.
+    ) -> Locked:
+        """The lead's relationship and the guests', with the locks of everybody they concern.
 
         The slot's template is locked too, shared: it is not ended while somebody is being placed on it. So are those
-        whom the prisoner must not meet: of two bookings at once the second sees the first.
+        whom the prisoner must not meet: of two bookings at once the second sees the first. What is decided is decided
+        by what is read after that: `consider` reads all of it again.
         """
-        found = await self._locked(u, await self.own_links(u, actor, relationship_id, guests), slot_key)
-        await self._at_own_prison(u, actor, found[0])
-        return found
+        rows = await self._own_rows(u, actor, relationship_id, guests)
+        if not actor.is_family:
+            own_prison(actor, rows.prison_id)
+        return await _locked(u, rows, slot_key)
 
     async def links_to_look(
         self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
     ) -> tuple[Relationship, ...]:
         """The same without locks, for looking at what could be booked."""
-        found = await self.own_links(u, actor, relationship_id, guests)
-        await self._at_own_prison(u, actor, found[0])
-        return found
+        rows = await self._own_rows(u, actor, relationship_id, guests)
+        if not actor.is_family:
+            own_prison(actor, rows.prison_id)
+        return rows.links
 
     async def own_links(
         self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
     ) -> tuple[Relationship, ...]:
         """The relationships as far as they concern one prisoner and (for families) are the actor's own to use."""
+        return (await self._own_rows(u, actor, relationship_id, guests)).links
+
+    async def _own_rows(self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]) -> LinkRows:
         if actor.is_prisoner:
             raise Forbidden("Visits are booked by the people outside, or by staff.")
-        found = [await u.rights.get_relationship(each) for each in (relationship_id, *guests)]
-        lead = found[0]
+        rows = await u.facts.links((relationship_id, *guests))
+        lead = rows.links[0]
         if actor.is_family and lead.contact_id != actor.id:
             raise NotFound("There is no such relationship.")
-        if any(each.prisoner_id != lead.prisoner_id for each in found):
+        if any(each.prisoner_id != lead.prisoner_id for each in rows.links):
             raise NotFound("There is no such relationship.")
-        if len({each.contact_id for each in found}) != len(found):
+        if len({each.contact_id for each in rows.links}) != len(rows.links):
             raise Invalid("Everybody is on a call once.", code="callers", field="guests")
-        return tuple(found)
+        return rows
 
-    async def links_of(self, u: UnitOfWork, booking: Booking, slot_key: str | None = None) -> tuple[Relationship, ...]:
-        """The relationships that a booking rests on, the lead's first, read under the same locks.
+    async def links_of(self, u: UnitOfWork, booking: Booking, slot_key: str | None = None) -> Locked:
+        """The relationships that a booking rests on, the lead's first, with the same locks.
 
         `slot_key`: where it is about to be moved to. The session that it leaves is locked as the other one is.
         """
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
-        links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
-        return await self._locked(u, links, slot_key or booking.slot_key, booking.template_id)
+        rows = await u.facts.links([each.relationship_id for each in ordered])
+        return await _locked(u, rows, slot_key or booking.slot_key, booking.template_id)
 
     async def consider(
         self,
         u: UnitOfWork,
         actor: Actor,
-        links: Sequence[Relationship],
+        locked: Locked,
         slot_key: str,
         *,
         booking: Booking | None = None,
         overrides: Mapping[str, str] | None = None,
         asked_by: ActorKind | None = None,
         deciding: bool = False,
+        instead_of_holds: bool = False,
+        request_id: str | None = None,
     ) -> Considered:
         """Ask every rule about the slot, now. `booking` does not stand in its own way.
 
         `asked_by`: whom the rules see asking, where it is not the actor: an offer of the waiting list is the family's.
-        `deciding`: the booking is a request, and the actor decides it now.
+        `deciding`: the booking is a request, and the actor decides it now. `instead_of_holds`: what the actor, whose
+        name is locked, keeps already is given back first.
         """
+        now = self._clock()
         template_id, starts_at = parse_slot_key(slot_key)
-        template = await u.scheduling.get_template(template_id)
         around = (starts_at - LONGEST_BOOKING, starts_at + LONGEST_BOOKING)
-        await clear_lapsed_holds(u, self._clock(), but=booking.id if booking else None, around=around)
-        await u.flush()
-        zone = (await u.people.get_prison(template.prison_id)).zone
-        party = await self._facts.party(u, links)
-        day = starts_at.astimezone(zone).date()
-        background = await self._facts.background(
-            u,
-            party,
-            now=self._clock(),
-            asked_by=asked_by or actor.kind,
-            first=day,
-            last=day,
-            overrides=overrides,
-            but=booking.id if booking else None,
+        but = booking.id if booking else None
+        holder = actor.id if instead_of_holds else None
+        rows = await u.facts.place(locked.links, template_id, at=now, around=around, holder=holder, but=but)
+        locked.still_all(rows)
+        if rows.held:
+            await release_holds(u, actor, rows.held, now, request_id)
+        if rows.lapsed:
+            await clear_lapsed_holds(u, now, but=but, around=around)
+        if rows.prison is None:
+            raise NotFound("This person is at no prison now.", code="prisoner_moved")
+        slot = slot_at(rows.template, rows.venue.zone, starts_at, buffer=buffer_of(rows.policies))
+        if slot is None:
+            raise Conflict("This time is no longer offered.", code="slot_gone")
+        asked = Asked(
+            now,
+            asked_by or actor.kind,
+            overrides or {},
+            but,
             standing=booking is not None and booking.state is not BookingState.HELD and booking.slot_key == slot_key,
             deciding=deciding,
         )
-        slot = slot_at(template, zone, starts_at, buffer=background.buffer)
-        if slot is None:
-            raise Conflict("This time is no longer offered.", code="slot_gone")
-        rooms = await self._facts.rooms(u, background, [slot], but=booking.id if booking else None)
-        facts = background.facts(slot, rooms[slot.key], already_charged=booking is not None and booking.charged)
-        considered = Considered(background, slot, decide_visit(facts), rooms[slot.key])
+        party = Party(rows.prison, rows.prisoner, rows.links, rows.contacts)
+        beyond = MOST_BEYOND if free_place.key in asked.overrides else 0
+        looked = await self._facts.look(
+            u, party, rows.policies, slot, asked, besides=places(slot.key, slot.capacity + beyond)
+        )
+        facts = looked.background.facts(slot, looked.room, already_charged=booking is not None and booking.charged)
+        considered = Considered(looked.background, slot, decide_visit(facts), looked.room, looked.occupied)
         if considered.decision.outcome is Outcome.REFUSE:
-            raise Refused(considered, booking_id=booking.id if booking else None)
+            raise Refused(considered, booking_id=but)
         return considered
 
     async def place(
@@ -247,7 +300,7 @@ class Placing:
             hold_kind=hold_kind,
             overbook_reason=considered.overbook_reason,
         )
-        if not await take_place(u, booking, slot, considered.background):
+        if not await take_place(u, booking, slot, considered.background, seen=considered.seen):
             raise place_gone(considered)
         u.scheduling.add(booking)
         return booking
@@ -285,31 +338,30 @@ class Placing:
             prison_id=booking.prison_id,
         )
 
-    async def _at_own_prison(self, u: UnitOfWork, actor: Actor, lead: Relationship) -> None:
-        if not actor.is_family:
-            own_prison(actor, (await u.people.get_prisoner(lead.prisoner_id)).prison_id)
 
-    async def _locked(
-        self, u: UnitOfWork, found: Sequence[Relationship], slot_key: str, *template_ids: str
-    ) -> tuple[Relationship, ...]:
-        template_id, starts_at = parse_slot_key(slot_key)
-        prisoners = await _prisoners_to_lock(u, found[0].prisoner_id, starts_at)
-        await u.lock(
-            *(f"prisoner:{each}" for each in prisoners),
-            *(f"contact:{each.contact_id}" for each in found),
-            shared=[f"template:{each}" for each in (template_id, *template_ids)],
-        )
-        if not await _prisoners_to_lock(u, found[0].prisoner_id, starts_at) <= prisoners:
-            # Names are taken in one call and one order, so the one that is missing cannot be taken now.
-            raise Conflict("Something about this prisoner has just been changed. Try again.", code="changed_meanwhile")
-        return tuple([await u.rights.get_relationship(each.id, fresh=True) for each in found])
+async def _locked(u: UnitOfWork, rows: LinkRows, slot_key: str, *template_ids: str) -> Locked:
+    template_id, starts_at = parse_slot_key(slot_key)
+    lead = rows.links[0]
+    prisoners = _prisoners_to_lock(lead.prisoner_id, rows.non_associations, starts_at)
+    await u.lock(
+        *(f"prisoner:{each}" for each in prisoners),
+        *(f"contact:{each.contact_id}" for each in rows.links),
+        shared=[f"template:{each}" for each in (template_id, *template_ids)],
+    )
+    return Locked(rows.links, rows.prison_id, prisoners, starts_at)
 
 
-async def _prisoners_to_lock(u: UnitOfWork, prisoner_id: str, starts_at: datetime) -> set[str]:
+def _prisoners_to_lock(
+    prisoner_id: str, non_associations: Sequence[NonAssociation], starts_at: datetime
+) -> frozenset[str]:
     """The prisoner, and whom they must not meet around that day: the prison's days are at most a day off UTC's."""
-    day, around = starts_at.date(), timedelta(days=1)
-    apart = await u.rights.non_associations_of(prisoner_id, first=day - around, last=day + around)
-    return {prisoner_id, *(each.other(prisoner_id) for each in apart)}
+    first, last = starts_at.date() - timedelta(days=1), starts_at.date() + timedelta(days=1)
+    apart = [
+        each.other(prisoner_id)
+        for each in non_associations
+        if each.starts_on <= last and (each.ends_on is None or each.ends_on >= first)
+    ]
+    return frozenset({prisoner_id, *apart})
 
 
 def place_gone(considered: Considered, booking_id: str | None = None) -> Refused:
@@ -324,6 +376,21 @@ def place_gone(considered: Considered, booking_id: str | None = None) -> Refused
     )
     kept = tuple(result for result in considered.decision.trace if result.key != free_place.key)
     return Refused(considered, replace(considered.decision, trace=(*kept, lost)), booking_id)
+
+
+async def release_holds(
+    u: UnitOfWork, actor: Actor, booking_ids: Sequence[str], now: datetime, request_id: str | None
+) -> None:
+    """Give back what the actor keeps already: nobody keeps a whole month for themselves."""
+    for booking_id in booking_ids:
+        held = await u.scheduling.get_booking(booking_id, for_update=True)
+        if held.state is not BookingState.HELD or held.hold_kind is HoldKind.OFFER:
+            continue
+        held.move(BookingState.WITHDRAWN)
+        await u.flush()
+        await u.scheduling.release(held.id)
+        note_freed(u, held, now=now, request_id=request_id)
+        u.audit.append("booking.hold_released", actor, held.id, None, request_id, prison_id=held.prison_id)
 
 
 async def clear_lapsed_holds(

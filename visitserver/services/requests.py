@@ -75,7 +75,7 @@ class Requests:
             booking = await u.scheduling.get_booking(booking_id, for_update=True)
             if booking.state is not BookingState.REQUESTED:
                 raise Conflict("This booking waits for no decision.", code="booking_state")
-            links = tuple(each for each in links if each.contact_id in booking.contact_ids)
+            links = links.only(booking.contact_ids)
             booking.decided_by, booking.decided_at, booking.reason = actor.reference, self._clock(), reason
             booking.revision += 1
             if approve:

@@ -43,7 +43,7 @@ class Settling:
         booking.move(BookingState.REQUESTED if review else BookingState.BOOKED)
         booking.hold_expires_at = booking.hold_kind = None
         booking.requested_at = self._clock() if review else None
-        await self._allowance.charge_within(u, actor, booking, overdraw=overdraw)
+        await self._allowance.charge_within(u, actor, booking, overdraw=overdraw, read=considered.background)
         self._placing.note(u, "booking.confirm", actor, booking, considered, request_id)
         self.tell(u, "booking.requested" if review else "booking.confirmed", booking, request_id)
 

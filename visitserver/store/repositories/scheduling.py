@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy import exists, func, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
 from visitserver.domain.errors import NotFound
 from visitserver.domain.occupancy import Resource, ResourceKind, Span
@@ -32,6 +33,9 @@ from visitserver.store.tables.scheduling import (
 )
 
 T = TypeVar("T")
+
+_WITH_CALLERS = (joinedload(Booking.participants),)  # type: ignore[arg-type]
+"""One booking and its callers in one statement."""
 
 
 class SqlScheduling:
@@ -71,8 +75,13 @@ class SqlScheduling:
         ).all()
 
     async def get_booking(self, booking_id: str, *, for_update: bool = False) -> Booking:
+        # Whoever waits for the row must not read its callers in the same statement: they would be those of before.
         found = await self._session.get(
-            Booking, booking_id, with_for_update=for_update or None, populate_existing=for_update
+            Booking,
+            booking_id,
+            options=() if for_update else _WITH_CALLERS,
+            with_for_update=for_update or None,
+            populate_existing=for_update,
         )
         if found is None:
             raise NotFound("There is no such booking.")
