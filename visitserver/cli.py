@@ -244,7 +244,10 @@ def client_add(
 @app.command("import")
 def import_file(
     kind: Annotated[
-        str, typer.Argument(help="prisoners, contacts, relationships, restrictions, alerts or appointments.")
+        str,
+        typer.Argument(
+            help="prisoners, contacts, relationships, restrictions, alerts, non-associations or appointments."
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="The file.", exists=True, dir_okay=False, readable=True)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,

@@ -396,6 +396,7 @@ class Things:
             prisoner, contact = await u.people.get_prisoner(PRISONER), await u.people.get_contact(MOTHER)
             link = await u.rights.get_relationship(relationship_id(MOTHER))
             prisoner.external_id, contact.external_id, link.external_id = "P-1", "C-1", "R-1"
+            (await u.people.get_prisoner(OTHER_PRISONER)).external_id = "P-1002"
             await u.commit()
         named = {ImportKind.PRISONERS: "P-1", ImportKind.CONTACTS: "C-1", ImportKind.RELATIONSHIPS: "R-1"}
         if kind in named:

@@ -206,6 +206,8 @@ POLICY: Final[Mapping[str, Grant]] = MappingProxyType(
         "api.restriction.write": _CLIENT,
         "api.alert.read": _CLIENT,
         "api.alert.write": _CLIENT,
+        "api.non_association.read": _CLIENT,
+        "api.non_association.write": _CLIENT,
         "api.appointment.read": _CLIENT,
         "api.appointment.write": _CLIENT,
         "api.block.read": _CLIENT,

@@ -33,6 +33,7 @@ class ImportKind(StrEnum):
     RELATIONSHIPS = "relationships"
     RESTRICTIONS = "restrictions"
     ALERTS = "alerts"
+    NON_ASSOCIATIONS = "non-associations"
     APPOINTMENTS = "appointments"
 
 
@@ -189,6 +190,14 @@ _ALERTS = (
     Column("note", ColumnType.LONG, "For staff.", "See file", clearable=True, longest=2000),
     Column("closed", ColumnType.FLAG, "Whether it is closed. What is closed stays so.", "no"),
 )
+_NON_ASSOCIATIONS = (
+    Column("external_id", _ID, _own, "N-7001", required=True),
+    Column("prisoner_external_id", _ID, "One of the two. Cannot change later.", "P-1001", required=True),
+    Column("other_external_id", _ID, "The other one. Cannot change later.", "P-1002", required=True),
+    Column("starts_on", ColumnType.DATE, "First day.", "2026-03-01", required=True),
+    Column("ends_on", ColumnType.DATE, "Last day, included. A past one ends it.", "2026-06-30", clearable=True),
+    Column("reason", ColumnType.LONG, "Why, for staff.", "See file", required=True, longest=2000),
+)
 _APPOINTMENTS = (
     Column("external_id", _ID, _own, "T-6001", required=True),
     Column("prisoner_external_id", _ID, "The prisoner. Cannot change later.", "P-1001", required=True),
@@ -212,6 +221,7 @@ COLUMNS: Final[Mapping[ImportKind, tuple[Column, ...]]] = {
     ImportKind.RELATIONSHIPS: _RELATIONSHIPS,
     ImportKind.RESTRICTIONS: _RESTRICTIONS,
     ImportKind.ALERTS: _ALERTS,
+    ImportKind.NON_ASSOCIATIONS: _NON_ASSOCIATIONS,
     ImportKind.APPOINTMENTS: _APPOINTMENTS,
 }
 

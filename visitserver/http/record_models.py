@@ -13,6 +13,10 @@ SINGULAR: Final[Mapping[ImportKind, str]] = {kind: kind.value.removesuffix("s") 
 _DATE: Final = r"^(19|20|21)\d{2}-\d{2}-\d{2}$"
 
 
+def _class_name(kind: ImportKind) -> str:
+    return "".join(part.capitalize() for part in SINGULAR[kind].split("-"))
+
+
 def _type(column: Column) -> Any:
     """The column's type as JSON has it."""
     match column.type:
@@ -40,7 +44,7 @@ def _put_model(kind: ImportKind) -> type[BaseModel]:
         for column in COLUMNS[kind]
         if column.name != "external_id"
     }
-    name = SINGULAR[kind].capitalize()
+    name = _class_name(kind)
     return create_model(
         f"{name}Put",
         __config__=ConfigDict(extra="forbid"),
@@ -58,7 +62,7 @@ def _out_model(kind: ImportKind) -> type[BaseModel]:
         elif column.type is not ColumnType.FLAG:
             given = str | None
         fields[column.name] = (given, Field(description=column.meaning))
-    name = SINGULAR[kind].capitalize()
+    name = _class_name(kind)
     return create_model(f"{name}Out", __doc__=f"A {SINGULAR[kind]} as the prison's own system writes it.", **fields)
 
 
@@ -69,7 +73,7 @@ OUT_MODELS: Final = {kind: _out_model(kind) for kind in ImportKind}
 def _page_model(kind: ImportKind) -> type[BaseModel]:
     item: Any = OUT_MODELS[kind]
     fields: dict[str, Any] = {"items": (list[item], ...), "next_cursor": (str | None, None)}
-    name = SINGULAR[kind].capitalize()
+    name = _class_name(kind)
     return create_model(f"{name}Page", __doc__="A part of a list; `next_cursor` asks for the one after it.", **fields)
 
 

@@ -21,6 +21,7 @@ from visitserver.services.access_checks import own_prison
 from visitserver.services.changes import Changes
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.record_appointments import AppointmentKeeper
+from visitserver.services.record_associations import NonAssociationKeeper
 from visitserver.services.record_people import ContactKeeper, PrisonerKeeper
 from visitserver.services.record_rights import AlertKeeper, RelationshipKeeper, RestrictionKeeper
 from visitserver.services.records import NOT_HERE, Keeper, Put, as_fault, etag_of, not_here
@@ -73,6 +74,7 @@ class ImportService:
             RelationshipKeeper(clock, changes),
             RestrictionKeeper(clock, changes),
             AlertKeeper(clock, changes),
+            NonAssociationKeeper(clock, changes),
             AppointmentKeeper(clock, changes),
         )
         self._keepers = {keeper.kind: keeper for keeper in keepers}

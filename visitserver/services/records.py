@@ -160,6 +160,7 @@ class Keeper(ABC, Generic[T]):
 
 _REFERENCES: Final = {
     "prisoner_external_id": ImportKind.PRISONERS,
+    "other_external_id": ImportKind.PRISONERS,
     "contact_external_id": ImportKind.CONTACTS,
 }
 _SUBJECTS: Final = {"person": ImportKind.CONTACTS, "prisoner": ImportKind.PRISONERS}

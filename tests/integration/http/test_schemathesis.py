@@ -143,6 +143,9 @@ async def find_things(house: House, sign_ins: Any, served: Served) -> None:
         values = {column.name: column.example for column in COLUMNS[kind] if column.example}
         if kind is ImportKind.PRISONERS:
             values = {**values, "prison": PRISON_CODE, "wing": ""}
+            other = {**values, "number": "B1234CD"}  # whom a non-association names besides
+            other.pop("external_id")
+            await house.services.imports.put(system, kind, "P-1002", other)
         await house.services.imports.put(system, kind, values.pop("external_id"), values)
         things.setdefault("external_id", []).append(COLUMNS[kind][0].example)
     async with house.uow(read_only=True) as u:

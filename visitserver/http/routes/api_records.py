@@ -142,7 +142,7 @@ def _declare(kind: ImportKind) -> None:
         return _report(report)
 
     def add(method: str, path: str, handler: Handler, verb: str, summary: str, **options: Any) -> None:
-        action = f"api.{singular}.{verb}"
+        action = f"api.{singular.replace('-', '_')}.{verb}"
         routes.add(method, path, handler, action=action, summary=summary, kind="json", rate="client", **options)
 
     one = f"/api/v1/{kind}/{{external_id}}"

@@ -9,9 +9,9 @@ from visitserver.domain.appointments import Appointment
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
-from visitserver.domain.rights import Alert, Relationship, Restriction
+from visitserver.domain.rights import Alert, NonAssociation, Relationship, Restriction
 
-Recorded = Prisoner | Contact | Relationship | Restriction | Alert | Appointment
+Recorded = Prisoner | Contact | Relationship | Restriction | Alert | NonAssociation | Appointment
 
 
 class Records(Protocol):

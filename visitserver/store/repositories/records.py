@@ -12,11 +12,18 @@ from visitserver.domain.appointments import Appointment
 from visitserver.domain.importing import ImportKind
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.people import Contact, Prisoner
-from visitserver.domain.rights import Alert, Relationship, RelationshipState, Restriction, RestrictionScope
+from visitserver.domain.rights import (
+    Alert,
+    NonAssociation,
+    Relationship,
+    RelationshipState,
+    Restriction,
+    RestrictionScope,
+)
 from visitserver.store.paging import fetch_page
 from visitserver.store.tables.offers import appointments
 from visitserver.store.tables.people import contacts, prisoners, prisons, wings
-from visitserver.store.tables.rights import alerts, relationships, restrictions
+from visitserver.store.tables.rights import alerts, non_associations, relationships, restrictions
 
 _MAPPED: Final[Mapping[ImportKind, tuple[type[Any], Table]]] = {
     ImportKind.PRISONERS: (Prisoner, prisoners),
@@ -24,6 +31,7 @@ _MAPPED: Final[Mapping[ImportKind, tuple[type[Any], Table]]] = {
     ImportKind.RELATIONSHIPS: (Relationship, relationships),
     ImportKind.RESTRICTIONS: (Restriction, restrictions),
     ImportKind.ALERTS: (Alert, alerts),
+    ImportKind.NON_ASSOCIATIONS: (NonAssociation, non_associations),
     ImportKind.APPOINTMENTS: (Appointment, appointments),
 }
 
@@ -78,7 +86,12 @@ class SqlRecords:
                     self._named(table, external_id) if kind is ImportKind.ALERTS else table.c.external_id == external_id
                 )
                 await self._add(names, "prisoner", select(table.c.prisoner_id).where(named))
-        await self._of_prisoner(names, values.get("prisoner_external_id"))
+            case ImportKind.NON_ASSOCIATIONS:
+                named = self._named(non_associations, external_id)
+                for column in (non_associations.c.prisoner_a, non_associations.c.prisoner_b):
+                    await self._add(names, "prisoner", select(column).where(named))
+        for name in ("prisoner_external_id", "other_external_id"):
+            await self._of_prisoner(names, values.get(name))
         return names
 
     async def external_ids(self, kind: ImportKind, ids: Sequence[str]) -> dict[str, str | None]:
@@ -183,5 +196,7 @@ def _at(kind: ImportKind, table: Table, prison_id: str) -> ColumnElement[bool]:
             return or_(_here(table.c.prisoner_id, prison_id), _met(table.c.contact_id, prison_id), registered, linked)
         case ImportKind.APPOINTMENTS:
             return table.c.prison_id == prison_id
+        case ImportKind.NON_ASSOCIATIONS:
+            return or_(_here(table.c.prisoner_a, prison_id), _here(table.c.prisoner_b, prison_id))
         case _:
             return _here(table.c.prisoner_id, prison_id)
