@@ -51,6 +51,11 @@ class Lists:
         texts = func.json_each(bindparam(name, type_=String)).table_valued("value")
         return wanted.in_(select(texts.c.value))
 
+    def together(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """All values of the column in a group, as one list."""
+        gather = func.json_agg if self._dialect == "postgresql" else func.json_group_array
+        return gather(column, type_=JSON)
+
 
 class Part(Generic[T]):
     """One SELECT of a bundle. `make` is called with a row's values, in the order of its columns."""

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from visitserver.domain.allowance import LedgerEvent
 from visitserver.domain.appointments import Appointment
 from visitserver.domain.blocks import Block
-from visitserver.domain.occupancy import Resource, Span
+from visitserver.domain.occupancy import Resource, ResourceKind, Span
 from visitserver.domain.owed import OwedEvent
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies
@@ -89,8 +89,8 @@ class RoomQuery:
 class RoomRows(Protocol):
     """What is taken. Each raises ValueError for rows that say what nobody knows."""
 
-    def spans(self) -> Sequence[tuple[Resource, Span]]:
-        """When each of the resources is taken."""
+    def spans(self) -> Sequence[tuple[ResourceKind, Span, Sequence[str]]]:
+        """When the resources are taken: of one kind, those (by id) that are taken for the same time."""
         ...
 
     def places(self) -> dict[str, int]:

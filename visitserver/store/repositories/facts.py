@@ -27,7 +27,7 @@ from visitserver.domain.appointments import Appointment
 from visitserver.domain.blocks import Block
 from visitserver.domain.calls import CallKind
 from visitserver.domain.errors import NotFound
-from visitserver.domain.occupancy import Resource, ResourceKind, Span
+from visitserver.domain.occupancy import ResourceKind, Span
 from visitserver.domain.owed import OwedEvent
 from visitserver.domain.people import Contact, Prison, Prisoner
 from visitserver.domain.policies import Policies, PolicyValue
@@ -289,6 +289,7 @@ _BEGINS: Final = Part(lambda _: select(bookings.c.starts_at).where(bookings.c.id
 
 
 def _taken(lists: Lists) -> Select[Any]:
+    """By kind and time: in a session most visits begin and end together, so a row names all that they take up."""
     columns = occupancy_spans.c
     # A branch for each kind, so that each is a search in the index (kind, resource, starts_at, …).
     branches = union_all(
@@ -304,12 +305,11 @@ def _taken(lists: Lists) -> Select[Any]:
             for kind in ResourceKind
         )
     ).subquery()
-    return select(*branches.c)
+    kind, resource, starts_at, ends_at = branches.c
+    return select(kind, starts_at, ends_at, lists.together(resource)).group_by(kind, starts_at, ends_at)
 
 
-_TAKEN: Final = Part(
-    _taken, lambda kind, resource, starts, ends: (Resource(ResourceKind(kind), resource), Span(starts, ends))
-)
+_TAKEN: Final = Part(_taken, lambda kind, starts, ends, ids: (ResourceKind(kind), Span(starts, ends), ids))
 _PLACES: Final = Part(
     lambda lists: (
         select(bookings.c.slot_key, func.count())
@@ -432,7 +432,7 @@ class SqlRoomRows:
     def __init__(self, found: Found) -> None:
         self._found = found
 
-    def spans(self) -> Sequence[tuple[Resource, Span]]:
+    def spans(self) -> Sequence[tuple[ResourceKind, Span, Sequence[str]]]:
         return self._found.all(_TAKEN)
 
     def places(self) -> dict[str, int]:
