@@ -22,7 +22,7 @@ from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.accruals import next_credit_day
 from visitserver.services.clock import today_at
 from visitserver.services.facts import FactsReader
-from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.partly_failed import Turns
 from visitserver.services.paying import Paying
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
@@ -202,23 +202,17 @@ class AllowanceService(Paying):
         PartlyFailed, after everybody's turn, when it could not be done for some.
         """
         after: str | None = None
-        changed = failed = 0
+        turns, changed = Turns(), 0
         while True:
             async with self._uow(read_only=True) as u:
                 ids: Sequence[str] = await u.allowance.prisoners_to_accrue(after, limit)
             for prisoner_id in ids:
-                try:
+                with turns.turn("credits not brought up to date", prisoner_id=prisoner_id):
                     changed += await self._accrue(actor, prisoner_id)
-                except Exception:
-                    # One ledger that contradicts itself must not keep the others' credits back.
-                    log.exception("credits not brought up to date", prisoner_id=prisoner_id)
-                    failed += 1
             if len(ids) < limit:
                 break
             after = ids[-1]
-        if failed:
-            raise PartlyFailed(failed, changed)
-        return changed
+        return turns.outcome(changed)
 
     async def _accrue(self, actor: Actor, prisoner_id: str) -> bool:
         async with self._uow() as u:

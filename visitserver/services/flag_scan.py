@@ -13,6 +13,7 @@ from visitserver.domain.flags import FlagScan
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.people import Prison
 from visitserver.services.flagging import Flagging
+from visitserver.services.partly_failed import Turns
 from visitserver.services.ports.flags import BookingScope
 from visitserver.services.ports.uow import UnitOfWorkFactory
 
@@ -95,18 +96,14 @@ class FlagScanner:
                 return
 
     async def _look(self, booking_ids: list[str]) -> _Tally:
-        tally = _Tally()
+        tally, turns = _Tally(), Turns()
         for booking_id in booking_ids:
             tally.checked += 1
-            try:
+            with turns.turn("booking not looked at", booking_id=booking_id):
                 looked = await self._flagging.look(booking_id)
-            except Exception:
-                # One booking must not keep the others from being looked at.
-                log.exception("booking not looked at", booking_id=booking_id)
-                tally.failed += 1
-            else:
                 tally.raised += looked.raised
                 tally.resolved += looked.resolved
+        tally.failed = turns.failed
         return tally
 
     async def _note(

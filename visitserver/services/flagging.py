@@ -14,9 +14,10 @@ from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.flagging import Difference, compare
 from visitserver.domain.flags import Flag, FlagClosed
+from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.booking_check import BookingCheck
-from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.partly_failed import Turns
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class Flagging:
         self._uow = uow
         self._clock = clock
         self._check = check
+        self._tidied: str | None = None
 
     async def look(self, booking_id: str) -> Looked:
         """Ask the rules about the booking and bring its flags up to date."""
@@ -59,20 +61,18 @@ class Flagging:
     async def tidy(self) -> int:
         """Bring up to date what is left open on bookings that were moved or cancelled, or are over. How many.
 
-        PartlyFailed, after every booking's turn, when some could not be looked at.
+        A part of them in one run; the next goes on behind it, so those that cannot be looked at keep no other waiting.
+        PartlyFailed, after every booking's turn, when some could not be.
         """
         async with self._uow(read_only=True) as u:
-            left = {flag.booking_id for flag in await u.flags.left_over(LEFT_OVER)}
-        failed = 0
-        for booking_id in sorted(left):
-            try:
+            page = await u.flags.left_over(PageRequest(LEFT_OVER, self._tidied))
+        self._tidied = page.next_cursor
+        turns, done = Turns(), 0
+        for booking_id in sorted({flag.booking_id for flag in page.items}):
+            with turns.turn("booking not looked at", booking_id=booking_id):
                 await self.look(booking_id)
-            except Exception:
-                log.exception("booking not looked at", booking_id=booking_id)
-                failed += 1
-        if failed:
-            raise PartlyFailed(failed, len(left) - failed)
-        return len(left)
+                done += 1
+        return turns.outcome(done)
 
     async def _difference(self, u: UnitOfWork, booking: Booking, *, fresh: bool) -> Difference:
         flags = await u.flags.of_booking(booking.id, fresh=fresh)

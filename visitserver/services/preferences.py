@@ -27,7 +27,7 @@ from visitserver.domain.time_ranges import check_times
 from visitserver.services.access_checks import own_prison
 from visitserver.services.asking import Asking
 from visitserver.services.clock import today_at
-from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.partly_failed import Turns
 from visitserver.services.placing import Placing
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -168,48 +168,34 @@ class PreferenceService:
                 for each in (await u.offers.preferences(prison.id, PageRequest(MAX_LIMIT), day=slot.day)).items
                 if each.wants(slot.day, wall) and self._may_tell(each, slot_key)
             ]
-        failed, told = 0, False
+        turns, told = Turns(), False
         for each in fitting:
-            try:
+            with turns.turn("preference not looked after", preference_id=each.id):
                 told = await self._tell_if(each, slot_key)
-            except Exception:
-                log.exception("preference not looked after", preference_id=each.id)
-                failed += 1
             if told:
                 break
-        if failed:
-            raise PartlyFailed(failed, int(told))
-        return told
+        return bool(turns.outcome(int(told)))
 
     async def run_once(self) -> int:
         """The hourly job: end what is over or met, tell each family of the first time that fits by now; how many.
 
         PartlyFailed, after everybody's turn, when it could not be done for some.
         """
-        told = failed = 0
+        turns, told = Turns(), 0
         async for prison, today in self._asking.prisons():
-            try:
+            with turns.turn("preferences not ended", prison_id=prison.id):
                 await self._expire(prison, today)
-            except Exception:
-                log.exception("preferences not ended", prison_id=prison.id)
-                failed += 1
             cursor: str | None = None
             while True:
                 async with self._uow(read_only=True) as u:
                     page = await u.offers.preferences(prison.id, PageRequest(MAX_LIMIT, cursor))
                 for preference in page.items:
-                    try:
+                    with turns.turn("preference not looked after", preference_id=preference.id):
                         told += await self._look_after(preference, prison)
-                    except Exception:
-                        # Whatever it was, the other families must not wait for this one.
-                        log.exception("preference not looked after", preference_id=preference.id)
-                        failed += 1
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-        if failed:
-            raise PartlyFailed(failed, told)
-        return told
+        return turns.outcome(told)
 
     async def _look_after(self, preference: Preference, prison: Prison) -> bool:
         if await self._close_met(preference, prison):

@@ -27,7 +27,7 @@ from visitserver.domain.requests import Deadline, deadline
 from visitserver.domain.scheduling import Booking, BookingState
 from visitserver.services.access_checks import family_words, need_reason, own_prison
 from visitserver.services.decisions import keep_decision
-from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.partly_failed import Turns
 from visitserver.services.placing import Placing
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
@@ -117,16 +117,11 @@ class Requests:
         Each in a transaction of its own that looks again, so any number of runs at once or after one another do it
         once. PartlyFailed, after every request's turn, when some could not be looked after.
         """
-        count = failed = 0
+        turns, count = Turns(), 0
         async for booking, zone, policies in self._waiting():
-            try:
+            with turns.turn("request not looked after", booking_id=booking.id):
                 count += await self._look(booking, zone, policies)
-            except Exception:
-                log.exception("request not looked after", booking_id=booking.id)
-                failed += 1
-        if failed:
-            raise PartlyFailed(failed, count)
-        return count
+        return turns.outcome(count)
 
     async def _waiting(self) -> AsyncIterator[tuple[Booking, ZoneInfo, Policies]]:
         now = self._clock()

@@ -23,7 +23,7 @@ from visitserver.domain.scheduling import Booking
 from visitserver.domain.waitlist import NEWS_TOPICS, PLACE_FREED, WaitlistEntry, WaitlistOffer, waiting_for
 from visitserver.services.asking import Asking
 from visitserver.services.booking import BookingService
-from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.partly_failed import PartlyFailed, Turns
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.waitlist_settling import ACTOR, OfferSettling
 
@@ -59,6 +59,7 @@ class WaitlistOffering:
         self._settling = OfferSettling(uow, clock)
         self._unmatched = unmatched
         self._looked_on: dict[str, date] = {}
+        self._settled: str | None = None
 
     async def run_once(self) -> int:
         """Close what is over, end entries whose days are over, take the news. Gives how many places were offered.
@@ -66,25 +67,21 @@ class WaitlistOffering:
         PartlyFailed, after all of it, when some of it could not be done.
         """
         await self._booking.expire_holds()
-        failed = await self._settle() + await self._expire()
-        offered, more = await self._take_news()
-        return _outcome(offered, failed + more)
+        turns = Turns()
+        await self._settle(turns)
+        await self._expire(turns)
+        return turns.outcome(await self._take_news(turns))
 
     async def sweep(self) -> int:
         """Look for every entry that waits whether one of its times can be booked by now, however that came about.
 
         A safety net under the news. Gives how many places were offered; PartlyFailed as `run_once`.
         """
-        offered = failed = 0
+        turns, offered = Turns(), 0
         async for prison, today in self._asking.prisons():
-            try:
+            with turns.turn("waiting list not swept", prison_id=prison.id):
                 offered += await self.offer_days(prison.id, today, today + timedelta(days=SWEPT_DAYS))
-            except PartlyFailed as error:
-                offered, failed = offered + error.done, failed + error.failed
-            except Exception:
-                log.exception("waiting list not swept", prison_id=prison.id)
-                failed += 1
-        return _outcome(offered, failed)
+        return turns.outcome(offered)
 
     async def offer_slot(self, slot_key: str) -> bool:
         """Offer one place of the slot to the first who may have it. False when nobody can, or there is no place.
@@ -96,22 +93,17 @@ class WaitlistOffering:
             entries = [] if found is None else await self._candidates(u, slot_key)
         if found is None:
             return False
-        taken, failed = False, 0
+        turns, taken = Turns(), False
         for entry in entries:
-            try:
+            # While the database is busy nothing is wrong with the entry: nobody may go before it for that.
+            with turns.turn("waiting list entry passed over", let=Unavailable, entry=entry.id):
                 may = await self._asking.may(entry.contact_id, entry.relationship_id, entry.guest_ids, slot_key)
                 taken = may and await self._offer(entry, slot_key)
-            except Unavailable:
-                # Nothing is wrong with the entry: nobody may go before it for that.
-                raise
-            except Exception:
-                log.exception("waiting list entry passed over", entry=entry.id)
-                failed += 1
             if taken:
                 break
         if not taken and self._unmatched is not None:
             await self._unmatched(slot_key)
-        return bool(_outcome(int(taken), failed))
+        return bool(turns.outcome(int(taken)))
 
     async def offer_days(self, prison_id: str, first: date, last: date) -> int:
         """Offer each entry that waits for some of these days the first time that it may have, in order of the queue.
@@ -122,17 +114,12 @@ class WaitlistOffering:
             zone = (await u.people.get_prison(prison_id)).zone
             first = max(first, self._clock().astimezone(zone).date())
             entries = [each async for each in _waiting(u, prison_id, first, last)]
-        offered = failed = 0
+        turns, offered = Turns(), 0
         for entry in entries:
-            try:
+            # See offer_slot.
+            with turns.turn("waiting list entry passed over", let=Unavailable, entry=entry.id):
                 offered += await self._offer_first(entry, max(first, entry.first_day), min(last, entry.last_day))
-            except Unavailable:
-                # Nothing is wrong with the entry: nobody may go before it for that.
-                raise
-            except Exception:
-                log.exception("waiting list entry passed over", entry=entry.id)
-                failed += 1
-        return _outcome(offered, failed)
+        return turns.outcome(offered)
 
     async def _offer_first(self, entry: WaitlistEntry, first: date, last: date) -> bool:
         """Offer it the first time of those days that it may have."""
@@ -141,19 +128,20 @@ class WaitlistOffering:
                 return True
         return False
 
-    async def _take_news(self) -> tuple[int, int]:
-        """How many places were offered, and how much failed."""
+    async def _take_news(self, turns: Turns) -> int:
+        """How many places were offered."""
         async with self._uow() as u:
             news = list(await u.outbox.claim(self._clock(), lease=LEASE, limit=NEWS_AT_ONCE, topics=NEWS_TOPICS))
             if news:
                 await u.commit()
-        offered = failed = 0
+        offered = 0
         for message in news:
             try:
                 offered += await self._heed(message.topic, message.payload)
             except PartlyFailed as error:
                 # Everybody else has had their turn: the sweep asks again about whom it failed for.
-                offered, failed = offered + error.done, failed + error.failed
+                offered += error.done
+                turns.failed += error.failed
                 await self._done(message)
             except DomainError as error:
                 log.warning("news of a place not worked off yet", message=message.id, code=error.code)
@@ -165,11 +153,11 @@ class WaitlistOffering:
             except Exception as error:
                 # Whatever it was, it counts and comes again: the rest of the batch must not wait for this one.
                 log.exception("news of a place not worked off yet", message=message.id)
-                failed += 1
+                turns.failed += 1
                 await self._done(message, type(error).__name__, again=True)
             else:
                 await self._done(message)
-        return offered, failed
+        return offered
 
     async def _heed(self, topic: str, payload: dict[str, Any]) -> int:
         if topic == PLACE_FREED:
@@ -191,34 +179,26 @@ class WaitlistOffering:
                 row.state = OutboxState.FAILED
             await u.commit()
 
-    async def _settle(self) -> int:
-        """Close the offers that are answered or lapsed; how many could not be."""
-        async with self._uow(read_only=True) as u:
-            over = [each.id for each in await u.offers.offers_to_settle(SETTLED_AT_ONCE)]
-        failed = 0
-        for offer_id in over:
-            try:
-                await self._settling.settle(offer_id)
-            except Exception:
-                log.exception("offer not settled", offer_id=offer_id)
-                failed += 1
-        return failed
+    async def _settle(self, turns: Turns) -> None:
+        """Close the offers that are answered or lapsed: a part of them, and in the next run those behind it.
 
-    async def _expire(self) -> int:
-        """End the entries whose days are over; for how many prisons that failed."""
-        failed = 0
+        So those that cannot be closed keep no other waiting.
+        """
+        async with self._uow(read_only=True) as u:
+            page = await u.offers.offers_to_settle(PageRequest(SETTLED_AT_ONCE, self._settled))
+            over, self._settled = [each.id for each in page.items], page.next_cursor
+        for offer_id in over:
+            with turns.turn("offer not settled", offer_id=offer_id):
+                await self._settling.settle(offer_id)
+
+    async def _expire(self, turns: Turns) -> None:
+        """End the entries whose days are over."""
         async for prison, today in self._asking.prisons():
             if self._looked_on.get(prison.id) == today:
                 continue
-            try:
-                over = await self._expire_at(prison, today)
-            except Exception:
-                log.exception("waiting list not ended", prison_id=prison.id)
-                failed += 1
-                continue
-            if over < EXPIRED_AT_ONCE:
-                self._looked_on[prison.id] = today
-        return failed
+            with turns.turn("waiting list not ended", prison_id=prison.id):
+                if await self._expire_at(prison, today) < EXPIRED_AT_ONCE:
+                    self._looked_on[prison.id] = today
 
     async def _expire_at(self, prison: Prison, today: date) -> int:
         async with self._uow() as u:
@@ -284,12 +264,6 @@ class WaitlistOffering:
             log.info("place not offered", entry=entry.id, slot=slot_key, code=error.code)
             return False
         return True
-
-
-def _outcome(offered: int, failed: int) -> int:
-    if failed:
-        raise PartlyFailed(failed, offered)
-    return offered
 
 
 async def _waiting(u: UnitOfWork, prison_id: str, first: date, last: date) -> AsyncIterator[WaitlistEntry]:

@@ -64,8 +64,8 @@ class Flags(Protocol):
         """How many of them there are of each type."""
         ...
 
-    async def left_over(self, limit: int) -> Sequence[Flag]:
-        """Open flags of bookings that no longer stand, or stand at another time by now."""
+    async def left_over(self, page: PageRequest) -> Page[Flag]:
+        """Open flags of bookings that no longer stand, or stand at another time by now, by id."""
         ...
 
     async def bookings(self, scope: BookingScope, page: PageRequest) -> Page[Booking]:

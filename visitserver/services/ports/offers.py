@@ -146,7 +146,7 @@ class Offers(Protocol):
         """The entries to which this slot has been offered already."""
         ...
 
-    async def offers_to_settle(self, limit: int) -> Sequence[WaitlistOffer]:
+    async def offers_to_settle(self, page: PageRequest) -> Page[WaitlistOffer]:
         """STANDING offers whose booking is held no more, oldest first."""
         ...
 

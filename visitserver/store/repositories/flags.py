@@ -67,19 +67,19 @@ class SqlFlags:
         statement = _wanted(select(flags.c.type, func.count()), wanted).group_by(flags.c.type)
         return {type_: int(count) for type_, count in await self._session.execute(statement)}
 
-    async def left_over(self, limit: int) -> Sequence[Flag]:
-        return (
-            await self._session.scalars(
-                select(Flag)
-                .join(bookings, bookings.c.id == flags.c.booking_id)
-                .where(
-                    flags.c.closed_at.is_(None),
-                    or_(bookings.c.state.not_in(STANDING), bookings.c.starts_at != flags.c.starts_at),
-                )
-                .order_by(flags.c.id)
-                .limit(limit)
-            )
-        ).all()
+    async def left_over(self, page: PageRequest) -> Page[Flag]:
+        return await fetch_page(
+            self._session,
+            select(Flag)
+            .join(bookings, bookings.c.id == flags.c.booking_id)
+            .where(
+                flags.c.closed_at.is_(None),
+                or_(bookings.c.state.not_in(STANDING), bookings.c.starts_at != flags.c.starts_at),
+            ),
+            [flags.c.id],
+            page,
+            lambda row: (row.id,),
+        )
 
     async def bookings(self, scope: BookingScope, page: PageRequest) -> Page[Booking]:
         return await fetch_page(

@@ -281,16 +281,16 @@ class SqlOffers:
             )
         )
 
-    async def offers_to_settle(self, limit: int) -> Sequence[WaitlistOffer]:
-        return (
-            await self._session.scalars(
-                select(WaitlistOffer)
-                .join(bookings, bookings.c.id == waitlist_offers.c.booking_id)
-                .where(waitlist_offers.c.state == OfferState.STANDING, bookings.c.state != BookingState.HELD)
-                .order_by(waitlist_offers.c.expires_at, waitlist_offers.c.id)
-                .limit(limit)
-            )
-        ).all()
+    async def offers_to_settle(self, page: PageRequest) -> Page[WaitlistOffer]:
+        return await fetch_page(
+            self._session,
+            select(WaitlistOffer)
+            .join(bookings, bookings.c.id == waitlist_offers.c.booking_id)
+            .where(waitlist_offers.c.state == OfferState.STANDING, bookings.c.state != BookingState.HELD),
+            [waitlist_offers.c.expires_at, waitlist_offers.c.id],
+            page,
+            lambda row: (row.expires_at, row.id),
+        )
 
     async def get_preference(self, preference_id: str, *, fresh: bool = False) -> Preference:
         return await self._get(Preference, preference_id, fresh=fresh)
