@@ -54,14 +54,13 @@ async def test_a_person_decides_about_flagged_visits_by_keyboard_alone(house: Co
     await Flagging(house.http.uow, house.http.clock, check).look(cancelled.id)
     flags = await house.services.flags.of_bookings(staff, [moved.id, cancelled.id])
 
-    for size in (WIDE, PHONE):
+    for size, view in ((WIDE, "table"), (PHONE, "week")):
         async with house.staff(chrome, "supervisor", size) as person:
             for name, path in (
                 ("flags", QUEUE),
                 ("flag", f"{QUEUE}/{flags[moved.id][0].id}"),
                 ("flag-binding", f"{QUEUE}/{flags[cancelled.id][0].id}"),
-                ("flag-week", f"/staff/schedule?day={day.isoformat()}"),
-                ("flag-table", f"/staff/schedule?view=table&day={day.isoformat()}"),
+                (f"flag-{view}", f"/staff/schedule?view={view}&day={day.isoformat()}"),
             ):
                 response = await person.page.goto(path)
                 assert response is not None and response.status == 200, path

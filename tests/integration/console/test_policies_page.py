@@ -27,7 +27,7 @@ async def visits_without_identity(house: ConsoleHouse) -> None:
 
 async def look(page: Page) -> None:
     """Ask what it would change if identities were asked for."""
-    await page.goto(f"/staff/policy?key={KEY}")
+    await page.goto(f"/staff/policies/one?key={KEY}")
     await page.get_by_label("Yes").check()
     await page.get_by_role("button", name="See what it would change").click()
     await expect(page.get_by_role("heading", name="What it would change")).to_be_visible()
@@ -72,7 +72,7 @@ async def test_a_value_is_looked_at_counted_and_set_by_keyboard(house: ConsoleHo
         await expect(page.get_by_role("region", name="Versions").get_by_role("row").nth(1)).to_contain_text("767/2005")
         await axe.check(page)
         await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-        for path in ("/staff/policies", f"/staff/policy?key={KEY}"):
+        for path in ("/staff/policies", f"/staff/policies/one?key={KEY}"):
             await page.goto(path)
             await axe.check(page)
             assert not await person.overflows(), path
@@ -104,7 +104,7 @@ async def test_it_is_set_for_later_without_javascript_and_mistakes_lose_nothing(
         await expect(page.locator("[data-progress]")).to_contain_text("Looked at 3 of 3 visits")
         assert await page.input_value("#reason") == "A reason that stays."
         # A number: out of range, then for later, with the times that families are offered.
-        await page.goto("/staff/policy?key=booking.notice_days_min")
+        await page.goto("/staff/policies/one?key=booking.notice_days_min")
         await page.fill("#value", "5")
         await page.fill("#first_day", (today + timedelta(days=3)).isoformat())
         await page.get_by_role("button", name="See what it would change").click()
@@ -116,7 +116,7 @@ async def test_it_is_set_for_later_without_javascript_and_mistakes_lose_nothing(
         await page.goto("/staff/policies")
         await expect(page.get_by_role("row").filter(has_text="booking.notice_days_min")).to_contain_text("from")
         # A set of codes that are none.
-        await page.goto("/staff/policy?key=alerts.ignored_codes")
+        await page.goto("/staff/policies/one?key=alerts.ignored_codes")
         await page.fill("#value", "DIET, ***")
         await page.get_by_role("button", name="See what it would change").click()
         await expect(page.get_by_role("alert")).to_contain_text("Write codes of letters and digits")

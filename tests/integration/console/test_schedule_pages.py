@@ -48,6 +48,7 @@ async def test_every_page_of_the_desk_is_accessible_and_fits(
         "block-new": "/staff/blocks/new",
         "bulk": f"/staff/schedule/cancel?first_day={booking.starts_at.date().isoformat()}&last_day={day}",
         "waitlist": "/staff/waitlist",
+        "waitlist-add": f"/staff/waitlist/add?relationship_id={link}",
     }
     async with house.staff(chrome, "supervisor", size) as person:
         for name, path in pages.items():

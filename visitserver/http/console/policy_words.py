@@ -41,6 +41,66 @@ UNITS: Final[Mapping[str, str]] = {
 }
 """Units that a name does not end in."""
 
+TITLES: Final[Mapping[str, str]] = {
+    "relationship.prisoner_acceptance_required": "The prisoner must have accepted a contact",
+    "identity.required_to_book": "Identity before booking",
+    "restrictions.disciplinary_types": "Restrictions that are punishments",
+    "restrictions.court_types": "Restrictions that always refuse",
+    "alerts.review_codes": "Alerts that ask for a person’s look",
+    "alerts.ignored_codes": "Alerts that have nothing to do with visits",
+    "non_association.minutes": "Time between the calls of two who must not meet",
+    "non_association.whole_day": "Two who must not meet: not on one day",
+    "non_association.same_wing_only": "Two who must not meet: on one wing only",
+    "booking.notice_days_min": "Notice",
+    "booking.notice_days_max": "How far ahead",
+    "booking.notice_minutes_privileged": "Notice for privileged calls",
+    "booking.late_start_minutes": "Booking after the start",
+    "booking.hold_minutes": "How long a place is held",
+    "booking.free_cancel_hours": "Cancelling without a reason",
+    "booking.buffer_minutes": "Pause after a call",
+    "callers.max": "Callers on screen",
+    "callers.adults_max": "Adults on screen",
+    "limits.week_remand": "A week: on remand",
+    "limits.week_convicted": "A week: convicted",
+    "limits.week_civil": "A week: civil prisoners",
+    "limits.week_under_18": "A week: under 18",
+    "limits.reception_days": "Length of the reception phase",
+    "limits.reception_visits": "Visits in the reception phase",
+    "reception.credit_hours": "Free visit after admission",
+    "floor.month_standard": "A month",
+    "floor.month_enhanced": "A month: enhanced level",
+    "floor.month_under_18": "A month: under 18",
+    "floor.week_remand": "A week: on remand",
+    "floor.call_minutes": "Length of such a visit",
+    "allowance.standard_days": "Standard credits: how often",
+    "allowance.standard_per_accrual": "Standard credits: how many",
+    "allowance.standard_more_enhanced": "Standard credits: more at the enhanced level",
+    "allowance.standard_less_basic": "Standard credits: fewer at the basic level",
+    "allowance.privileged_days": "Privileged credits: how often",
+    "allowance.privileged_per_accrual_enhanced": "Privileged credits: how many at the enhanced level",
+    "allowance.privileged_per_accrual_standard": "Privileged credits: how many at the standard level",
+    "allowance.privileged_expiry_days": "Privileged credits: how long they last",
+    "allowance.accumulate_days": "When a credit becomes accumulated",
+    "allowance.cap": "Most credits that are kept",
+    "allowance.owed_notice_hours": "Notice below which lost minutes are owed",
+    "review.working_days": "Time that a decision takes",
+    "review.working_weekdays": "Days on which decisions are made",
+    "review.holidays": "Holidays",
+    "review.lapse_hour": "When an undecided request is rejected",
+    "review.escalate_hours": "When a supervisor is told",
+    "waitlist.offer_minutes": "How long a freed place is offered",
+    "reminder.first_hours": "First reminder",
+    "reminder.second_minutes": "Second reminder",
+    "supervision.officers": "Officers who watch at one time",
+    "supervision.calls_per_officer": "Calls for each of them",
+    "media.calls_max": "Calls at one time",
+    "call.recording_required": "Calls are recorded",
+    "call.watch_banner": "People are told of a watch",
+    "call.end_on_withdrawal": "A right that is taken back ends a call",
+    "call.lobby_minutes": "When the waiting room opens",
+}
+"""What stands above a policy. A test finds the one without."""
+
 _ENDINGS: Final = (
     ("days", "days"),
     ("minutes", "minutes"),
@@ -59,8 +119,13 @@ def group(key: PolicyKey) -> str:
     return GROUPS[key.name.split(".")[0]]
 
 
-def unit(key: PolicyKey) -> str:
-    """What its number counts, or what its set holds; empty for a yes or no."""
+def unit(key: PolicyKey, value: object = None) -> str:
+    """What its number counts, or what its set holds, of which there are `value`; empty for a yes or no."""
+    several = _unit(key)
+    return several.removesuffix("s") if value == 1 else several
+
+
+def _unit(key: PolicyKey) -> str:
     if isinstance(key.default, bool):
         return ""
     if key.name in UNITS:
@@ -82,8 +147,8 @@ def kind(key: PolicyKey) -> str:
 
 
 def title(key: PolicyKey) -> str:
-    """Its name as a heading."""
-    return key.name.split(".")[1].replace("_", " ").capitalize()
+    """What it is about, in a few words."""
+    return TITLES.get(key.name, key.name)
 
 
 def shown(key: PolicyKey, value: PolicyData | Sequence[str]) -> str:

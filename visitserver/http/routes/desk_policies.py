@@ -33,7 +33,7 @@ from visitserver.services.policy_preview import (
 routes = RouteTable("staff")
 
 URL: Final = "/staff/policies"
-ONE: Final = "/staff/policy"
+ONE: Final = "/staff/policies/one"
 LISTED: Final = 25
 """So many of the visits that would be flagged are named; the others are a number."""
 VERSIONS: Final = 20
