@@ -125,6 +125,12 @@ CASES = [
     ),
     Row(
         "allowance",
+        "no credit, ten minutes are owed, and a session of ten minutes",
+        both(NO_FLOOR, NO_CREDIT, facts_with(owed_minutes=Known(10), slot=slot(duration_minutes=10))),
+        ALLOW,
+    ),
+    Row(
+        "allowance",
         "a compassionate credit alone",
         both(NO_FLOOR, facts_with(ledger=Known(ledger(1, CreditType.COMPASSIONATE)))),
         ALLOW,
