@@ -194,3 +194,19 @@ async def test_a_broken_line_is_said_and_mended_without_a_touch(
         for person in (aino, mikko):
             await live(person.page)
         await sees(mikko.page, "green")
+
+
+async def test_a_page_says_so_when_a_script_of_it_did_not_arrive(
+    stage: Stage, browsers: tuple[Browser, Browser]
+) -> None:
+    async with visitor(browsers[0], stage.url, allow=[r"net::ERR_INTERNET_DISCONNECTED"]) as aino:
+        # A part of a part: the browser names only the script that the page itself asked for.
+        await aino.page.route("**/js/protocol/peer.js", lambda route: route.abort("internetdisconnected"))
+        await enter(aino, "call", stage.url)
+        said = aino.page.get_by_role("alert").filter(has_text="A part of this page did not arrive.")
+        await expect(said).to_be_visible()
+        await axe.check(aino.page)
+        await aino.page.unroute("**/js/protocol/peer.js")
+        await said.get_by_role("link", name="Load the page again").click()
+        await expect(said).to_be_hidden()
+        await expect(aino.page.locator("visit-call")).to_have_attribute("data-phase", re.compile("."))
