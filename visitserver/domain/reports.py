@@ -138,68 +138,81 @@ def make_report(
     A visit counts as held when it was completed. Its lost time is what its connection lacks of its length, where it
     failed or ended for technical reasons.
     """
-    weeks: dict[date, Week] = {}
-    monday = first - timedelta(days=first.weekday())
-    while monday <= last:
-        weeks[monday] = Week(monday)
-        monday += timedelta(days=7)
-    kinds: Counter[CallKind] = Counter()
-    causes: Counter[str] = Counter()
-    overbooked: Counter[date] = Counter()
-    ahead: list[timedelta] = []
-    review_wait: list[timedelta] = []
+    counted = _Visits(first, last, zone)
     for visit in visits:
-        if visit.state in _NEVER_STOOD:
-            continue
-        day = visit.starts_at.astimezone(zone).date()
-        week = weeks[day - timedelta(days=day.weekday())]
-        week.booked += 1
-        kinds[visit.kind] += 1
-        ahead.append(visit.starts_at - visit.created_at)
-        if visit.overbooked:
-            overbooked[day] += 1
-        # A cancellation writes over when a person decided about the request: those are not counted.
-        if visit.decided_at is not None and visit.state not in (BookingState.CANCELLED, BookingState.WITHDRAWN):
-            review_wait.append(visit.decided_at - visit.created_at)
-        if visit.state in _CALLED_OFF:
-            week.cancelled += 1
-            causes[visit.outcome or visit.state.value] += 1
-        elif visit.state is BookingState.NO_SHOW:
-            week.no_shows += 1
-            causes[visit.outcome or visit.state.value] += 1
-        elif visit.state is BookingState.FAILED:
-            week.failed += 1
-            causes[visit.outcome or visit.state.value] += 1
-        elif visit.state is BookingState.COMPLETED:
-            week.held += 1
-            week.prisoners.add(visit.prisoner_id)
-        if visit.connected_seconds is not None:
-            connected = timedelta(seconds=visit.connected_seconds)
-            week.connected += connected
-            if visit.outcome == OutcomeCode.TECHNICAL_FAILURE:
-                week.lost += max(timedelta(), visit.ends_at - visit.starts_at - connected)
+        if visit.state not in _NEVER_STOOD:
+            counted.add(visit)
     refusals: Counter[str] = Counter()
     reviews: Counter[str] = Counter()
     for decision in decisions:
         (refusals if decision.outcome is Outcome.REFUSE else reviews).update(decision.deciding)
     asked = list(requests)
     answered = [each.decided_at - each.requested_at for each in asked if each.decided_at is not None]
+    weeks = list(counted.weeks.values())
     return Report(
         first=first,
         last=last,
-        weeks=list(weeks.values()),
-        kinds=dict(kinds.most_common()),
-        causes=dict(causes.most_common()),
+        weeks=weeks,
+        kinds=dict(counted.kinds.most_common()),
+        causes=dict(counted.causes.most_common()),
         refusals=dict(refusals.most_common()),
         reviews=dict(reviews.most_common()),
-        ahead=spread(ahead),
-        review_wait=spread(review_wait),
+        ahead=spread(counted.ahead),
+        review_wait=spread(counted.review_wait),
         request_wait=spread(answered),
         requests_open=sum(each.state is RelationshipState.REQUESTED for each in asked),
-        visited=len(set[str]().union(*(week.prisoners for week in weeks.values()))),
+        visited=len(set[str]().union(*(week.prisoners for week in weeks))),
         held_now=held_now,
-        overbooked=dict(sorted(overbooked.items())),
+        overbooked=dict(sorted(counted.overbooked.items())),
     )
+
+
+class _Visits:
+    """What the visits of a period come to, counted one by one."""
+
+    def __init__(self, first: date, last: date, zone: ZoneInfo) -> None:
+        self._zone = zone
+        monday = first - timedelta(days=first.weekday())
+        mondays = (monday + timedelta(days=7 * number) for number in range((last - monday).days // 7 + 1))
+        self.weeks = {each: Week(each) for each in mondays}
+        self.kinds: Counter[CallKind] = Counter()
+        self.causes: Counter[str] = Counter()
+        self.overbooked: Counter[date] = Counter()
+        self.ahead: list[timedelta] = []
+        self.review_wait: list[timedelta] = []
+
+    def add(self, visit: VisitRow) -> None:
+        day = visit.starts_at.astimezone(self._zone).date()
+        week = self.weeks[day - timedelta(days=day.weekday())]
+        week.booked += 1
+        self.kinds[visit.kind] += 1
+        self.ahead.append(visit.starts_at - visit.created_at)
+        if visit.overbooked:
+            self.overbooked[day] += 1
+        # A cancellation writes over when a person decided about the request: those are not counted.
+        if visit.decided_at is not None and visit.state not in (BookingState.CANCELLED, BookingState.WITHDRAWN):
+            self.review_wait.append(visit.decided_at - visit.created_at)
+        self._ended(visit, week)
+        if visit.connected_seconds is not None:
+            connected = timedelta(seconds=visit.connected_seconds)
+            week.connected += connected
+            if visit.outcome == OutcomeCode.TECHNICAL_FAILURE:
+                week.lost += max(timedelta(), visit.ends_at - visit.starts_at - connected)
+
+    def _ended(self, visit: VisitRow, week: Week) -> None:
+        if visit.state is BookingState.COMPLETED:
+            week.held += 1
+            week.prisoners.add(visit.prisoner_id)
+            return
+        if visit.state in _CALLED_OFF:
+            week.cancelled += 1
+        elif visit.state is BookingState.NO_SHOW:
+            week.no_shows += 1
+        elif visit.state is BookingState.FAILED:
+            week.failed += 1
+        else:
+            return
+        self.causes[visit.outcome or visit.state.value] += 1
 
 
 def spread(times: Sequence[timedelta]) -> Spread:

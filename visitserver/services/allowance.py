@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -128,19 +129,12 @@ class AllowanceService(Paying):
 
         `event_key` names the happening: told twice it counts once. Invalid for other types and for an end that is past.
         """
-        reason = need_reason(reason, longest=200)
         if type_ not in GIVEN:
             raise Invalid(f"A {type_} credit is not given by hand.", code="credit_type", field="type")
         if expires_at is not None and expires_at <= self._clock():
             raise Invalid("This end is past.", code="expires_at", field="expires_at")
-
-        def change(ledger: Ledger, key: str) -> None:
-            ledger.grant(
-                type_, at=self._clock(), actor=actor.reference, reason=reason, event_key=key, expires_at=expires_at
-            )
-
-        data = {"type": type_, "count": count}
-        return await self._by_staff("allowance.grant", actor, prisoner_id, count, event_key, change, data, request_id)
+        change = partial(Ledger.grant, expires_at=expires_at)
+        return await self._by_staff("grant", actor, prisoner_id, type_, reason, change, count, event_key, request_id)
 
     async def take_away(
         self,
@@ -157,41 +151,40 @@ class AllowanceService(Paying):
 
         The floor stands below all of it. Conflict (`no_allowance`) when there are not as many; then none is taken.
         """
-        reason = need_reason(reason, longest=200)
-
-        def change(ledger: Ledger, key: str) -> None:
-            ledger.take_away(type_, at=self._clock(), actor=actor.reference, reason=reason, event_key=key)
-
-        data = {"type": type_, "count": count}
-        action = "allowance.take_away"
-        return await self._by_staff(action, actor, prisoner_id, count, event_key, change, data, request_id)
+        change = Ledger.take_away
+        return await self._by_staff(
+            "take_away", actor, prisoner_id, type_, reason, change, count, event_key, request_id
+        )
 
     async def _by_staff(
         self,
-        action: str,
+        verb: str,
         actor: Actor,
         prisoner_id: str,
+        type_: CreditType,
+        reason: str,
+        change: Callable[..., None],
         count: int,
         event_key: str,
-        change: Callable[[Ledger, str], None],
-        data: Mapping[str, object],
         request_id: str | None,
     ) -> int:
+        """Append `change` to the ledger `count` times, once per event key; the balance after it."""
+        reason = need_reason(reason, longest=200)
         if not (actor.is_staff or actor.is_system):
             raise NotFound("There is no such person.")
         if not 1 <= count <= MOST_AT_ONCE:
             raise Invalid(f"Choose 1 to {MOST_AT_ONCE} credits.", code="count", field="count")
-        prefix = action.removeprefix("allowance.")
         async with self._uow() as u:
             await u.lock(f"prisoner:{prisoner_id}")
             ledger = await self.load(u, actor, prisoner_id)
             # The prisoner is in the key: the same happening may concern several, each with a ledger of their own.
-            keys = [f"{prefix}:{prisoner_id}:{event_key}:{number}" for number in range(count)]
+            keys = [f"{verb}:{prisoner_id}:{event_key}:{number}" for number in range(count)]
             if not ledger.has(keys[0]):
                 for key in keys:
-                    change(ledger, key)
+                    change(ledger, type_, at=self._clock(), actor=actor.reference, reason=reason, event_key=key)
                 prison_id = (await u.people.get_prisoner(prisoner_id)).prison_id
-                u.audit.append(action, actor, prisoner_id, dict(data), request_id, prison_id=prison_id)
+                data = {"type": type_, "count": count}
+                u.audit.append(f"allowance.{verb}", actor, prisoner_id, data, request_id, prison_id=prison_id)
                 u.allowance.append(ledger.new)
                 await u.commit()
             return ledger.balance

@@ -14,7 +14,7 @@ from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
-from visitserver.http.routes.api_records import ListQuery
+from visitserver.http.routes.api_records import ListQuery, page_of
 from visitserver.services.appointments import InTheWay
 from visitserver.services.blocks import BlockDraft
 from visitserver.services.records import plain
@@ -111,7 +111,7 @@ class InTheWayPage(BaseModel):
 async def blocks(request: web.Request, ctx: Ctx) -> BaseModel:
     query = ctx.query(BlocksQuery)
     page = await ctx.services.blocks.list(ctx.actor, query.part(), past=query.past, lifted=query.lifted)
-    return BlockPage(items=[_block(each) for each in page.items], next_cursor=page.next_cursor)
+    return page_of(BlockPage, page, _block)
 
 
 @routes.get(
@@ -187,7 +187,7 @@ async def lift(request: web.Request, ctx: Ctx) -> BaseModel:
 async def in_the_way(request: web.Request, ctx: Ctx) -> BaseModel:
     found = await ctx.services.imports.get(ctx.actor, ImportKind.APPOINTMENTS, ctx.param("external_id"))
     page = await ctx.services.appointments.in_the_way(ctx.actor, found.id, ctx.query(ListQuery).part())
-    return InTheWayPage(items=[_in_the_way(each) for each in page.items], next_cursor=page.next_cursor)
+    return page_of(InTheWayPage, page, _in_the_way)
 
 
 def _draft(body: BlockIn) -> BlockDraft:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -11,7 +12,7 @@ from pydantic import BaseModel, Field
 from visitserver.domain.errors import Invalid
 from visitserver.domain.import_lines import Format
 from visitserver.domain.importing import Change, ImportKind, Outcome
-from visitserver.domain.paging import MAX_LIMIT, PageRequest
+from visitserver.domain.paging import MAX_LIMIT, Page, PageRequest
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body, UnsupportedBody
 from visitserver.http.record_models import OUT_MODELS, PAGE_MODELS, PUT_MODELS, SINGULAR
@@ -20,6 +21,8 @@ from visitserver.services.imports import Described, ImportReport, read_lines
 from visitserver.services.records import plain
 
 routes = RouteTable("api")
+M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 
 FORMATS: Final = {"text/csv": Format.CSV, "application/x-ndjson": Format.JSONL}
 LARGEST: Final = 4 * 1024 * 1024
@@ -34,6 +37,11 @@ class ListQuery(Body):
     def part(self) -> PageRequest:
         """What to ask a service for."""
         return PageRequest(self.limit, self.cursor)
+
+
+def page_of(model: type[M], page: Page[T], make: Callable[[T], BaseModel]) -> M:
+    """The part of a list as the answer has it: its items as `make` writes them, and where the list goes on."""
+    return model(items=[make(each) for each in page.items], next_cursor=page.next_cursor)
 
 
 class UploadQuery(Body):
@@ -178,7 +186,7 @@ for _kind in ImportKind:
 )
 async def runs(request: web.Request, ctx: Ctx) -> BaseModel:
     page = await ctx.services.imports.runs(ctx.actor, ctx.query(ListQuery).part())
-    return RunPage(items=[RunOut(**_run(run)) for run in page.items], next_cursor=page.next_cursor)
+    return page_of(RunPage, page, lambda run: RunOut(**_run(run)))
 
 
 @routes.get(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 from pydantic import BaseModel, Field
 
@@ -12,7 +14,7 @@ from visitserver.http.console.days import Day
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
 from visitserver.http.registry import RouteTable
-from visitserver.http.routes.api_records import ListQuery
+from visitserver.http.routes.api_records import ListQuery, page_of
 from visitserver.services.desk import MAX_DAYS, BookingView
 from visitserver.services.records import plain
 from visitserver.services.slots import SlotOffer
@@ -98,7 +100,7 @@ async def bookings(request: web.Request, ctx: Ctx) -> BaseModel:
     first = query.first or await ctx.services.desk.today(ctx.actor)
     page = await ctx.services.desk.between(ctx.actor, first, query.days, query.part())
     source = await ctx.services.imports.source_of(ctx.actor)
-    return BookingPage(items=[_booking(view, source) for view in page.items], next_cursor=page.next_cursor)
+    return page_of(BookingPage, page, partial(_booking, source=source))
 
 
 @routes.get(
@@ -129,7 +131,7 @@ async def availability(request: web.Request, ctx: Ctx) -> BaseModel:
     page = await ctx.services.slots.offers(
         ctx.actor, found.id, PageRequest(query.limit, query.cursor), first=query.first, days=query.days
     )
-    return TimePage(items=[_time(offer) for offer in page.items], next_cursor=page.next_cursor)
+    return page_of(TimePage, page, _time)
 
 
 def _booking(view: BookingView, source: str) -> BookingOut:
