@@ -16,6 +16,7 @@ from recorder.log import NO_TRACK, RecordKind
 from recorder.manifest import SealSummary
 from recorder.sink import LogSink
 from recorder.tape import Item, Progress
+from recorder.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +96,9 @@ class LogWriter(Progress):
         return self._summary
 
     def _run(self) -> None:
+        turns = Turns(self._flush_seconds)
         try:
-            while not self._pause.acquire(timeout=self._flush_seconds):
+            while not self._pause.acquire(timeout=turns.wait(self._monotonic())):
                 self.round()
             if self._abandoned:
                 self._fail("fenced", WriterReplaced("the call is another node's"))
@@ -111,6 +113,7 @@ class LogWriter(Progress):
         except Exception as error:  # whatever it is, the room must hear that nothing is recorded any more
             self._fail("internal", error)
         finally:
+            turns.end()
             self._claim.release()
 
     def round(self) -> None:

@@ -17,6 +17,8 @@
 #include <math.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "_packet.h"
 
@@ -35,6 +37,7 @@ typedef int (*srtp_function)(void *session, void *packet, int *length);
 static srtp_function srtp_protect_packet;
 static srtp_function srtp_unprotect_packet;
 static srtp_function srtp_protect_report;
+static srtp_function srtp_unprotect_report;
 static PyObject *srtp_error;
 
 typedef union {
@@ -2291,16 +2294,22 @@ static int link_media(Link *self, uint8_t *bytes, int size, double now) {
     if (self->owner == NULL) {
         return 0;
     }
-    if (is_rtcp || self->cipher == NULL) {
+    if (self->cipher == NULL) {
         PyObject *result = PyObject_CallMethod(self->owner, "on_media", "y#d", bytes, (Py_ssize_t)size, now);
         Py_XDECREF(result);
         return result == NULL ? -1 : 0;
     }
-    if (srtp_unprotect_packet(self->cipher->session, bytes, &size)) {
+    srtp_function unprotect = is_rtcp ? srtp_unprotect_report : srtp_unprotect_packet;
+    if (unprotect(self->cipher->session, bytes, &size)) {
         self->tally->dropped_srtp++;
         return 0;
     }
     self->last_seen = now;
+    if (is_rtcp) {
+        PyObject *result = PyObject_CallMethod(self->owner, "on_rtcp", "y#d", bytes, (Py_ssize_t)size, now);
+        Py_XDECREF(result);
+        return result == NULL ? -1 : 0;
+    }
     return link_packet(self, bytes, size, now);
 }
 
@@ -2532,15 +2541,20 @@ static int ingress_datagram(Ingress *self, unsigned i, double now) {
     return result == NULL ? -1 : 0;
 }
 
-/* drain(limit): read what is there, at most about `limit` datagrams; gives how many. An exception that a datagram
- * leads to is reported as unraisable, and the next datagram is read: no packet may stop the others. */
-static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
-    long limit = PyLong_AsLong(value), total = 0;
-    if (limit == -1 && PyErr_Occurred()) {
-        return NULL;
-    }
+/* The clock's time. -1 and an exception if it has none. */
+static double ingress_now(const Ingress *self) {
+    PyObject *clock = PyObject_CallNoArgs(self->clock);
+    double now = clock != NULL ? PyFloat_AsDouble(clock) : -1.0;
+    Py_XDECREF(clock);
+    return now;
+}
+
+/* Read what is there, at most about `limit` datagrams; gives how many. An exception that a datagram leads to is
+ * reported as unraisable, and the next datagram is read: no packet may stop the others. -1: an exception is set. */
+static long ingress_drain(Ingress *self, long limit) {
+    long total = 0;
     if (self->draining || self->fd < 0 || self->clock == NULL) {
-        return PyLong_FromLong(0);
+        return 0;
     }
     self->draining = 1;
     Outbox *outbox = (Outbox *)Py_NewRef((PyObject *)self->outbox);
@@ -2558,19 +2572,13 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
         }
         /* A handler may shut the gates (SIGCONT after a long stop): it runs before these are looked at, not after. */
         if (PyErr_CheckSignals() < 0) {
-            outbox_release(outbox);
-            Py_DECREF(outbox);
-            self->draining = 0;
-            return NULL;
+            total = -1;
+            break;
         }
-        PyObject *clock = PyObject_CallNoArgs(self->clock);
-        double now = clock != NULL ? PyFloat_AsDouble(clock) : -1.0;
-        Py_XDECREF(clock);
+        double now = ingress_now(self);
         if (PyErr_Occurred()) {
-            outbox_release(outbox);
-            Py_DECREF(outbox);
-            self->draining = 0;
-            return NULL;
+            total = -1;
+            break;
         }
         for (int i = 0; i < count && self->fd >= 0; i++) {
             if (ingress_datagram(self, (unsigned)i, now) < 0) {
@@ -2582,10 +2590,23 @@ static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
             break;
         }
     }
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback); /* what is sent may lead to anything */
     outbox_release(outbox);
+    PyErr_Restore(type, error, traceback);
     Py_DECREF(outbox);
     self->draining = 0;
-    return PyLong_FromLong(total);
+    return total;
+}
+
+/* drain(limit): see ingress_drain. */
+static PyObject *Ingress_drain(Ingress *self, PyObject *value) {
+    long limit = PyLong_AsLong(value);
+    if (limit == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    long total = ingress_drain(self, limit);
+    return total < 0 ? NULL : PyLong_FromLong(total);
 }
 
 static PyObject *Ingress_close(Ingress *self, PyObject *none) {
@@ -2611,22 +2632,209 @@ static PyTypeObject IngressType = {
     .tp_doc = "Reads one UDP socket in batches and gives each datagram to whom it belongs.",
 };
 
-/* ---- The module -------------------------------------------------------------------------------------------------- */
+/* ---- Metronome: when a busy socket is read (pacing.PacedReader) ---------------------------------------------------- */
 
-/* configure(protect, unprotect, protect_rtcp, error): the addresses of libsrtp's functions, and what is raised when they refuse. */
-static PyObject *configure(PyObject *module, PyObject *args) {
-    unsigned long long protect, unprotect, protect_report;
-    PyObject *error;
-    if (!PyArg_ParseTuple(args, "KKKO:configure", &protect, &unprotect, &protect_report, &error)) {
+typedef struct {
+    PyObject_HEAD
+    int fd; /* a timer's; -1: closed */
+    Ingress *ingress;
+    long most, look;  /* datagrams that are read at once at most; turns between two looks at the rate */
+    PyObject *heed;   /* heed(count, seen, turns): there is more to read, or it is time for a look */
+    PyObject *beat;   /* beat(): every `interval` seconds, with a turn; NULL: nothing */
+    double interval, due;
+    long seen, turns;
+} Metronome;
+
+static PyTypeObject MetronomeType;
+
+static PyObject *Metronome_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"ingress", "most", "look", "heed", NULL};
+    PyObject *ingress, *heed;
+    long most, look;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!llO:Metronome", names, &IngressType, &ingress, &most, &look,
+                                     &heed)) {
         return NULL;
     }
-    if (protect == 0 || unprotect == 0 || protect_report == 0 || !PyExceptionClass_Check(error)) {
-        PyErr_SetString(PyExc_ValueError, "three functions and an exception are wanted");
+    Metronome *self = (Metronome *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->ingress = (Ingress *)Py_NewRef(ingress);
+    self->most = most;
+    self->look = look;
+    self->heed = Py_NewRef(heed);
+    self->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (self->fd < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static int Metronome_traverse(Metronome *self, visitproc visit, void *arg) {
+    Py_VISIT(self->ingress);
+    Py_VISIT(self->heed);
+    Py_VISIT(self->beat);
+    return 0;
+}
+
+static int Metronome_clear(Metronome *self) {
+    Py_CLEAR(self->ingress);
+    Py_CLEAR(self->heed);
+    Py_CLEAR(self->beat);
+    return 0;
+}
+
+static PyObject *Metronome_close(Metronome *self, PyObject *none) {
+    if (self->fd >= 0) {
+        close(self->fd);
+        self->fd = -1;
+    }
+    Metronome_clear(self);
+    Py_RETURN_NONE;
+}
+
+static void Metronome_dealloc(Metronome *self) {
+    PyObject_GC_UnTrack(self);
+    Py_DECREF(Metronome_close(self, NULL));
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+/* pace(seconds): a turn is due every so many seconds; 0: none any more. */
+static PyObject *Metronome_pace(Metronome *self, PyObject *value) {
+    double seconds = PyFloat_AsDouble(value);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    if (!(seconds >= 0.0 && seconds < 1.0)) {
+        PyErr_SetString(PyExc_ValueError, "not a rhythm");
+        return NULL;
+    }
+    struct timespec interval = {.tv_nsec = (long)(seconds * 1e9)};
+    struct itimerspec timer = {interval, interval};
+    if (timerfd_settime(self->fd, 0, &timer, NULL) < 0) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+/* carry(beat, interval): call beat() every so many seconds, with the first turn from then on; carry(None, 0): do not. */
+static PyObject *Metronome_carry(Metronome *self, PyObject *args) {
+    PyObject *beat;
+    double interval;
+    if (!PyArg_ParseTuple(args, "Od:carry", &beat, &interval)) {
+        return NULL;
+    }
+    self->interval = interval;
+    self->due = 0;
+    Py_XSETREF(self->beat, beat == Py_None ? NULL : Py_NewRef(beat));
+    Py_RETURN_NONE;
+}
+
+/* beat(), if it is due. -1: an exception is set. */
+static int metronome_beat(Metronome *self, Ingress *ingress) {
+    if (self->beat == NULL || ingress->clock == NULL) {
+        return 0;
+    }
+    double now = ingress_now(ingress);
+    if (PyErr_Occurred()) {
+        return -1;
+    }
+    if (now < self->due) {
+        return 0;
+    }
+    self->due = Py_MAX(self->due + self->interval, now + self->interval / 2);
+    PyObject *beat = Py_NewRef(self->beat);
+    PyObject *result = PyObject_CallNoArgs(beat);
+    Py_DECREF(beat);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* turn(): read the socket; what time brings is sent together with what that leads to. */
+static PyObject *Metronome_turn(Metronome *self, PyObject *none) {
+    uint64_t expirations;
+    if (self->fd < 0) {
+        Py_RETURN_NONE;
+    }
+    if (read(self->fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Ingress *ingress = (Ingress *)Py_NewRef((PyObject *)self->ingress);
+    Outbox *outbox = (Outbox *)Py_NewRef((PyObject *)ingress->outbox);
+    outbox->held++;
+    long count = ingress_drain(ingress, self->most);
+    int failed = count < 0 || metronome_beat(self, ingress) < 0;
+    PyObject *type, *error, *traceback;
+    PyErr_Fetch(&type, &error, &traceback);
+    outbox_release(outbox);
+    Py_DECREF(outbox);
+    Py_DECREF(ingress);
+    count = Py_MAX(count, 0);
+    self->seen += count;
+    self->turns++;
+    if (self->heed != NULL && (self->turns >= self->look || count >= self->most)) {
+        PyObject *heed = Py_NewRef(self->heed);
+        long seen = self->seen, turns = self->turns;
+        if (turns >= self->look) {
+            self->seen = self->turns = 0;
+        }
+        PyObject *result = PyObject_CallFunction(heed, "lll", count, seen, turns);
+        if (result == NULL) {
+            PyErr_WriteUnraisable(heed);
+        }
+        Py_XDECREF(result);
+        Py_DECREF(heed);
+    }
+    PyErr_Restore(type, error, traceback);
+    if (failed) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *Metronome_fileno(Metronome *self, PyObject *none) { return PyLong_FromLong(self->fd); }
+
+static PyMethodDef Metronome_methods[] = {
+    {"fileno", (PyCFunction)Metronome_fileno, METH_NOARGS, "Readable when a turn is due."},
+    {"pace", (PyCFunction)Metronome_pace, METH_O, "A turn is due every so many seconds; 0: none any more."},
+    {"carry", (PyCFunction)Metronome_carry, METH_VARARGS, "carry(beat, interval): call beat() so often, with a turn."},
+    {"turn", (PyCFunction)Metronome_turn, METH_NOARGS, "Read the socket."},
+    {"close", (PyCFunction)Metronome_close, METH_NOARGS, "Nothing is due any more."},
+    {NULL},
+};
+
+static PyTypeObject MetronomeType = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "signaling.media._native.Metronome",
+    .tp_basicsize = sizeof(Metronome),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = Metronome_new,
+    .tp_dealloc = (destructor)Metronome_dealloc,
+    .tp_traverse = (traverseproc)Metronome_traverse,
+    .tp_clear = (inquiry)Metronome_clear,
+    .tp_methods = Metronome_methods,
+    .tp_doc = "Says when a busy socket is read, and reads it, without a step in Python.",
+};
+
+/* ---- The module -------------------------------------------------------------------------------------------------- */
+
+/* configure(protect, unprotect, protect_rtcp, unprotect_rtcp, error): the addresses of libsrtp's functions, and what is raised when they refuse. */
+static PyObject *configure(PyObject *module, PyObject *args) {
+    unsigned long long protect, unprotect, protect_report, unprotect_report;
+    PyObject *error;
+    if (!PyArg_ParseTuple(args, "KKKKO:configure", &protect, &unprotect, &protect_report, &unprotect_report,
+                          &error)) {
+        return NULL;
+    }
+    if (protect == 0 || unprotect == 0 || protect_report == 0 || unprotect_report == 0 ||
+        !PyExceptionClass_Check(error)) {
+        PyErr_SetString(PyExc_ValueError, "four functions and an exception are wanted");
         return NULL;
     }
     srtp_protect_packet = (srtp_function)(uintptr_t)protect;
     srtp_unprotect_packet = (srtp_function)(uintptr_t)unprotect;
     srtp_protect_report = (srtp_function)(uintptr_t)protect_report;
+    srtp_unprotect_report = (srtp_function)(uintptr_t)unprotect_report;
     Py_XSETREF(srtp_error, Py_NewRef(error));
     Py_RETURN_NONE;
 }
@@ -2665,8 +2873,8 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC PyInit__native(void) {
     PyTypeObject *types[] = {&CipherType, &ViewType,     &TallyType,  &OutboxType, &OutletType, &StepType,
                              &LinkType,   &ArrivalsType, &LevelsType, &StreamType, &LinksType,  &IngressType,
-                             &UplinkType, &WatchedGateType, &WatchedTrackType, &WatchedCacheType, &WatchedRingType,
-                             &WatchedOutputType};
+                             &UplinkType, &MetronomeType, &WatchedGateType, &WatchedTrackType, &WatchedCacheType,
+                             &WatchedRingType, &WatchedOutputType};
     struct {
         PyObject **name;
         const char *text;

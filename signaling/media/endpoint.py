@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from signaling.media import native
 from signaling.media.demux import LARGEST, Demultiplexer
-from signaling.media.pacing import PacedReader
+from signaling.media.pacing import LOOK, Beat, PacedReader
 from signaling.media.path import Address
 
 BUFFER = 4 << 20  # bytes of each kernel buffer; the kernel gives what it allows
@@ -40,10 +40,11 @@ class UdpEndpoint:
 
     protocol: Literal["udp"] = "udp"
 
-    def __init__(self, demux: Demultiplexer, buffer: int = BUFFER) -> None:
-        """`buffer`: bytes asked of the kernel for each direction."""
+    def __init__(self, demux: Demultiplexer, buffer: int = BUFFER, beat: Beat | None = None) -> None:
+        """`buffer`: bytes asked of the kernel for each direction; `beat`: see PacedReader."""
         self._demux = demux
         self._buffer = buffer
+        self._beat = beat
         self._socket: socket.socket | None = None
         self._reader: PacedReader | None = None
         self._ingress: Any = None
@@ -64,8 +65,13 @@ class UdpEndpoint:
             raise
         self._socket = bound
         self.send_datagram: Callable[[bytes, Address], object] = bound.sendto
-        drain = self._read if native.module is None else self._open_native(native.module)
-        self._reader = PacedReader(asyncio.get_running_loop(), bound, drain, _DRAIN)
+        loop = asyncio.get_running_loop()
+        if native.module is None:
+            self._reader = PacedReader(loop, bound, self._read, _DRAIN, beat=self._beat)
+            return
+        drain = self._open_native(native.module)
+        metronome = partial(native.module.Metronome, self._ingress, _DRAIN, LOOK)
+        self._reader = PacedReader(loop, bound, drain, _DRAIN, beat=self._beat, metronome=metronome)
 
     def _open_native(self, module: ModuleType) -> Callable[[], int]:
         """Read and send by the packet path in C; gives what drains the socket."""

@@ -19,6 +19,7 @@ from signaling.media.demux import Demultiplexer
 from signaling.media.dtls import Certificate
 from signaling.media.endpoint import BUFFER
 from signaling.media.errors import RoomClosed
+from signaling.media.pacing import Beat
 from signaling.media.rooms import OrdinaryMediaRoom, PrivilegedMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.sockets import ALL_IPV4, ALL_IPV6, Sockets
@@ -67,7 +68,7 @@ class MediaNode:
         self._closing: list[Room] = []
         self._walls: list[MediaWall] = []
         self._past = RoomCounters()
-        self._timer: asyncio.TimerHandle | None = None
+        self._beat: Beat | None = None
         self._turn = 0
 
     async def start(self) -> None:
@@ -77,16 +78,17 @@ class MediaNode:
         """
         if self._transport is not None:
             raise RuntimeError("the node runs already")
-        self._sockets.open(self._port)
+        self._beat = self._sockets.beat = Beat(asyncio.get_running_loop(), _TICK, self._tick)
         try:
+            self._sockets.open(self._port)
             candidates = await self._candidates()
         except OSError:
+            self._beat.close()
             self._sockets.close()
             raise
         self._transport = Transport(
             demux=self._demux, certificate=Certificate(), candidates=candidates, clock=self._clock
         )
-        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         lines = [item.line for item in candidates]
         log.info("media node started", port=self.address[1], candidates=lines, packet_path=native.describe())
 
@@ -96,8 +98,8 @@ class MediaNode:
             return
         for call_id in list(self._rooms):
             self.close_room(call_id)
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.close()
         for wall in self._walls:
             await wall.close()
         self._walls.clear()
@@ -186,17 +188,14 @@ class MediaNode:
         return NodeStats(len(self._rooms), sessions, self._demux.counters.snapshot(), total, self._sockets.connections)
 
     def _tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_TICK, self._tick)
         self._turn = (self._turn + 1) % _TICKS
-        with self._sockets.held():
-            if self._turn:  # only what cannot wait for the next whole tick
-                self._ask_again(self._clock())
-            else:
+        if not self._turn:
+            with self._sockets.held():
                 self._whole_tick(self._clock())
-
-    def _ask_again(self, now: float) -> None:
-        for room in self._rooms.values():
-            room.ask_again(now)
+        elif incomplete := [room for room in self._rooms.values() if room.is_incomplete]:
+            with self._sockets.held():  # only what cannot wait for the next whole tick
+                for room in incomplete:
+                    room.ask_again(self._clock())
 
     def _whole_tick(self, now: float) -> None:
         self._sockets.sweep(now)

@@ -267,6 +267,10 @@ class Peer:
         except (pylibsrtp.Error, ValueError):
             self.counters.dropped_srtp += 1
             return
+        self.on_rtcp(compound, now)
+
+    def on_rtcp(self, compound: bytes, now: float) -> None:
+        """One authenticated compound RTCP packet."""
         self.ice.last_seen = now
         self.feedback.receive(compound, now)
 

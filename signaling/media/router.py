@@ -298,6 +298,11 @@ class MediaRoom:
 
     # Time and end, for the node
 
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether packets are missing that may be asked for."""
+        return bool(self._incomplete)
+
     def ask_again(self, now: float) -> None:
         """Ask for missing packets whose time has come; `tick` does this, too. Never raises."""
         for layer in tuple(self._incomplete):

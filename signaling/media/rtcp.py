@@ -36,9 +36,7 @@ from aiortc.rtp import (
     RtcpRrPacket,
     RtcpSdesPacket,
     RtcpSourceInfo,
-    pack_remb_fci,
     pack_rtcp_packet,
-    unpack_remb_fci,
 )
 
 _CNAME = 1  # RFC 3550 section 6.5.1
@@ -47,6 +45,9 @@ _SENDER = struct.Struct("!LQL")
 _SENDER_REPORT = struct.Struct("!BBHLQLLL")
 _NACK = struct.Struct("!HH")
 _FEEDBACK = struct.Struct("!LL")
+_RECEIVER_REPORT = struct.Struct("!BBHL")
+_REMB = struct.Struct("!BBHLL4sBBH")
+_MOST_BLOCKS = 31  # what five bits count
 
 
 class MalformedRtcp(ValueError):
@@ -137,10 +138,10 @@ def fir_sources(part: RtcpPart) -> Iterator[int]:
 
 def remb_bitrate(part: RtcpPart) -> int | None:
     """The bitrate of a REMB message in bit/s, or None if it is another application's message."""
-    try:
-        return unpack_remb_fci(part.data[12:])[0]
-    except (ValueError, struct.error, IndexError):
+    data = part.data
+    if len(data) < 20 or data[12:16] != b"REMB" or len(data) < 20 + 4 * data[16]:
         return None
+    return ((data[17] & 0x03) << 16 | data[18] << 8 | data[19]) << (data[17] >> 2)
 
 
 class Reporter:
@@ -153,11 +154,24 @@ class Reporter:
 
     def receiver_report(self, blocks: list[RtcpReceiverInfo], remb: tuple[int, list[int]] | None) -> bytes:
         """A report about up to 31 sources, with a REMB (bitrate in bit/s, SSRCs) if there is one to give."""
-        compound = bytes(RtcpRrPacket(ssrc=self.ssrc, reports=blocks[:31])) + self._name
+        del blocks[_MOST_BLOCKS:]
+        parts = [_RECEIVER_REPORT.pack(0x80 | len(blocks), RTCP_RR, 1 + 6 * len(blocks), self.ssrc)]
+        for block in blocks:
+            lost = block.packets_lost.to_bytes(3, "big", signed=True)
+            numbers = block.highest_sequence, block.jitter, block.lsr, block.dlsr
+            parts.append(_BLOCK.pack(block.ssrc, block.fraction_lost, lost, *numbers))
+        parts.append(self._name)
         if remb is not None:
-            fci = pack_remb_fci(*remb)
-            compound += bytes(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=self.ssrc, media_ssrc=0, fci=fci))
-        return compound
+            parts.append(self._remb(*remb))
+        return b"".join(parts)
+
+    def _remb(self, bitrate: int, ssrcs: list[int]) -> bytes:
+        """A receiver's estimate in bit/s (draft-alvestrand-rmcat-remb-03, section 2.2): 18 bits and an exponent."""
+        exponent = max(0, bitrate.bit_length() - 18)
+        mantissa = bitrate >> exponent
+        head = (0x80 | RTCP_PSFB_APP, RTCP_PSFB, 4 + len(ssrcs), self.ssrc, 0, b"REMB", len(ssrcs))
+        rate = (exponent << 2 | mantissa >> 16, mantissa & 0xFFFF)
+        return _REMB.pack(*head, *rate) + b"".join(ssrc.to_bytes(4, "big") for ssrc in ssrcs)
 
     def pli(self, ssrc: int) -> bytes:
         """A picture loss indication (RFC 4585 section 6.3.1)."""

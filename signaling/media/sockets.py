@@ -11,6 +11,7 @@ import structlog
 from signaling.media.candidates import Transport, bindable
 from signaling.media.demux import Demultiplexer
 from signaling.media.endpoint import BUFFER, UdpEndpoint
+from signaling.media.pacing import Beat
 from signaling.media.tcp import TcpEndpoint, TcpLimits
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,8 @@ class Sockets:
         tcp_limits: TcpLimits | None = None,
     ) -> None:
         """`hosts` are literal addresses; `buffer` is in bytes. BadAddress for a link-local or zoned address."""
+        self.beat: Beat | None = None
+        """What is called in the rhythm of a busy socket: to be set before `open`."""
         self.transports = tuple(dict.fromkeys(transports))
         self._demux = demux
         self._hosts = tuple(dict.fromkeys(bindable(host) for host in hosts))
@@ -72,7 +75,7 @@ class Sockets:
 
     def _open_host(self, host: str, port: int) -> int:
         if "udp" in self.transports:
-            datagrams = UdpEndpoint(self._demux, self._buffer)
+            datagrams = UdpEndpoint(self._demux, self._buffer, self.beat)
             datagrams.open(host, port)
             self.udp.append(datagrams)
             port = datagrams.address[1]

@@ -18,7 +18,7 @@ MAX_PROTECTED = 1356  # bytes of a plain packet: pylibsrtp's buffer is 1,500 and
 MAX_UNPROTECTED = 1500
 
 # Everything private that is used below: tests/unit/media/test_srtp.py checks each against the library.
-BINDING_NAMES = ("srtp_protect", "srtp_unprotect", "srtp_protect_rtcp")
+BINDING_NAMES = ("srtp_protect", "srtp_unprotect", "srtp_protect_rtcp", "srtp_unprotect_rtcp")
 SESSION_NAMES = ("_srtp", "_cdata", "_buffer")
 
 
@@ -43,7 +43,7 @@ def unprotector(session: Any) -> Callable[[bytes], bytes]:
 _SIGNATURE = "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
 
 
-def function_addresses() -> tuple[int, int, int] | None:
+def function_addresses() -> tuple[int, ...] | None:
     """Where libsrtp's BINDING_NAMES stand in memory, in that order; None if they are not what _native.c expects."""
     ffi, lib = _binding.ffi, _binding.lib
     found = []
@@ -52,7 +52,7 @@ def function_addresses() -> tuple[int, int, int] | None:
         if ffi.typeof(function).cname != _SIGNATURE:
             return None
         found.append(int(ffi.cast("uintptr_t", function)))
-    return found[0], found[1], found[2]
+    return tuple(found)
 
 
 def session_handle(session: Any) -> tuple[int, object]:

@@ -111,6 +111,8 @@ class Soak:
 
     def on_media(self, datagram: bytes, now: float) -> None: ...
 
+    def on_rtcp(self, compound: bytes, now: float) -> None: ...
+
     def packet(self) -> bytes:
         self.number += random.choice((1,) * 60 + (2, 3))
         number = self.number

@@ -23,7 +23,7 @@ from signaling.media.gate import Gate
 from signaling.media.keyframes import KeyframeCache
 from signaling.media.layer import Layer
 from signaling.media.leg import Kind, Side, TrackInfo
-from signaling.media.pacing import BUSY, RHYTHM, PacedReader, rhythm
+from signaling.media.pacing import BUSY, RHYTHM, Beat, PacedReader, rhythm
 from signaling.media.reception import PlainArrivals
 from signaling.media.remb import PlainUplink
 from signaling.media.retransmission import PacketCache
@@ -324,6 +324,7 @@ class Owner:
     def __init__(self) -> None:
         self.packets: list[bytes] = []
         self.datagrams: list[bytes] = []
+        self.reports: list[bytes] = []
         self.views: list[Any] = []
         self.raises = False
 
@@ -332,6 +333,9 @@ class Owner:
 
     def on_media(self, datagram: bytes, now: float) -> None:
         self.datagrams.append(datagram)
+
+    def on_rtcp(self, compound: bytes, now: float) -> None:
+        self.reports.append(compound)
 
     def receive(self, view: Any) -> None:
         if self.raises:
@@ -413,10 +417,17 @@ def test_media_goes_to_its_session_and_its_source(relay: Relay) -> None:
     relay.send(early)  # before the handshake is done
     assert relay.owner.datagrams == [early]
     relay.join()
-    rtcp = b"\x80\xc9" + bytes(20)
-    relay.send(relay.protect(rtp(2)), rtcp, b"\x16" + bytes(9))
+    report = b"\x80\xc9\x00\x01" + bytes(4)
+    policy = Policy(key=KEY, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=Policy.SRTP_PROFILE_AEAD_AES_128_GCM)
+    protected = Session(policy).protect_rtcp(report)
+    seen = relay.link.last_seen
+    forged = protected[:-1] + bytes([protected[-1] ^ 1])
+    relay.send(relay.protect(rtp(2)), forged, protected, protected, b"\x16" + bytes(9))
     assert relay.owner.packets == [rtp(2)]
-    assert relay.owner.datagrams == [early, rtcp]
+    assert relay.owner.datagrams == [early]
+    assert relay.owner.reports == [report]
+    assert relay.tally.dropped_srtp == 2  # the forged one, and the second of two that are the same
+    assert relay.link.last_seen > seen
     assert [datagram for datagram, _ in relay.dispatched] == [b"\x16" + bytes(9)]
     assert relay.link.last_seen > 0
     relay.link.add(7, relay.owner.receive, audio_level=1, abs_send_time=2)
@@ -511,9 +522,124 @@ def test_nothing_stays_behind() -> None:
 
 
 def test_the_rhythm_is_as_quick_as_batches_are_large() -> None:
-    assert rhythm(BUSY) == rhythm(8_000) == RHYTHM[1]
-    assert RHYTHM[0] < rhythm(10_000) == 32 / 10_000 < RHYTHM[1]
-    assert rhythm(20_000) == rhythm(1e9) == RHYTHM[0]
+    assert rhythm(BUSY) == rhythm(10_000) == RHYTHM[1]
+    assert RHYTHM[0] < rhythm(16_000) == 64 / 16_000 < RHYTHM[1]
+    assert rhythm(25_000) == rhythm(1e9) == RHYTHM[0]
+
+
+@needs_native
+async def test_a_metronome_reads_and_beats_and_says_when_to_look(relay: Relay) -> None:
+    heeded: list[tuple[int, int, int]] = []
+    beats: list[int] = []
+    metronome = _native.Metronome(relay.ingress, 64, 4, lambda *numbers: heeded.append(numbers))
+    metronome.carry(lambda: beats.append(relay.outbox.queued), 0.0)
+    relay.join()
+    for number in range(3):
+        relay.client.sendto(relay.protect(rtp(number)), relay.socket.getsockname())
+    give_up = time.monotonic() + 60
+    turns = 0
+    while (len(relay.owner.packets) < 3 or turns < 4) and time.monotonic() < give_up:
+        metronome.turn()
+        turns += 1
+    assert relay.owner.packets == [rtp(number) for number in range(3)]
+    assert len(beats) == turns
+    assert len(heeded) == turns // 4
+    assert all(numbers[2] == 4 for numbers in heeded)
+    for number in range(10, 74):
+        relay.client.sendto(relay.protect(rtp(number)), relay.socket.getsockname())
+    metronome.turn()
+    assert heeded[-1][0] == 64  # there may be more
+    for wrong in (-1.0, 1.0, float("nan")):
+        with pytest.raises(ValueError, match="rhythm"):
+            metronome.pace(wrong)
+    metronome.close()
+    metronome.close()
+    assert metronome.fileno() == -1
+    metronome.turn()
+    assert len(beats) == turns + 1
+    with pytest.raises(OSError):
+        metronome.pace(0.1)
+
+
+@needs_native
+def test_a_beat_that_raises_is_told_and_the_next_turn_comes(relay: Relay) -> None:
+    def fails() -> None:
+        raise RuntimeError("on purpose")
+
+    metronome = _native.Metronome(relay.ingress, 64, 64, fails)
+    metronome.carry(fails, 0.0)
+    relay.join()
+    with pytest.raises(RuntimeError):
+        metronome.turn()
+    metronome.carry(None, 0.0)
+    relay.client.sendto(relay.protect(rtp(1)), relay.socket.getsockname())
+    give_up = time.monotonic() + 60
+    while not relay.owner.packets and time.monotonic() < give_up:
+        metronome.turn()
+    assert relay.owner.packets == [rtp(1)]
+    metronome.close()
+
+
+@pytest.mark.parametrize("ours", [False, pytest.param(True, marks=needs_native)], ids=["python", "native"])
+async def test_a_beat_goes_with_the_rhythm_and_by_itself_without(ours: bool) -> None:
+    loop = asyncio.get_running_loop()
+    relay = Relay() if ours else None
+    source, sender = (
+        (relay.socket, relay.client) if relay is not None else socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    )
+    source.setblocking(False)
+    beaten: list[bool] = []
+    metronome = (lambda heed: _native.Metronome(relay.ingress, 256, 64, heed)) if relay is not None else None
+
+    def drain() -> int:
+        if relay is not None:
+            return int(relay.ingress.drain(256))
+        for count in range(256):
+            try:
+                source.recv(100)
+            except BlockingIOError:
+                return count
+        return 256
+
+    beat = Beat(loop, 0.001, lambda: beaten.append(reader.is_paced))
+    reader = PacedReader(loop, source, drain, 256, beat=beat, metronome=metronome)
+
+    async def until(paced: bool, burst: int) -> None:
+        beaten.clear()
+        async with asyncio.timeout(60):
+            while paced not in beaten:
+                for _ in range(burst):
+                    try:
+                        sender.sendto(b"x", source.getsockname()) if relay is not None else sender.send(b"x")
+                    except BlockingIOError:
+                        break
+                await asyncio.sleep(0)
+
+    sender.setblocking(False)
+    await until(False, 0)
+    await until(True, 8)
+    await until(False, 0)
+    await until(True, 8)
+    reader.close()
+    await until(False, 0)  # nobody reads, and time goes on
+    beat.close()
+    beat.close()
+    other = object()
+    assert not beat.take(other)
+    source.close()
+    sender.close()
+
+
+async def test_one_reader_carries_the_beat() -> None:
+    beat = Beat(asyncio.get_running_loop(), 30.0, lambda: None)
+    first, second = object(), object()
+    assert beat.take(first)
+    assert not beat.take(second)
+    beat.put_down(second)
+    assert not beat.take(second)
+    beat.put_down(first)
+    assert beat.take(second)
+    beat.close()
 
 
 async def test_a_busy_socket_is_read_in_a_rhythm_and_a_quiet_one_at_once() -> None:

@@ -44,6 +44,27 @@ def test_nacks_are_read_as_another_implementation_writes_them(sequences: list[in
     assert part.media == 2
 
 
+blocks = st.builds(
+    RtcpReceiverInfo,
+    ssrc=st.integers(0, (1 << 32) - 1),
+    fraction_lost=st.integers(0, 255),
+    packets_lost=st.integers(-(1 << 23), (1 << 23) - 1),
+    highest_sequence=st.integers(0, (1 << 32) - 1),
+    jitter=st.integers(0, (1 << 32) - 1),
+    lsr=st.integers(0, (1 << 32) - 1),
+    dlsr=st.integers(0, (1 << 32) - 1),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(blocks, max_size=40), st.none() | st.tuples(st.integers(0, 1 << 60), st.lists(st.just(9), max_size=8)))
+def test_reports_are_what_aiortc_writes(reports: list[RtcpReceiverInfo], remb: tuple[int, list[int]] | None) -> None:
+    wanted = bytes(RtcpRrPacket(ssrc=77, reports=reports[:31])) + rtcp.source_name(77, "cname")
+    if remb is not None:
+        wanted += bytes(RtcpPsfbPacket(fmt=15, ssrc=77, media_ssrc=0, fci=pack_remb_fci(*remb)))
+    assert rtcp.Reporter(77, "cname").receiver_report(list(reports), remb) == wanted
+
+
 def test_a_nack_over_the_wrap() -> None:
     (part,) = rtcp.split(
         bytes(RtcpRtpfbPacket(fmt=1, ssrc=1, media_ssrc=2))[:2] + b"\x00\x03" + bytes(8) + b"\xff\xff\x00\x03"
