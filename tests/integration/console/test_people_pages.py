@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -93,7 +93,7 @@ async def test_a_person_is_found_restricted_and_decided_about_with_the_keyboard(
         found = await u.rights.get_relationship(link.id)
         found.answer(PrisonerAnswer.REFUSED, at=datetime.now(UTC))
         await u.commit()
-    async with house.staff(chrome, "supervisor") as person:
+    async with house.staff(chrome, "supervisor", allow=["422"]) as person:
         page = person.page
         await page.goto("/staff/people")
         await type_into(page, "Number, or beginning of a name", "aino")
@@ -122,6 +122,12 @@ async def test_a_person_is_found_restricted_and_decided_about_with_the_keyboard(
         await page.keyboard.press("Enter")
         await type_into(page, "Type", "BAN")
         await type_into(page, "Ordered by", "Governor")
+        await page.fill("#restrict-to", (house.now() - timedelta(days=3)).date().isoformat())
+        await by_keyboard(page, "button", "Restrict")
+        # What cannot be is said, and what was typed is still there.
+        await expect(page.get_by_role("alert")).to_contain_text("The last day comes before the first.", timeout=60_000)
+        assert await page.input_value("#restrict-authority") == "Governor"
+        await page.fill("#restrict-to", "")
         await by_keyboard(page, "button", "Restrict")
         own, far = (page.get_by_role("listitem").filter(has_text=word) for word in ("BAN", "PRE-INFORM"))
         await expect(own).to_contain_text("In force", timeout=60_000)

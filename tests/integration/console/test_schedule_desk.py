@@ -97,7 +97,7 @@ async def test_a_session_changes_from_a_day_on(
     day = day_ahead(house)
     stays, goes = await stand(house, day, time(9)), await stand(house, day, time(16), 1)
     goes_too = await stand(house, day, time(15, 25), 2)
-    async with house.staff(chrome, "scheduler") as person:
+    async with house.staff(chrome, "scheduler", allow=["409"]) as person:
         page = person.page
         await page.goto("/staff/templates")
         await page.get_by_role("link", name="Daily").click()
@@ -128,6 +128,13 @@ async def test_a_session_changes_from_a_day_on(
         await expect(page.locator("dl.facts")).to_contain_text("A / 2")
         # Ending it with bookings on it asks once more.
         await page.fill("#last-day", (day - timedelta(days=1)).isoformat())
+        await page.get_by_role("button", name="End", exact=True).click()
+        await expect(page.get_by_text("1 booking stands after that day")).to_be_visible()
+        await expect(page.get_by_role("button", name="End it all the same")).to_be_visible()
+        await page.goto("/staff/templates")
+        await expect(page.get_by_text("1–1 of 2")).to_be_visible()
+        await page.get_by_role("link", name="Those after").click()
+        await expect(page.get_by_text("2–2 of 2")).to_be_visible()
     versions = await house.services.templates.versions(staff(house), "tpl_daily")
     assert [one.ends_at for one in versions] == [time(17), time(12)]
     assert {await state_of(house, each.id) for each in (stays, goes, goes_too)} == {BookingState.BOOKED}

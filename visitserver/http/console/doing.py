@@ -1,10 +1,10 @@
-"""Forms on the pages about people: done, and back to the page, which says what was done or why it was not."""
+"""Pages with many small forms: what one says is done, or the page is shown again, and what was typed is still there."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
-from urllib.parse import urlencode
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -14,8 +14,22 @@ from visitserver.http.forms import Body
 
 F = TypeVar("F", bound=Body)
 
-LONGEST = 300
-"""So much of a reason goes into the address of the page."""
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """What was filled in, in which form of the page, and why it was not done. `status` is that of the answer."""
+
+    form: str = ""
+    words: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+    def value(self, form: str, name: str, otherwise: str = "") -> str:
+        """What a field of the form `form` is to show: what was typed there, else `otherwise`."""
+        return self.values.get(name, "") if form == self.form else otherwise
+
+
+NOTHING: Final = NotDone()
 
 
 async def act(
@@ -23,28 +37,23 @@ async def act(
     model: type[F],
     work: Callable[[F], Awaitable[object]],
     *,
-    back: str,
+    form: str,
     done: str,
-    retry: str = "",
-    keep: str = "",
+    again: Callable[[NotDone], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
-    """Read the form and do `work` with it; then go `back` with `?done=…`, or to `retry` (default: `back`) with
-    `?failed=…`, where the field `keep` goes too.
+    """Read the form and do `work` with it; then go to the page `done`. Where it is not done, show the page `again`.
 
-    Whose the thing is must have been asked before: that comes before what is wrong with a form.
+    `form` names it among the forms of the page. Whose the thing is must have been asked before: that comes before what
+    is wrong with a form.
     """
-    form = await ctx.form(model)
-    errors: Mapping[str, str] = form.errors
-    if form.model is not None:
+    filled = await ctx.form(model)
+    errors: Mapping[str, str] = filled.errors
+    status = 422
+    if filled.model is not None:
         try:
-            await work(form.model)
-            return ctx.redirect(f"{back}?{urlencode({'done': done})}")
+            await work(filled.model)
+            return ctx.redirect(done)
         except (Invalid, Conflict, Forbidden, NotFound) as error:
-            errors = {"": error.detail}
-    kept = {keep: form.values.get(keep, "")[:80]} if keep else {}
-    return ctx.redirect(f"{retry or back}?{urlencode({'failed': _words(errors), **kept})}")
-
-
-def _words(errors: Mapping[str, str]) -> str:
+            errors, status = {"": error.detail}, 422 if isinstance(error, Invalid) else 409
     said = (f"{name.replace('_', ' ').capitalize()}: {text}" if name else text for name, text in errors.items())
-    return " ".join(said)[:LONGEST]
+    return await again(NotDone(form, " ".join(said), filled.values, status))

@@ -25,10 +25,10 @@ def digest(posted: MultiMapping[Any], besides: Collection[str] = ()) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a list, to be shown: items `first` to `last` (from 1) of `all`. `earlier` and `later` name the parts
+    """One part of a list: `shown` are items `first` to `last` (from 1) of `all`. `earlier` and `later` name the parts
     before and after it, None where there is none."""
 
-    items: Sequence[Any]
+    shown: Sequence[Any]
     first: int
     last: int
     all: int

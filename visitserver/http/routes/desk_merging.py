@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from pydantic import Field
 
 from visitserver.domain.errors import Invalid, NotFound
-from visitserver.http.console.doing import act
+from visitserver.http.console.doing import NOTHING, NotDone, act
 from visitserver.http.console.lists import PageQuery, links
 from visitserver.http.ctx import Ctx
 from visitserver.http.registry import RouteTable
@@ -21,7 +21,6 @@ class OtherQuery(PageQuery):
     """The other record: a contact's identifier, or a prisoner's number."""
 
     other: str = Field("", max_length=80)
-    failed: str = Field("", max_length=300)
 
 
 class MergeForm(PersonReasonForm):
@@ -42,20 +41,7 @@ async def duplicates(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     URL + "/contacts/{contact_id}/merge", action="people.merge", summary="Two contacts as one", query=OtherQuery
 )
 async def contact_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query, contact_id = ctx.query(OtherQuery), ctx.param("contact_id")
-    view = await ctx.services.people.contact(ctx.actor, contact_id)
-    preview = None
-    if query.other:
-        preview = await ctx.services.merging.preview_contacts(ctx.actor, contact_id, query.other)
-    return ctx.render(
-        "staff/person_merge.html",
-        person=view.person,
-        preview=preview,
-        other=query.other,
-        base=f"{URL}/contacts/{contact_id}",
-        by_number=False,
-        failed=query.failed,
-    )
+    return await _contacts(ctx, ctx.query(OtherQuery).other)
 
 
 @routes.post(
@@ -64,14 +50,13 @@ async def contact_merge_page(request: web.Request, ctx: Ctx) -> web.StreamRespon
 async def contact_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     contact_id = ctx.param("contact_id")
     await ctx.services.people.contact(ctx.actor, contact_id)
-    back = f"{URL}/contacts/{contact_id}"
 
     def work(form: MergeForm) -> Awaitable[object]:
         return ctx.services.merging.merge_contacts(
             ctx.actor, contact_id, form.other, token=form.token, reason=form.reason, request_id=ctx.request_id
         )
 
-    return await act(ctx, MergeForm, work, back=back, done="merged", retry=back + "/merge", keep="other")
+    return await _merge(ctx, work, f"{URL}/contacts/{contact_id}", _contacts)
 
 
 @routes.get(
@@ -81,23 +66,7 @@ async def contact_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     query=OtherQuery,
 )
 async def prisoner_merge_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query = ctx.query(OtherQuery)
-    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    preview, failed = None, query.failed
-    if query.other:
-        try:
-            preview = await ctx.services.merging.preview_prisoners(ctx.actor, prisoner.number, query.other)
-        except (NotFound, Invalid) as error:
-            failed = error.detail
-    return ctx.render(
-        "staff/person_merge.html",
-        person=prisoner,
-        preview=preview,
-        other=query.other,
-        base=f"{URL}/prisoners/{prisoner.id}",
-        by_number=True,
-        failed=failed,
-    )
+    return await _prisoners(ctx, ctx.query(OtherQuery).other)
 
 
 @routes.post(
@@ -108,11 +77,60 @@ async def prisoner_merge_page(request: web.Request, ctx: Ctx) -> web.StreamRespo
 )
 async def prisoner_merge(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
-    back = f"{URL}/prisoners/{prisoner.id}"
 
     def work(form: MergeForm) -> Awaitable[object]:
         return ctx.services.merging.merge_prisoners(
             ctx.actor, prisoner.number, form.other, token=form.token, reason=form.reason, request_id=ctx.request_id
         )
 
-    return await act(ctx, MergeForm, work, back=back, done="merged", retry=back + "/merge", keep="other")
+    return await _merge(ctx, work, f"{URL}/prisoners/{prisoner.id}", _prisoners)
+
+
+async def _merge(
+    ctx: Ctx,
+    work: Callable[[MergeForm], Awaitable[object]],
+    person: str,
+    page: Callable[[Ctx, str, NotDone], Awaitable[web.StreamResponse]],
+) -> web.StreamResponse:
+    """Make the two one, and to the page of the `person` who stays; or the comparison again, as it is now."""
+
+    def again(no: NotDone) -> Awaitable[web.StreamResponse]:
+        return page(ctx, no.value("merge", "other")[:80], no)
+
+    return await act(ctx, MergeForm, work, form="merge", done=f"{person}?done=merged", again=again)
+
+
+async def _contacts(ctx: Ctx, other: str, no: NotDone = NOTHING) -> web.StreamResponse:
+    contact_id = ctx.param("contact_id")
+    view = await ctx.services.people.contact(ctx.actor, contact_id)
+    preview = await ctx.services.merging.preview_contacts(ctx.actor, contact_id, other) if other else None
+    return ctx.render(
+        "staff/person_merge.html",
+        status=no.status,
+        person=view.person,
+        preview=preview,
+        other=other,
+        base=f"{URL}/contacts/{contact_id}",
+        by_number=False,
+        no=no,
+    )
+
+
+async def _prisoners(ctx: Ctx, other: str, no: NotDone = NOTHING) -> web.StreamResponse:
+    prisoner = await ctx.services.desk.prisoner(ctx.actor, ctx.param("prisoner_id"))
+    preview = None
+    if other:
+        try:
+            preview = await ctx.services.merging.preview_prisoners(ctx.actor, prisoner.number, other)
+        except (NotFound, Invalid) as error:
+            no = NotDone(words=no.words or error.detail, status=no.status)
+    return ctx.render(
+        "staff/person_merge.html",
+        status=no.status,
+        person=prisoner,
+        preview=preview,
+        other=other,
+        base=f"{URL}/prisoners/{prisoner.id}",
+        by_number=True,
+        no=no,
+    )

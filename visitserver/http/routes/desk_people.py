@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.policies import ALERTS_IGNORED, code
 from visitserver.domain.rights import EFFECT_OF_TYPE, RestrictionEffect, RestrictionScope
 from visitserver.domain.slots import to_utc
-from visitserver.http.console.doing import act
+from visitserver.http.console.doing import NOTHING, F, NotDone, act
 from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import Body
@@ -45,10 +45,9 @@ class FindQuery(PageQuery):
 
 
 class PersonQuery(PageQuery):
-    """`done` and `failed`: what has just been done, or why not, for the notice above the page."""
+    """`done`: what has just been done, for the notice above the page."""
 
     done: Literal["", "decided", "restricted", "lifted", "appointed", "cancelled", "apart", "ended", "merged"] = ""
-    failed: str = Field("", max_length=300)
 
 
 class DecideForm(Body):
@@ -102,49 +101,12 @@ async def find(request: web.Request, ctx: Ctx) -> web.StreamResponse:
 
 @routes.get(URL + "/prisoners/{prisoner_id}", action="people.read", summary="A prisoner", query=PersonQuery)
 async def prisoner_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query, prisoner_id = ctx.query(PersonQuery), ctx.param("prisoner_id")
-    services, actor = ctx.services, ctx.actor
-    view = await services.people.prisoner(actor, prisoner_id)
-    apart = await services.non_associations.of(actor, prisoner_id)
-    others = [each.other(prisoner_id) for each in apart]
-    appointments = await services.appointments.list(actor, PageRequest(50), prisoner_id=prisoner_id)
-    policies = await services.policies.now(actor)
-    return ctx.render(
-        "staff/person_prisoner.html",
-        view=view,
-        person=view.person,
-        zone=view.prison.timezone,
-        today=await services.desk.today(actor),
-        apart=apart,
-        others=await services.desk.prisoner_names(actor, others),
-        appointments=appointments.items,
-        allowance=await services.allowance.view(actor, prisoner_id),
-        ledger=(await services.allowance.history(actor, prisoner_id, PageRequest(10))).items,
-        types=sorted(EFFECT_OF_TYPE),
-        effects=list(RestrictionEffect),
-        kinds=list(AppointmentKind),
-        said=SAID.get(query.done, ""),
-        failed=query.failed,
-        names=await services.desk.staff_names(actor, [each.created_by for each in apart]),
-        ignored=[each.id for each in view.alerts if code(each.code) in policies.texts(ALERTS_IGNORED)],
-    )
+    return await _prisoner_page(ctx, ctx.param("prisoner_id"), said=SAID.get(ctx.query(PersonQuery).done, ""))
 
 
 @routes.get(URL + "/contacts/{contact_id}", action="people.read", summary="Somebody outside", query=PersonQuery)
 async def contact_page(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    query = ctx.query(PersonQuery)
-    view = await ctx.services.people.contact(ctx.actor, ctx.param("contact_id"))
-    return ctx.render(
-        "staff/person_contact.html",
-        view=view,
-        person=view.person,
-        zone=view.prison.timezone,
-        today=await ctx.services.desk.today(ctx.actor),
-        types=sorted(EFFECT_OF_TYPE),
-        effects=list(RestrictionEffect),
-        said=SAID.get(query.done, ""),
-        failed=query.failed,
-    )
+    return await _contact_page(ctx, ctx.param("contact_id"), said=SAID.get(ctx.query(PersonQuery).done, ""))
 
 
 @routes.post(
@@ -161,19 +123,27 @@ async def decide(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     def work(form: DecideForm) -> Awaitable[object]:
         return decisions[form.decision](ctx.actor, found.id, form.reason, request_id=ctx.request_id)
 
-    return await act(ctx, DecideForm, work, back=_prisoner(found.prisoner_id), done="decided")
+    return await _act(ctx, DecideForm, work, f"decide-{found.id}", "decided", prisoner_id=found.prisoner_id)
 
 
-async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: str) -> web.StreamResponse:
+async def _restrict(
+    ctx: Ctx,
+    scope: RestrictionScope,
+    subject_id: str,
+    form: str,
+    *,
+    prisoner_id: str | None = None,
+    contact_id: str | None = None,
+) -> web.StreamResponse:
     # Whose it is comes before what is wrong with the form: a stranger's is not found.
     await ctx.services.restrictions.of(ctx.actor, scope, subject_id, PageRequest(1))
 
-    def work(form: RestrictForm) -> Awaitable[object]:
+    def work(wanted: RestrictForm) -> Awaitable[object]:
         return ctx.services.restrictions.add(
-            ctx.actor, scope=scope, subject_id=subject_id, **form.model_dump(), request_id=ctx.request_id
+            ctx.actor, scope=scope, subject_id=subject_id, **wanted.model_dump(), request_id=ctx.request_id
         )
 
-    return await act(ctx, RestrictForm, work, back=back, done="restricted")
+    return await _act(ctx, RestrictForm, work, form, "restricted", prisoner_id=prisoner_id, contact_id=contact_id)
 
 
 @routes.post(
@@ -184,7 +154,7 @@ async def _restrict(ctx: Ctx, scope: RestrictionScope, subject_id: str, back: st
 )
 async def restrict_prisoner(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     prisoner_id = ctx.param("prisoner_id")
-    return await _restrict(ctx, RestrictionScope.PRISONER, prisoner_id, _prisoner(prisoner_id))
+    return await _restrict(ctx, RestrictionScope.PRISONER, prisoner_id, "restrict", prisoner_id=prisoner_id)
 
 
 @routes.post(
@@ -195,7 +165,7 @@ async def restrict_prisoner(request: web.Request, ctx: Ctx) -> web.StreamRespons
 )
 async def restrict_contact(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     contact_id = ctx.param("contact_id")
-    return await _restrict(ctx, RestrictionScope.PERSON, contact_id, f"{URL}/contacts/{contact_id}")
+    return await _restrict(ctx, RestrictionScope.PERSON, contact_id, "restrict", contact_id=contact_id)
 
 
 @routes.post(
@@ -206,7 +176,9 @@ async def restrict_contact(request: web.Request, ctx: Ctx) -> web.StreamResponse
 )
 async def restrict_relationship(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     found = await ctx.services.people.of_relationship(ctx.actor, ctx.param("relationship_id"))
-    return await _restrict(ctx, RestrictionScope.RELATIONSHIP, found.id, _prisoner(found.prisoner_id))
+    return await _restrict(
+        ctx, RestrictionScope.RELATIONSHIP, found.id, f"restrict-{found.id}", prisoner_id=found.prisoner_id
+    )
 
 
 @routes.post(
@@ -218,12 +190,19 @@ async def restrict_relationship(request: web.Request, ctx: Ctx) -> web.StreamRes
 async def lift(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     subject, link = await ctx.services.people.restriction(ctx.actor, ctx.param("restriction_id"))
     prisoner_id = subject.prisoner_id if link is None else link.prisoner_id
-    back = f"{URL}/contacts/{subject.contact_id}" if subject.contact_id else _prisoner(prisoner_id or "")
 
     def work(form: PersonReasonForm) -> Awaitable[object]:
         return ctx.services.restrictions.lift(ctx.actor, subject.id, form.reason, request_id=ctx.request_id)
 
-    return await act(ctx, PersonReasonForm, work, back=back, done="lifted")
+    return await _act(
+        ctx,
+        PersonReasonForm,
+        work,
+        f"lift-{subject.id}",
+        "lifted",
+        prisoner_id=prisoner_id,
+        contact_id=subject.contact_id,
+    )
 
 
 @routes.post(
@@ -240,7 +219,7 @@ async def appoint(request: web.Request, ctx: Ctx) -> web.StreamResponse:
         draft = AppointmentDraft(form.kind, _moment(form.starts_at, zone), _moment(form.ends_at, zone), note=form.note)
         await ctx.services.appointments.add(ctx.actor, prisoner.id, draft, request_id=ctx.request_id)
 
-    return await act(ctx, AppointForm, work, back=_prisoner(prisoner.id), done="appointed")
+    return await _act(ctx, AppointForm, work, "appointment", "appointed", prisoner_id=prisoner.id)
 
 
 @routes.post(
@@ -255,7 +234,9 @@ async def cancel_appointment(request: web.Request, ctx: Ctx) -> web.StreamRespon
     def work(form: PersonReasonForm) -> Awaitable[object]:
         return ctx.services.appointments.cancel(ctx.actor, found.id, form.reason, request_id=ctx.request_id)
 
-    return await act(ctx, PersonReasonForm, work, back=_prisoner(found.prisoner_id), done="cancelled")
+    return await _act(
+        ctx, PersonReasonForm, work, f"appointment-{found.id}", "cancelled", prisoner_id=found.prisoner_id
+    )
 
 
 @routes.post(
@@ -277,7 +258,7 @@ async def keep_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
             ctx.actor, prisoner.id, other.id, reason=form.reason, request_id=ctx.request_id
         )
 
-    return await act(ctx, ApartForm, work, back=_prisoner(prisoner.id), done="apart")
+    return await _act(ctx, ApartForm, work, "apart", "apart", prisoner_id=prisoner.id)
 
 
 @routes.post(
@@ -295,11 +276,71 @@ async def end_apart(request: web.Request, ctx: Ctx) -> web.StreamResponse:
     def work(form: PersonReasonForm) -> Awaitable[object]:
         return ctx.services.non_associations.end(ctx.actor, wanted, form.reason, request_id=ctx.request_id)
 
-    return await act(ctx, PersonReasonForm, work, back=_prisoner(prisoner.id), done="ended")
+    return await _act(ctx, PersonReasonForm, work, f"apart-{wanted}", "ended", prisoner_id=prisoner.id)
 
 
-def _prisoner(prisoner_id: str) -> str:
-    return f"{URL}/prisoners/{prisoner_id}"
+async def _act(
+    ctx: Ctx,
+    model: type[F],
+    work: Callable[[F], Awaitable[object]],
+    form: str,
+    done: str,
+    *,
+    prisoner_id: str | None = None,
+    contact_id: str | None = None,
+) -> web.StreamResponse:
+    """Do what the form says, and back to the contact's page, if one is given, or else the prisoner's."""
+
+    def again(no: NotDone) -> Awaitable[web.StreamResponse]:
+        return _contact_page(ctx, contact_id, no=no) if contact_id else _prisoner_page(ctx, prisoner_id or "", no=no)
+
+    page = f"{URL}/contacts/{contact_id}" if contact_id else f"{URL}/prisoners/{prisoner_id}"
+    return await act(ctx, model, work, form=form, done=f"{page}?done={done}", again=again)
+
+
+async def _prisoner_page(ctx: Ctx, prisoner_id: str, *, said: str = "", no: NotDone = NOTHING) -> web.StreamResponse:
+    services, actor = ctx.services, ctx.actor
+    view = await services.people.prisoner(actor, prisoner_id)
+    apart = await services.non_associations.of(actor, prisoner_id)
+    others = [each.other(prisoner_id) for each in apart]
+    appointments = await services.appointments.list(actor, PageRequest(50), prisoner_id=prisoner_id)
+    policies = await services.policies.now(actor)
+    return ctx.render(
+        "staff/person_prisoner.html",
+        status=no.status,
+        view=view,
+        person=view.person,
+        zone=view.prison.timezone,
+        today=await services.desk.today(actor),
+        apart=apart,
+        others=await services.desk.prisoner_names(actor, others),
+        appointments=appointments.items,
+        allowance=await services.allowance.view(actor, prisoner_id),
+        ledger=(await services.allowance.history(actor, prisoner_id, PageRequest(10))).items,
+        types=sorted(EFFECT_OF_TYPE),
+        effects=list(RestrictionEffect),
+        kinds=list(AppointmentKind),
+        said=said,
+        no=no,
+        names=await services.desk.staff_names(actor, [each.created_by for each in apart]),
+        ignored=[each.id for each in view.alerts if code(each.code) in policies.texts(ALERTS_IGNORED)],
+    )
+
+
+async def _contact_page(ctx: Ctx, contact_id: str, *, said: str = "", no: NotDone = NOTHING) -> web.StreamResponse:
+    view = await ctx.services.people.contact(ctx.actor, contact_id)
+    return ctx.render(
+        "staff/person_contact.html",
+        status=no.status,
+        view=view,
+        person=view.person,
+        zone=view.prison.timezone,
+        today=await ctx.services.desk.today(ctx.actor),
+        types=sorted(EFFECT_OF_TYPE),
+        effects=list(RestrictionEffect),
+        said=said,
+        no=no,
+    )
 
 
 def _moment(given: datetime, zone: ZoneInfo) -> datetime:

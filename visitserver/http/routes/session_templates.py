@@ -29,10 +29,11 @@ LISTS: Final = (
 
 
 class TemplatesQuery(Body):
-    """`past`: those that have ended, too."""
+    """`past`: those that have ended, too. `part`: which part of the list, from 0."""
 
     lang: str = Field("", max_length=16)
     past: bool = False
+    part: int = Field(0, ge=0, le=100_000)
 
 
 class TemplateForm(Body):
@@ -80,7 +81,8 @@ class EndForm(Body):
 
 @routes.get("/staff/templates", action="template.list", summary="Session templates", query=TemplatesQuery)
 async def template_list(request: web.Request, ctx: Ctx) -> web.StreamResponse:
-    return await _list(ctx, past=ctx.query(TemplatesQuery).past)
+    query = ctx.query(TemplatesQuery)
+    return await _list(ctx, past=query.past, number=query.part)
 
 
 @routes.get("/staff/templates/new", action="template.create", summary="Add a session template")
@@ -216,12 +218,13 @@ def _shown(template: SessionTemplate) -> tuple[dict[str, str], dict[str, set[str
     return texts, {name: {str(each) for each in getattr(template, name)} for name in LISTS}
 
 
-async def _list(ctx: Ctx, *, past: bool = False) -> web.StreamResponse:
+async def _list(ctx: Ctx, *, past: bool = False, number: int = 0) -> web.StreamResponse:
     today = await ctx.services.desk.today(ctx.actor)
     first = today - timedelta(days=366) if past else today
     templates = await ctx.services.templates.list(ctx.actor, first=first, last=today + timedelta(days=366))
     stations = {station.id: station.name for station in await ctx.services.desk.stations(ctx.actor)}
-    return ctx.render("staff/templates.html", templates=templates, stations=stations, today=today, past=past)
+    part = part_of(templates, number)
+    return ctx.render("staff/templates.html", part=part, stations=stations, today=today, past=past)
 
 
 async def _one(
@@ -251,7 +254,7 @@ async def _left(ctx: Ctx, standing: Standing | None, number: int) -> dict[str, A
     if standing is None:
         return {"part": None, "left": [], "looked": ""}
     part = part_of(standing.left, number)
-    views = await ctx.services.desk.views(ctx.actor, part.items)
+    views = await ctx.services.desk.views(ctx.actor, part.shown)
     return {"part": part, "left": views, "looked": digest(await ctx.request.post())}
 
 
