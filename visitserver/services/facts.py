@@ -19,7 +19,7 @@ from visitserver.domain.people import Prison, Prisoner
 from visitserver.domain.policies import Policies
 from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.facts import Caller, IdentityStanding, Known, Missing, Room
-from visitserver.domain.scheduling import Slot
+from visitserver.domain.scheduling import SessionTemplate, Slot
 from visitserver.domain.slots import day_starts
 from visitserver.services.accruals import bring_up_to_date, next_credit_day
 from visitserver.services.background import Background, Party
@@ -56,6 +56,15 @@ class Looked:
     occupied: Known[Occupied] | Missing
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A party with what its prison offers, whatever the rules say: the policies as of now, and the sessions."""
+
+    party: Party
+    policies: Policies
+    templates: Sequence[SessionTemplate]
+
+
 class FactsReader:
     """Reads facts within a unit of work."""
 
@@ -72,6 +81,16 @@ class FactsReader:
         prison = await u.people.get_prison(prisoner.prison_id)
         return Party(prison, prisoner, tuple(relationships), contacts)
 
+    async def offered(self, u: UnitOfWork, links: Sequence[Relationship], *, now: datetime, first: date) -> Offered:
+        """The same people, and the sessions that take place on the day `first` or later; NotFound as above.
+
+        One statement.
+        """
+        rows = await u.facts.party(links, at=now, first=first)
+        if rows.prison is None:
+            raise NotFound("This person is at no prison now.", code="prisoner_moved")
+        return Offered(Party(rows.prison, rows.prisoner, tuple(links), rows.contacts), rows.policies, rows.templates)
+
     async def background(
         self,
         u: UnitOfWork,
@@ -85,12 +104,13 @@ class FactsReader:
         but: str | None = None,
         standing: bool = False,
         deciding: bool = False,
+        policies: Policies | None = None,
     ) -> Background:
         """Everything about the party that does not depend on the slot, as far as it touches the days `first` to `last`.
 
-        See Asked for the rest. Two statements, besides what identity asks.
+        See Asked for the rest. One statement, besides what identity asks, and one more where `policies` are not given.
         """
-        policies = await u.policies.at(party.prison.id, now)
+        policies = policies or await u.policies.at(party.prison.id, now)
         asked = Asked(now, asked_by, overrides or {}, but, standing, deciding)
         rows = await u.facts.days(_days(party, policies, first, last, but))
         return await self._background(u, party, policies, rows, asked)
@@ -116,6 +136,19 @@ class FactsReader:
             return Looked(background, occupied, occupied)
         return Looked(background, Known(room_of(background, slot, occupied.value)), occupied)
 
+    async def survey(
+        self, u: UnitOfWork, offered: Offered, slots: Sequence[Slot], asked: Asked
+    ) -> tuple[Background, dict[str, Known[Room] | Missing]]:
+        """What decides about one or more slots: all that stands on their days, and what is left in each, by slot key.
+
+        One statement, besides what identity asks.
+        """
+        party, policies = offered.party, offered.policies
+        days, room = [slot.day for slot in slots], room_query(party, policies, slots, asked.but)
+        rows = await u.facts.days(_days(party, policies, min(days), max(days), asked.but, room))
+        background = await self._background(u, party, policies, rows, asked)
+        return background, _left(background, slots, _known("occupancy", lambda: Occupied.of(rows)))
+
     async def rooms(
         self, u: UnitOfWork, background: Background, slots: Sequence[Slot], *, but: str | None = None
     ) -> dict[str, Known[Room] | Missing]:
@@ -126,10 +159,7 @@ class FactsReader:
         if not slots:
             return {}
         rows = await u.facts.room(room_query(background.party, background.policies, slots, but))
-        occupied = _known("occupancy", lambda: Occupied.of(rows))
-        if isinstance(occupied, Missing):
-            return {slot.key: occupied for slot in slots}
-        return {slot.key: Known(room_of(background, slot, occupied.value)) for slot in slots}
+        return _left(background, slots, _known("occupancy", lambda: Occupied.of(rows)))
 
     async def ledger(
         self, u: UnitOfWork, prisoner: Prisoner, prison: Prison, policies: Policies, *, now: datetime
@@ -211,6 +241,14 @@ def _days(
         but=but,
         room=room,
     )
+
+
+def _left(
+    background: Background, slots: Sequence[Slot], occupied: Known[Occupied] | Missing
+) -> dict[str, Known[Room] | Missing]:
+    if isinstance(occupied, Missing):
+        return {slot.key: occupied for slot in slots}
+    return {slot.key: Known(room_of(background, slot, occupied.value)) for slot in slots}
 
 
 def counted_days(prisoner: Prisoner, prison: Prison, policies: Policies, first: date, last: date) -> tuple[date, date]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
@@ -12,22 +12,21 @@ from zoneinfo import ZoneInfo
 
 from visitserver.domain import policies as keys
 from visitserver.domain.actors import Actor, ActorKind
-from visitserver.domain.calls import CallKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision
 from visitserver.domain.errors import Invalid
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.engine import Hearing
-from visitserver.domain.rules.facts import Known, Missing
+from visitserver.domain.rules.facts import Known, Missing, Room
 from visitserver.domain.rules.order import RULES
 from visitserver.domain.rules.slot_fit import misfits
-from visitserver.domain.scheduling import Booking, SessionTemplate, SessionTerms, Slot, minute_text
+from visitserver.domain.scheduling import SessionTerms, Slot, minute_text
 from visitserver.domain.slots import slots_of
 from visitserver.services.access_checks import own_booking
-from visitserver.services.background import Background
+from visitserver.services.background import Background, buffer_of
 from visitserver.services.clock import today_at, usable_day
-from visitserver.services.facts import FactsReader
+from visitserver.services.facts import Asked, FactsReader, Offered
 from visitserver.services.placing import Placing
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 
@@ -53,6 +52,16 @@ class SlotOffer:
     def cursor(self) -> str:
         """The list goes on after this one with this cursor."""
         return _cursor(self.slot)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Who looks at what: the prison's days `first` to `last`."""
+
+    offered: Offered
+    asked: Asked
+    first: date
+    last: date
 
 
 class SlotService:
@@ -82,12 +91,11 @@ class SlotService:
         after = None if page.cursor is None else _read_cursor(page.cursor)
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
-            background, slots = await self._slots_for(u, actor.kind, links, first, days, after=after)
+            view, slots = await self._slots_for(u, actor.kind, links, first, days, after=after)
             chosen = list(islice(slots, page.limit + 1))
             more = len(chosen) > page.limit
             chosen = chosen[: page.limit]
-            offers = await self._decide(u, background, chosen, Hearing(RULES))
-            return Page(offers, _cursor(chosen[-1]) if more and chosen else None)
+            return Page(await self._surveyed(u, view, chosen), _cursor(chosen[-1]) if more else None)
 
     async def calendar(
         self,
@@ -102,10 +110,9 @@ class SlotService:
         offers: list[SlotOffer] = []
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
-            background, slots = await self._slots_for(u, actor.kind, links, first, days)
-            hearing = Hearing(RULES)
+            view, slots = await self._slots_for(u, actor.kind, links, first, days)
             while chosen := list(islice(slots, AT_ONCE)):
-                offers += await self._decide(u, background, chosen, hearing)
+                offers += await self._surveyed(u, view, chosen)
         return offers
 
     async def next_free(
@@ -116,9 +123,8 @@ class SlotService:
             raise Invalid("Ask for 1 to 20 times.", field="count")
         async with self._uow(read_only=True) as u:
             links = await self._placing.links_to_look(u, actor, relationship_id, guests)
-            background, slots = await self._slots_for(u, actor.kind, links, None, None)
-            found = await self._allowed(u, background, slots, count)
-        return found
+            view, slots = await self._slots_for(u, actor.kind, links, None, None)
+            return await self._allowed(u, view, slots, count)
 
     async def alternatives(self, actor: Actor, booking_id: str, count: int = 3) -> list[SlotOffer]:
         """The `count` (1 to 20) other times nearest to a booking's own at which the same people could meet, in order.
@@ -137,12 +143,12 @@ class SlotService:
             ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
             links = [await u.rights.get_relationship(each.relationship_id) for each in ordered]
             asked_by = ActorKind.FAMILY if actor.is_system else actor.kind
-            background, slots = await self._slots_for(u, asked_by, links, None, None, but=booking.id)
+            view, slots = await self._slots_for(u, asked_by, links, None, None, but=booking.id)
             near = sorted(
                 (each for each in slots if each.key != booking.slot_key),
                 key=lambda each: (abs(each.starts_at - booking.starts_at), each.key),
             )
-            found = await self._allowed(u, background, iter(near), count, booking=booking)
+            found = await self._allowed(u, view, iter(near), count, charged=booking.charged)
         return sorted(found, key=lambda each: each.cursor)
 
     async def _slots_for(
@@ -155,87 +161,90 @@ class SlotService:
         *,
         but: str | None = None,
         after: _Place | None = None,
-    ) -> tuple[Background, Iterator[Slot]]:
+    ) -> tuple[_View, Iterator[Slot]]:
         """What the party looks at, and the slots that may be for them, in order, made as they are asked for."""
-        party = await self._facts.party(u, links)
         now = self._clock()
-        policies = await u.policies.at(party.prison.id, now)
+        if first is not None:
+            usable_day(first, "first")
+        # Before anything is known of the prison: its today is at most a day off.
+        offered = await self._facts.offered(u, links, now=now, first=first or now.date() - timedelta(days=1))
         if days is None:
-            days = min(MAX_DAYS, policies.number(keys.NOTICE_DAYS_MAX) + 1)
+            days = min(MAX_DAYS, offered.policies.number(keys.NOTICE_DAYS_MAX) + 1)
         if not 1 <= days <= MAX_DAYS:
             raise Invalid(f"Ask for 1 to {MAX_DAYS} days.", field="days")
-        first = today_at(party.prison, now) if first is None else usable_day(first, "first")
-        last = first + timedelta(days=days - 1)
-        background = await self._facts.background(u, party, now=now, asked_by=asked_by, first=first, last=last, but=but)
-        templates = await u.scheduling.templates(party.prison.id, first=first, last=last)
-        return background, self._fitting(background, templates, links[0].call_kind, first, last, after)
+        first = first or today_at(offered.party.prison, now)
+        view = _View(offered, Asked(now, asked_by, but=but), first, first + timedelta(days=days - 1))
+        return view, _fitting(view, after)
 
-    @staticmethod
-    def _fitting(
-        background: Background,
-        templates: Sequence[SessionTemplate],
-        kind: CallKind,
-        first: date,
-        last: date,
-        after: _Place | None,
-    ) -> Iterator[Slot]:
-        """In order, each made when it is asked for: who looks at a page pays for a page."""
-        party, now = background.party, background.now
-        zone = party.prison.zone
-        if after is not None:
-            first = max(first, _day_of(after, zone, first))
-        fitting = [
-            slots_of(template, zone, first, last, buffer=background.buffer)
-            for template in templates
-            if not any(misfits(SessionTerms.of(template), kind, party.prisoner, background.asked_by))
-        ]
-        for slot in merge(*fitting, key=_place):
-            if slot.ends_at > now and (after is None or _place(slot) > after):
-                yield slot
+    async def _surveyed(self, u: UnitOfWork, view: _View, slots: Sequence[Slot]) -> list[SlotOffer]:
+        """The slots with their decisions."""
+        if not slots:
+            return []
+        background, rooms = await self._facts.survey(u, view.offered, slots, view.asked)
+        return _decided(background, slots, rooms, Hearing(RULES), charged=False)
 
     async def _allowed(
-        self,
-        u: UnitOfWork,
-        background: Background,
-        slots: Iterator[Slot],
-        count: int,
-        *,
-        booking: Booking | None = None,
+        self, u: UnitOfWork, view: _View, slots: Iterator[Slot], count: int, *, charged: bool = False
     ) -> list[SlotOffer]:
         """The first `count` of the slots that the rules allow.
 
         What is left in a slot is read only where nothing else refuses it: a refusal stands, whatever room there is.
         """
-        found: list[SlotOffer] = []
-        hearing, charged = Hearing(RULES), booking is not None and booking.charged
+        asked, found = view.asked, list[SlotOffer]()
+        background = await self._facts.background(
+            u,
+            view.offered.party,
+            now=asked.now,
+            asked_by=asked.by,
+            first=view.first,
+            last=view.last,
+            but=asked.but,
+            policies=view.offered.policies,
+        )
+        hearing = Hearing(RULES)
         possible = (
             slot
             for slot in slots
             if not hearing.decide(background.facts(slot, _ROOM_UNASKED, already_charged=charged)).refused
         )
         while len(found) < count and (chosen := list(islice(possible, _SOME))):
-            offers = await self._decide(u, background, chosen, hearing, booking=booking)
+            rooms = await self._facts.rooms(u, background, chosen, but=asked.but)
+            offers = _decided(background, chosen, rooms, hearing, charged=charged)
             found += [each for each in offers if each.decision.allowed]
         return found[:count]
 
-    async def _decide(
-        self,
-        u: UnitOfWork,
-        background: Background,
-        slots: Sequence[Slot],
-        hearing: Hearing,
-        *,
-        booking: Booking | None = None,
-    ) -> list[SlotOffer]:
-        rooms = await self._facts.rooms(u, background, slots, but=booking.id if booking else None)
-        charged = booking is not None and booking.charged
-        offers = []
-        for slot in slots:
-            room = rooms[slot.key]
-            watched = background.may_be_watched(slot)
-            free = room.value.free(watched=watched) if isinstance(room, Known) else None
-            offers.append(SlotOffer(slot, hearing.decide(background.facts(slot, room, already_charged=charged)), free))
-        return offers
+
+def _fitting(view: _View, after: _Place | None) -> Iterator[Slot]:
+    """In order, each made when it is asked for: who looks at a page pays for a page."""
+    party, asked = view.offered.party, view.asked
+    zone, buffer = party.prison.zone, buffer_of(view.offered.policies)
+    first = view.first if after is None else max(view.first, _day_of(after, zone, view.first))
+    kind = party.relationships[0].call_kind
+    fitting = [
+        slots_of(template, zone, first, view.last, buffer=buffer)
+        for template in view.offered.templates
+        if not any(misfits(SessionTerms.of(template), kind, party.prisoner, asked.by))
+    ]
+    for slot in merge(*fitting, key=_place):
+        if slot.ends_at > asked.now and (after is None or _place(slot) > after):
+            yield slot
+
+
+def _decided(
+    background: Background,
+    slots: Sequence[Slot],
+    rooms: Mapping[str, Known[Room] | Missing],
+    hearing: Hearing,
+    *,
+    charged: bool,
+) -> list[SlotOffer]:
+    offers = []
+    for slot in slots:
+        room = rooms[slot.key]
+        watched = background.may_be_watched(slot)
+        free = room.value.free(watched=watched) if isinstance(room, Known) else None
+        offers.append(SlotOffer(slot, hearing.decide(background.facts(slot, room, already_charged=charged)), free))
+    return offers
 
 
 def _place(slot: Slot) -> _Place:

@@ -36,6 +36,20 @@ class LinkRows:
 
 
 @dataclass(frozen=True, slots=True)
+class PartyRows:
+    """Who looks for times, and where. `prison` is where the prisoner is; the rest is that prison's, as of one moment.
+
+    `templates` are those that have not ended before the day that was asked for.
+    """
+
+    prisoner: Prisoner
+    prison: Prison | None
+    contacts: Mapping[str, Contact]
+    policies: Policies
+    templates: Sequence[SessionTemplate]
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceRows:
     """What a place is taken for, all of one moment. `prison` is where the prisoner is, `venue` the session's.
 
@@ -143,6 +157,10 @@ class Facts(Protocol):
 
     async def links(self, relationship_ids: Sequence[str]) -> LinkRows:
         """NotFound when one of them is not there."""
+        ...
+
+    async def party(self, links: Sequence[Relationship], *, at: datetime, first: date) -> PartyRows:
+        """What is so at `at`, and the sessions that take place on `first` or later. NotFound without the prisoner."""
         ...
 
     async def place(

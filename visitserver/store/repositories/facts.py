@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -40,7 +40,7 @@ from visitserver.domain.rights import (
     Restriction,
 )
 from visitserver.domain.scheduling import OPEN_STATES, BookingState, HoldKind, SessionTemplate, Station
-from visitserver.services.ports.facts import DaysQuery, LinkRows, PlaceRows, RoomQuery
+from visitserver.services.ports.facts import DaysQuery, LinkRows, PartyRows, PlaceRows, RoomQuery
 from visitserver.store.base import UtcDateTime
 from visitserver.store.bundle import Bundle, Found, Lists, Part, entities
 from visitserver.store.repositories.occupancy import LONGEST
@@ -121,6 +121,14 @@ _POLICIES: Final = entities(
 )
 _TEMPLATE: Final = entities(
     SessionTemplate, session_templates, lambda _: session_templates.c.id == _given("template_id")
+)
+_TEMPLATES: Final = entities(
+    SessionTemplate,
+    session_templates,
+    lambda _: and_(
+        session_templates.c.prison_id == _PRISON_ID,
+        or_(session_templates.c.valid_to.is_(None), session_templates.c.valid_to >= _day("first")),
+    ),
 )
 _VENUE: Final = entities(
     Prison,
@@ -326,6 +334,7 @@ _PLACES: Final = Part(
 )
 
 _LINK_ROWS: Final = Bundle(_LINKS, _LEADS_APART, _LEADS_PRISON)
+_PARTY_ROWS: Final = Bundle(_PRISONER, _PRISON, _CONTACTS, _POLICIES, _TEMPLATES)
 _PLACE_ROWS: Final = Bundle(
     _LINKS, _PRISONER, _PRISON, _CONTACTS, _POLICIES, _APART, _TEMPLATE, _VENUE, _LAPSED, _OWN_HOLDS
 )
@@ -352,6 +361,25 @@ class SqlFacts:
         where = found.one(_LEADS_PRISON)
         return LinkRows(
             _in_order(found, relationship_ids), None if where is None else where.prison_id, found.all(_LEADS_APART)
+        )
+
+    async def party(self, links: Sequence[Relationship], *, at: datetime, first: date) -> PartyRows:
+        found = await _PARTY_ROWS.fetch(
+            self._session,
+            contact_ids=[each.contact_id for each in links],
+            prisoner_id=links[0].prisoner_id,
+            at=at,
+            first=first,
+        )
+        prisoner, prison = found.one(_PRISONER), found.one(_PRISON)
+        if prisoner is None:
+            raise NotFound("There is no such prisoner.")
+        return PartyRows(
+            prisoner=prisoner,
+            prison=prison,
+            contacts={each.id: each for each in found.all(_CONTACTS)},
+            policies=_policies(found, prison, at),
+            templates=found.all(_TEMPLATES),
         )
 
     async def place(
@@ -382,13 +410,12 @@ class SqlFacts:
         if template is None or venue is None:
             raise NotFound("There is no such sessiontemplate.")
         prison = found.one(_PRISON)
-        rows = found.all(_POLICIES)
         return PlaceRows(
             links=_in_order(found, [each.id for each in links]),
             prisoner=prisoner,
             prison=prison,
             contacts={each.id: each for each in found.all(_CONTACTS)},
-            policies=Policies() if prison is None else Policies.resolve(rows, prison_id=prison.id, at=at),
+            policies=_policies(found, prison, at),
             non_associations=found.all(_APART),
             template=template,
             venue=venue,
@@ -484,6 +511,10 @@ class SqlDaysRows(SqlRoomRows):
 
     def starts_at(self) -> datetime | None:
         return self._found.one(_BEGINS)
+
+
+def _policies(found: Found, prison: Prison | None, at: datetime) -> Policies:
+    return Policies() if prison is None else Policies.resolve(found.all(_POLICIES), prison_id=prison.id, at=at)
 
 
 def _in_order(found: Found, relationship_ids: Sequence[str]) -> tuple[Relationship, ...]:
