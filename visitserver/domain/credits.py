@@ -42,24 +42,6 @@ class Credit:
         return self.expires_at is None or at < self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What one ledger hands over to another: a credit, or (None) the debt of a booking that lacks one.
-
-    `id` is the credit's or the debt's in the ledger that it leaves. `booking_id` is what it pays for, `call` the
-    prison's day and the minutes of that call.
-    """
-
-    id: str
-    credit: Credit | None
-    booking_id: str | None
-    call: tuple[date, int] | None
-
-    @property
-    def type(self) -> CreditType:
-        return CreditType.STANDARD if self.credit is None else self.credit.type
-
-
 class Means(StrEnum):
     """What pays for a call."""
 

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent, LedgerEventKind, Occasion
-from visitserver.domain.credits import REGULAR, SPENDABLE, Credit, Holding, Means, Payment
+from visitserver.domain.credits import REGULAR, SPENDABLE, Credit, Means, Payment
 from visitserver.domain.errors import Conflict
 from visitserver.domain.floors import Floor
 
@@ -264,44 +264,6 @@ class Ledger:
             *(LedgerEventKind.REFUNDED, credit_id, type_, at, actor, reason, key, booking_id), expires_at=expires_at
         )
         return True
-
-    def carry_into(self, other: Ledger, *, at: datetime, actor: str) -> int:
-        """Hand everything over to the ledger of another record of the same person; how many credits and debts.
-
-        Credits keep their age, their end and what they pay for, so that a visit can still give back what it took and
-        counts against the floor as before. A second time there is nothing left to hand over.
-        """
-        held = [
-            Holding(each.id, each, each.booking_id, self._calls.get(each.booking_id or ""))
-            for each in self.credits
-            if each.state is not CreditState.EXPIRED
-        ]
-        held += [Holding(debt, None, each, self._calls.get(each)) for each, debt in self._debts.items()]
-        for each in held:
-            other._take_in(each, f"carried over from {self.prisoner_id}", at, actor)
-            self._append(
-                *(LedgerEventKind.CARRIED_OUT, each.id, each.type, at, actor, f"carried over to {other.prisoner_id}"),
-                *(f"carry-out:{each.id}", each.booking_id),
-            )
-        return len(held)
-
-    def _take_in(self, held: Holding, reason: str, at: datetime, actor: str) -> None:
-        new_id, credit = self._new_id("crd"), held.credit
-        line = (new_id, held.type, at, actor, reason)
-        call = None if held.call is None else Occasion(at, *held.call)
-        if credit is None:
-            self._append(LedgerEventKind.OVERDRAWN, *line, f"carry-in:{held.id}", held.booking_id, occasion=call)
-            return
-        self._append(
-            *(LedgerEventKind.CARRIED_IN, *line, f"carry-in:{held.id}"),
-            expires_at=credit.expires_at,
-            occasion=None if credit.floor_day is None else Occasion(at, credit.floor_day, 0),
-            granted_at=credit.granted_at,
-        )
-        if credit.kept_as is CreditState.ACCUMULATED:
-            self._append(LedgerEventKind.ACCUMULATED, *line, f"accumulate:{new_id}")
-        if credit.state is CreditState.USED:
-            self._append(LedgerEventKind.SPENT, *line, f"carry-spend:{held.id}", held.booking_id, occasion=call)
 
     def take_away(self, type_: CreditType, *, at: datetime, actor: str, reason: str, event_key: str) -> None:
         """Staff take a credit back, the oldest of the type: a mistake, a punishment. Conflict when there is none.

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from signaling.ids import new_id
 from visitserver.domain.actors import Actor
+from visitserver.domain.carrying import CarryingLedger
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.identity import EnrolmentState
-from visitserver.domain.ledger import Ledger
 from visitserver.domain.merging import DuplicateHint, HintReason, MergePreview, Obstacle, combine, identifier_for
 from visitserver.domain.occupancy import ResourceKind
 from visitserver.domain.owed import OwedAccount
@@ -265,8 +265,8 @@ class MergingService:
         await u.identity.delete_key(goes)
 
 
-async def _ledger(u: UnitOfWork, prisoner_id: str) -> Ledger:
-    return Ledger(prisoner_id, await u.allowance.events_of(prisoner_id), new_id=new_id)
+async def _ledger(u: UnitOfWork, prisoner_id: str) -> CarryingLedger:
+    return CarryingLedger(prisoner_id, await u.allowance.events_of(prisoner_id), new_id=new_id)
 
 
 async def _account(u: UnitOfWork, link: Relationship) -> OwedAccount:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from visitserver.domain.allowance import CreditState, CreditType, LedgerEvent, Occasion
+from visitserver.domain.carrying import CarryingLedger as Ledger
 from visitserver.domain.floors import Floor
-from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import OwedAccount
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
