@@ -254,7 +254,24 @@ class AlertKeeper(Keeper[Alert]):
         found: Alert | None = await u.records.find(self.kind, values["external_id"])
         if found is not None and not holds(actor, await self.prison_of(u, found)):
             not_here()
+        if found is None and {"prisoner_external_id", "code", "starts_on"} <= set(values):
+            return await self._came_along(u, actor, values)
         return found
+
+    async def _came_along(self, u: UnitOfWork, actor: Actor, values: Mapping[str, Any]) -> Alert | None:
+        """The same alert, which another source named, and which came along with a prisoner who was handed over."""
+        prisoner = await self.own_prisoner(u, actor, values["prisoner_external_id"], "prisoner_external_id")
+        day = values["starts_on"]
+        return next(
+            (
+                each
+                for each in await u.rights.alerts_of(prisoner.id, first=day, last=day)
+                if (each.code, each.starts_on) == (values["code"], day)
+                and each.external_source != u.records.source
+                and each.external_id is not None
+            ),
+            None,
+        )
 
     async def describe(self, u: UnitOfWork, record: Alert) -> dict[str, Any]:
         prisoners = await u.records.external_ids(ImportKind.PRISONERS, [record.prisoner_id])
@@ -295,10 +312,14 @@ class AlertKeeper(Keeper[Alert]):
         for name in ("code", "starts_on", "ends_on", "note"):
             if name in fields:
                 setattr(record, name, fields[name])
+        if "external_id" in fields:
+            record.external_id, record.external_source = fields["external_id"], u.records.source
         if fields.get("closed"):
             record.closed_at, record.closed_by = self._clock(), put.actor.reference
             await self._tell(u, put, record, ChangeKind.ALERT_ENDED)
             return Outcome.ENDED
+        if set(fields) == {"external_id"}:
+            return Outcome.CHANGED
         await self._tell(u, put, record, ChangeKind.ALERT_UPDATED)
         return Outcome.CHANGED
 

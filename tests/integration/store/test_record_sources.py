@@ -149,6 +149,16 @@ async def test_who_is_handed_over_is_named_anew_and_frees_the_identifier(
     report = await run(imports, THERE, ImportKind.PRISONERS, {"external_id": "P-2", "number": "KUU-7"})
     assert (report.run.changed, faults(report)) == (1, [])
     assert (await imports.get(THERE, ImportKind.PRISONERS, "P-2")).id == mine.id
+    # An alert that came along is theirs to close once they have named it; until then it has no identifier there.
+    alert = (await imports.page(THERE, ImportKind.ALERTS, PageRequest())).items
+    assert sorted((each.values["external_id"] or "-", each.values["code"]) for each in alert) == [
+        ("-", "KUU"),
+        ("W-1", "ELS"),
+    ]
+    named = {"external_id": "W-2", "prisoner_external_id": "P-2", "code": "KUU", "starts_on": "2026-03-01"}
+    report = await run(imports, THERE, ImportKind.ALERTS, named)
+    assert (report.run.changed, faults(report)) == (1, [])
+    assert (await run(imports, THERE, ImportKind.ALERTS, {"external_id": "W-2", "closed": True})).run.ended == 1
     other = lines_of(HERE)[ImportKind.PRISONERS] | {"number": "KUU-8", "given_name": "Toinen"}
     assert (await run(imports, HERE, ImportKind.PRISONERS, other)).run.created == 1
     assert (await imports.get(HERE, ImportKind.PRISONERS, "P-1")).id not in (mine.id, theirs.id)
