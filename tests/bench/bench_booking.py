@@ -120,30 +120,35 @@ async def fresh(url: str, pool: int = 20) -> AsyncIterator[AsyncEngine]:
 
 
 async def availability(world: World, amounts: Amounts) -> dict[str, float]:
-    """Milliseconds for the whole month's list of one contact, all pages, each time decided with its trace."""
-    took, offers = [], 0
+    """Milliseconds for the whole month's list of one contact, each time decided with its trace: in pages of 200, and at
+    once; and for the first five times that can be booked. `…_cpu_ms` is this process's own time."""
+    took, at_once, first, cpu, offers = [], [], [], [], 0
     for number in range(amounts.months):
-        actor = family(f"con_b{number}")
-        began = time.perf_counter()
+        actor, link = family(f"con_b{number}"), relationship_id(f"con_b{number}", f"prs_b{number}")
+        began, used = time.perf_counter(), time.process_time()
         cursor: str | None = None
         offers = 0
         while True:
-            page = await world.slots.offers(
-                actor, relationship_id(f"con_b{number}", f"prs_b{number}"), PageRequest(200, cursor)
-            )
+            page = await world.slots.offers(actor, link, PageRequest(200, cursor))
             offers += len(page.items)
             cursor = page.next_cursor
             if cursor is None:
                 break
         took.append((time.perf_counter() - began) * 1000)
-    began = time.perf_counter()
-    await world.slots.next_free(family("con_b0"), relationship_id("con_b0", "prs_b0"))
-    first = (time.perf_counter() - began) * 1000
+        cpu.append((time.process_time() - used) * 1000)
+        began = time.perf_counter()
+        await world.slots.calendar(actor, link)
+        at_once.append((time.perf_counter() - began) * 1000)
+        began = time.perf_counter()
+        await world.slots.next_free(actor, link)
+        first.append((time.perf_counter() - began) * 1000)
     return {
         "times": offers,
         "month_ms_median": round(statistics.median(took), 1),
         "month_ms_max": round(max(took), 1),
-        "next_free_ms": round(first, 1),
+        "month_cpu_ms_median": round(statistics.median(cpu), 1),
+        "month_at_once_ms_median": round(statistics.median(at_once), 1),
+        "next_free_ms": round(statistics.median(first), 1),
     }
 
 

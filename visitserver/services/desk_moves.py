@@ -12,8 +12,9 @@ from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.errors import Invalid
 from visitserver.domain.occupancy import Resource, ResourceKind
 from visitserver.domain.paging import Page, PageRequest
+from visitserver.domain.rules.engine import Hearing
 from visitserver.domain.rules.facts import Known
-from visitserver.domain.rules.order import decide_visit
+from visitserver.domain.rules.order import RULES
 from visitserver.domain.rules.room import free_place
 from visitserver.domain.scheduling import Slot, Station
 from visitserver.domain.slots import slots_of
@@ -124,12 +125,12 @@ class DeskMoves:
             left = [slot for slot in slots if page.cursor is None or _cursor(slot) > page.cursor]
             chosen = left[: page.limit]
             rooms = await self._facts.rooms(u, background, chosen, but=booking.id)
-        offers = []
+        offers, hearing = [], Hearing(RULES)
         for slot in chosen:
             room = rooms[slot.key]
             free = max(0, min(room.value.free_places, room.value.free_stations)) if isinstance(room, Known) else None
             facts = background.facts(slot, room, already_charged=booking.charged)
-            offers.append(MoveOffer(slot, decide_visit(facts), free))
+            offers.append(MoveOffer(slot, hearing.decide(facts), free))
         return Page(offers, _cursor(chosen[-1]) if len(left) > len(chosen) else None)
 
     async def _station_fault(
