@@ -302,7 +302,7 @@ class Placing:
         )
         if not await take_place(u, booking, slot, considered.background, seen=considered.seen):
             raise place_gone(considered)
-        u.scheduling.add(booking)
+        u.scheduling.add_new(booking)
         return booking
 
     def note(

@@ -37,6 +37,7 @@ from visitserver.store.repositories.reports import SqlReports
 from visitserver.store.repositories.rights import SqlRights
 from visitserver.store.repositories.scheduling import SqlScheduling
 from visitserver.store.repositories.webhooks import SqlWebhooks
+from visitserver.store.session import WritingSession
 
 log: Final = structlog.get_logger(__name__)
 
@@ -75,7 +76,6 @@ class SqlUnitOfWork:
     async def commit(self) -> None:
         if self._read_only:
             raise RuntimeError("a read-only unit of work has nothing to commit")
-        await self._session.flush()
         await self.audit.write_waiting()
         await self._session.commit()
 
@@ -132,7 +132,9 @@ class SqlUnitOfWorkFactory:
     @asynccontextmanager
     async def _transaction(self, read_only: bool) -> AsyncIterator[UnitOfWork]:
         options = {READ_ONLY: read_only, "postgresql_readonly": read_only}
-        session = AsyncSession(self._engine, expire_on_commit=False, autoflush=not read_only)
+        session = AsyncSession(
+            self._engine, sync_session_class=WritingSession, expire_on_commit=False, autoflush=not read_only
+        )
         try:
             try:
                 await session.connection(execution_options=options)

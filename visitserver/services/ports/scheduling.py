@@ -36,6 +36,10 @@ class Scheduling(Protocol):
 
     def add(self, item: Station | SessionTemplate | Booking | BookingChange) -> None: ...
 
+    def add_new(self, booking: Booking) -> None:
+        """A booking that was made in this transaction: the same, written together with all that is only ever added."""
+        ...
+
     async def get_station(self, station_id: str) -> Station: ...
 
     async def stations(self, prison_id: str) -> Sequence[Station]:

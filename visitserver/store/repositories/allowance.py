@@ -11,6 +11,7 @@ from visitserver.domain.allowance import LedgerEvent
 from visitserver.domain.owed import OwedEvent
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.store.paging import fetch_page
+from visitserver.store.session import writing
 from visitserver.store.tables.allowance import ledger_events, owed_events
 from visitserver.store.tables.people import prisoners
 from visitserver.store.tables.rights import relationships
@@ -23,7 +24,9 @@ class SqlAllowance:
         self._session = session
 
     def append(self, events: Sequence[LedgerEvent] | Sequence[OwedEvent]) -> None:
-        self._session.add_all(events)
+        session = writing(self._session)
+        for each in events:
+            session.add_row(ledger_events if isinstance(each, LedgerEvent) else owed_events, each)
 
     async def events_of(self, prisoner_id: str) -> Sequence[LedgerEvent]:
         return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from visitserver.domain.actors import Actor
@@ -13,11 +13,13 @@ from visitserver.domain.audit import GENESIS, AuditEntry, canonical_data, chain_
 from visitserver.domain.clock import Clock
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.services.ports.audit import AuditFilter
-from visitserver.store.locks import take
+from visitserver.store.locks import lock_key
 from visitserver.store.paging import fetch_page
+from visitserver.store.session import writing
 from visitserver.store.tables.audit import audit_log
 
 CHAIN_LOCK = "audit-chain"
+_HEAD = select(audit_log.c.sequence, audit_log.c.sha256).order_by(audit_log.c.sequence.desc()).limit(1)
 
 
 class SqlAudit:
@@ -57,20 +59,27 @@ class SqlAudit:
         )
 
     async def write_waiting(self) -> None:
-        """Chain and insert what waits. Holds the chain's lock until the end of the transaction: call it last."""
+        """Write all that waits, and chain and insert these rows last.
+
+        The chain's lock is held from the last statement before the head is read until the end of the transaction.
+        """
+        session = writing(self._session)
         if not self._waiting:
+            await self._session.flush()
             return
-        await take(self._session, CHAIN_LOCK)
-        head = await self.head()
+        await self._session.run_sync(lambda _: session.flush(lock=lock_key(CHAIN_LOCK)))
+        connection = await self._session.connection()
+        head = (await connection.execute(_HEAD)).one_or_none()
         sequence, previous = (head.sequence, head.sha256) if head else (0, GENESIS)
         for entry in self._waiting:
             sequence += 1
             entry.sequence, entry.previous = sequence, previous
             entry.sha256 = previous = chain_hash(entry)
             entry.seal = seal_of(entry.sha256, self._key)
-        self._session.add_all(self._waiting)
+        await connection.execute(
+            insert(audit_log), [{each.key: getattr(entry, each.key) for each in audit_log.c} for entry in self._waiting]
+        )
         self._waiting = []
-        await self._session.flush()
 
     async def head(self) -> AuditEntry | None:
         return await self._session.scalar(select(AuditEntry).order_by(audit_log.c.sequence.desc()).limit(1))

@@ -15,6 +15,7 @@ from visitserver.domain.errors import NotFound
 from visitserver.domain.outbox import OutboxMessage, OutboxState
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.store.paging import fetch_page
+from visitserver.store.session import writing
 from visitserver.store.tables.outbox import outbox
 
 
@@ -45,7 +46,7 @@ class SqlOutbox:
             request_id=request_id,
             prison_id=payload.get("prison_id"),
         )
-        self._session.add(message)
+        writing(self._session).add_row(outbox, message)
         return message.id
 
     async def get(self, message_id: str) -> OutboxMessage:

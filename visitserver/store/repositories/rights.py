@@ -25,6 +25,7 @@ from visitserver.domain.rights import (
 )
 from visitserver.domain.scheduling import OPEN_STATES, BookingState
 from visitserver.store.paging import fetch_page
+from visitserver.store.session import writing
 from visitserver.store.tables.people import prisoners
 from visitserver.store.tables.rights import alerts, decisions, non_associations, relationships, restrictions
 from visitserver.store.tables.scheduling import bookings, stations
@@ -39,7 +40,10 @@ class SqlRights:
         self._session = session
 
     def add(self, right: Relationship | Restriction | Alert | NonAssociation | DecisionRecord) -> None:
-        self._session.add(right)
+        if isinstance(right, DecisionRecord):
+            writing(self._session).add_row(decisions, right)
+        else:
+            self._session.add(right)
 
     async def get_relationship(self, relationship_id: str, *, fresh: bool = False) -> Relationship:
         return await self._get(Relationship, relationship_id, fresh=fresh)

@@ -24,6 +24,7 @@ from visitserver.domain.scheduling import (
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.store.paging import fetch_page
 from visitserver.store.repositories import occupancy as occupancy_rows
+from visitserver.store.session import writing
 from visitserver.store.tables.scheduling import (
     booking_changes,
     booking_participants,
@@ -46,6 +47,12 @@ class SqlScheduling:
 
     def add(self, item: Station | SessionTemplate | Booking | BookingChange) -> None:
         self._session.add(item)
+
+    def add_new(self, booking: Booking) -> None:
+        session = writing(self._session)
+        session.add_row(bookings, booking)
+        for each in booking.participants:
+            session.add_row(booking_participants, each)
 
     async def get_station(self, station_id: str) -> Station:
         return await self._get(Station, station_id)
