@@ -27,10 +27,11 @@ from visitserver.domain.blocks import Block
 from visitserver.domain.decisions import Decision, Outcome
 from visitserver.domain.errors import Invalid
 from visitserver.domain.paging import PageRequest
+from visitserver.domain.people import IncentiveLevel, LegalStatus
 from visitserver.domain.rights import Alert
 from visitserver.domain.rules.engine import decide
 from visitserver.domain.rules.order import RULES
-from visitserver.domain.scheduling import SupervisionLevel
+from visitserver.domain.scheduling import SessionTerms, SupervisionLevel
 from visitserver.domain.slots import to_utc
 from visitserver.services.facts import FactsReader
 from visitserver.services.slots import SlotOffer
@@ -106,7 +107,7 @@ async def test_a_month_says_of_each_time_what_that_time_alone_says(world: World)
     outcomes = {each.decision.outcome for each in month}
     assert outcomes == set(Outcome)
     reader = FactsReader(world.identity, new_id=str)
-    sample = [each for number, each in enumerate(month) if number % 9 == 0 or each.slot.day.day in (9, 24)]
+    sample = [each for number, each in enumerate(month) if number % 17 == 0 or each.slot.day.day in (9, 24)]
     async with world.uow(read_only=True) as u:
         party = await reader.party(u, [await u.rights.get_relationship(ME)])
         for offer in sample:
@@ -147,3 +148,36 @@ async def test_a_page_that_nobody_gave_out_does_not_exist(sqlite_world: World, c
     with pytest.raises(Invalid) as refused:
         await sqlite_world.slots.offers(family(MOTHER), ME, PageRequest(5, cursor))
     assert refused.value.field == "cursor"
+
+
+async def test_sessions_read_with_their_party_are_the_sessions_as_they_are(world: World) -> None:
+    """All that a session says of whom it is for comes back, however it is read."""
+    await furnish(world)
+    async with world.uow() as u:
+        u.scheduling.add(
+            make_template(
+                "tpl_choosy",
+                include_wings=frozenset({"wng_a"}),
+                include_locations=frozenset({("A", "2"), ("B",)}),
+                exclude_locations=frozenset({("A", "2", "14")}),
+                include_categories=frozenset({"C"}),
+                exclude_categories=frozenset({"D"}),
+                incentive_levels=frozenset({IncentiveLevel.ENHANCED}),
+                legal_statuses=frozenset({LegalStatus.REMAND, LegalStatus.CIVIL}),
+                capacity_supervised=1,
+                public=False,
+            )
+        )
+        await u.commit()
+    day = date(2026, 3, 13)
+    async with world.uow(read_only=True) as u:
+        link = await u.rights.get_relationship(ME)
+        rows = await u.facts.party([link], at=world.clock(), first=day)
+        stored = await u.scheduling.templates(PRISON, first=day, last=date(2026, 12, 31))
+        held = await u.policies.at(PRISON, world.clock())
+    assert {SessionTerms.of(each) for each in rows.templates} == {SessionTerms.of(each) for each in stored}
+    assert {each.id for each in stored} >= {"tpl_choosy", "tpl_watched", "tpl_second_week", "tpl_wing"}
+    assert "tpl_ended" not in {each.id for each in rows.templates}
+    assert rows.policies == held
+    assert rows.prison is not None
+    assert (rows.prison.id, rows.prisoner.id, list(rows.contacts)) == (PRISON, PRISONER, [MOTHER])
