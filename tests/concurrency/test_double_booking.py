@@ -35,6 +35,7 @@ from visitserver.domain.errors import Conflict, DecisionRefused
 from visitserver.domain.occupancy import Resource, ResourceKind, Span, places
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import Booking, BookingState, Station, SupervisionLevel
+from visitserver.services.ports.facts import RoomQuery
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.store.engine import create_engine
 from visitserver.store.uow import SqlUnitOfWorkFactory
@@ -100,8 +101,8 @@ async def all_at_once(work: Callable[[int], Awaitable[object]], clients: int = C
 async def standing(world: World) -> int:
     """How many bookings stand on the slot."""
     async with world.uow(read_only=True) as u:
-        taken = await u.scheduling.places_taken([CROWD], Span(STARTS, STARTS + timedelta(minutes=5)))
-    return taken.get(KEY, 0)
+        rows = await u.facts.room(RoomQuery([], [CROWD], Span(STARTS, STARTS + timedelta(minutes=5)), None))
+    return rows.places().get(KEY, 0)
 
 
 STARTS = datetime.fromisoformat("2026-03-06T07:00:00+00:00")

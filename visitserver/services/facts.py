@@ -123,12 +123,14 @@ class FactsReader:
         slot: Slot,
         asked: Asked,
         besides: Sequence[Resource] = (),
+        *,
+        stations: int | None = None,
     ) -> Looked:
         """The same about one slot, with what is left in it and whether the resources `besides` are taken.
 
-        One statement, besides what identity asks.
+        `stations` as for room_query. One statement, besides what identity asks.
         """
-        room = room_query(party, policies, [slot], asked.but, besides)
+        room = room_query(party, policies, [slot], asked.but, besides, stations=stations)
         rows = await u.facts.days(_days(party, policies, slot.day, slot.day, asked.but, room))
         background = await self._background(u, party, policies, rows, asked)
         occupied = _known("occupancy", lambda: Occupied.of(rows))

@@ -263,7 +263,7 @@ class Placing:
         party = Party(rows.prison, rows.prisoner, rows.links, rows.contacts)
         beyond = MOST_BEYOND if free_place.key in asked.overrides else 0
         looked = await self._facts.look(
-            u, party, rows.policies, slot, asked, besides=places(slot.key, slot.capacity + beyond)
+            u, party, rows.policies, slot, asked, places(slot.key, slot.capacity + beyond), stations=rows.stations
         )
         facts = looked.background.facts(slot, looked.room, already_charged=booking is not None and booking.charged)
         considered = Considered(looked.background, slot, decide_visit(facts), looked.room, looked.occupied)

@@ -29,9 +29,22 @@ class Occupied:
 
 
 def room_query(
-    party: Party, policies: Policies, slots: Sequence[Slot], but: str | None, besides: Sequence[Resource] = ()
+    party: Party,
+    policies: Policies,
+    slots: Sequence[Slot],
+    but: str | None,
+    besides: Sequence[Resource] = (),
+    *,
+    stations: int | None = None,
 ) -> RoomQuery:
-    """What has to be read to say what is left in the slots, and whether the resources `besides` are taken."""
+    """What has to be read to say what is left in the slots, and whether the resources `besides` are taken.
+
+    `stations`: how many the prison has in use, where that is known. What the servers carry is asked for only when it
+    may be less than that.
+    """
+    carried = policies.number(keys.MEDIA_CALLS)
+    if stations is not None and stations <= carried:
+        carried = 0
     resources = [
         Resource(ResourceKind.PRISONER, party.prisoner.id),
         *(Resource(ResourceKind.CONTACT, each) for each in party.contact_ids),
@@ -41,7 +54,7 @@ def room_query(
         ),
         *seats(party.prison.id, seat_count(policies)),
         *(each for slot in slots if (most := slot.capacity_supervised) for each in watched_places(slot.key, most)),
-        *media_calls(party.prison.id, policies.number(keys.MEDIA_CALLS)),
+        *media_calls(party.prison.id, carried),
         *besides,
     ]
     first, last = min(slot.starts_at for slot in slots), max(slot.ends_at for slot in slots)

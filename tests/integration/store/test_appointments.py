@@ -26,10 +26,10 @@ from tests.fixtures.rights import (
 from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.errors import Conflict, DecisionRefused, Invalid, NotFound
-from visitserver.domain.occupancy import Span
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import BookingState
 from visitserver.services.appointments import AppointmentDraft
+from visitserver.services.ports.offers import AppointmentFilter
 
 DAY = date(2026, 3, 6)
 KEY = slot_key(DAY, time(9, 35))
@@ -83,8 +83,7 @@ async def test_the_same_message_changes_nothing_after_the_first(offers: OffersWo
     async with offers.uow(read_only=True) as u:
         pending = await u.flags.pending(offers.world.clock(), 100)
         (change,) = [each for each in pending if each.kind is ChangeKind.APPOINTMENT_CHANGED]
-        whole = Span(datetime(2026, 3, 6, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC))
-        (only,) = await u.offers.appointments_of([PRISONER], whole)
+        (only,) = (await u.offers.appointments(AppointmentFilter(prisoner_id=PRISONER), PageRequest())).items
     # both times are asked about again
     assert (change.from_at, change.to_at) == (COURT.starts_at, later.ends_at)
     assert (only.starts_at, only.note) == (later.starts_at, COURT.note)

@@ -30,7 +30,6 @@ from visitserver.domain.appointments import AppointmentKind
 from visitserver.domain.changes import ChangeKind
 from visitserver.domain.flags import FlagClosed, FlagType
 from visitserver.domain.live_rights import TOUCHES_CALLS
-from visitserver.domain.occupancy import Span
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.people import LegalStatus
 from visitserver.domain.rights import Alert, RestrictionScope
@@ -38,6 +37,7 @@ from visitserver.domain.scheduling import Booking, BookingState, SupervisionLeve
 from visitserver.services.appointments import AppointmentDraft
 from visitserver.services.blocks import BlockDraft
 from visitserver.services.ports.flags import BookingScope
+from visitserver.services.ports.offers import AppointmentFilter
 from visitserver.services.ports.uow import UnitOfWork
 from visitserver.store.engine import create_engine
 from visitserver.store.uow import SqlUnitOfWorkFactory
@@ -128,8 +128,7 @@ async def court(on: Flagged) -> None:
 
 async def no_court(on: Flagged) -> None:
     async with on.world.uow(read_only=True) as u:
-        span = Span(datetime(2026, 3, 6, 6, 30, tzinfo=UTC), datetime(2026, 3, 6, 9, 30, tzinfo=UTC))
-        (found,) = await u.offers.appointments_of([PRISONER], span)
+        (found,) = (await u.offers.appointments(AppointmentFilter(prisoner_id=PRISONER), PageRequest())).items
     await on.appointments.cancel(STAFF, found.id, "settled")
 
 

@@ -53,7 +53,8 @@ class PartyRows:
 class PlaceRows:
     """What a place is taken for, all of one moment. `prison` is where the prisoner is, `venue` the session's.
 
-    `lapsed`: whether holds that are over stand around the time. `held`: the bookings that the holder keeps as lead.
+    `stations`: how many of the prison's are in use. `lapsed`: whether holds that are over stand around the time.
+    `held`: the bookings that the holder keeps as lead.
     """
 
     links: tuple[Relationship, ...]
@@ -64,6 +65,7 @@ class PlaceRows:
     non_associations: Sequence[NonAssociation]
     template: SessionTemplate
     venue: Prison
+    stations: int
     lapsed: bool
     held: Sequence[str]
 

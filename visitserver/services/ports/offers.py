@@ -65,10 +65,6 @@ class Offers(Protocol):
 
     async def find_appointment(self, prison_id: str, external_id: str) -> Appointment | None: ...
 
-    async def appointments_of(self, prisoner_ids: Sequence[str], span: Span) -> Sequence[Appointment]:
-        """Those that stand and lie within `span` in part or whole, in order of start."""
-        ...
-
     async def appointments(self, wanted: AppointmentFilter, page: PageRequest) -> Page[Appointment]:
         """In order of start, then id."""
         ...

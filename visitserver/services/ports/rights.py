@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from visitserver.domain.decisions import DecisionRecord
 from visitserver.domain.paging import Page, PageRequest
 from visitserver.domain.rights import (
     Alert,
-    CountedVisit,
-    NonAssociatedVisit,
     NonAssociation,
     Relationship,
     RelationshipKind,
@@ -61,12 +58,6 @@ class Rights(Protocol):
         """`fresh` as in `get_relationship`."""
         ...
 
-    async def restrictions_touching(
-        self, *, prisoner_id: str, contact_ids: Sequence[str], relationship_ids: Sequence[str], first: date, last: date
-    ) -> Sequence[Restriction]:
-        """Every restriction in force on some day (the prison's) from `first` to `last` that touches one of these."""
-        ...
-
     async def restrictions_of(self, subject_id: str, page: PageRequest) -> Page[Restriction]:
         """All restrictions (past ones too) on a contact, a relationship or a prisoner, newest first."""
         ...
@@ -89,31 +80,6 @@ class Rights(Protocol):
 
     async def non_associations_of(self, prisoner_id: str, *, first: date, last: date) -> Sequence[NonAssociation]:
         """Those of the prisoner with anybody, in force on some day from `first` to `last`."""
-        ...
-
-    async def non_associated_visits(
-        self, prisoner_id: str, prison_id: str, *, starts_at: datetime, ends_at: datetime
-    ) -> Sequence[NonAssociatedVisit]:
-        """Open bookings at the prison, overlapping the interval, of anybody whom the prisoner must not meet.
-
-        Whether the non-association holds on the day is left to the caller (`applies_on`). At most two queries.
-        """
-        ...
-
-    async def counted_visits(
-        self,
-        prisoner_id: str,
-        zone: ZoneInfo,
-        *,
-        starts_from: datetime,
-        starts_before: datetime,
-        but: str | None = None,
-    ) -> Sequence[CountedVisit]:
-        """What counts towards the prisoner's limits and floors in the interval, in order of start.
-
-        Open bookings, calls that took place, and no-shows that cost a credit. The booking `but` is not among them;
-        of the others it is told whether they were made before it. Days are told in `zone`.
-        """
         ...
 
     async def decisions_of_booking(self, booking_id: str) -> Sequence[DecisionRecord]:

@@ -89,16 +89,6 @@ class Scheduling(Protocol):
         """(resource, cell) of every occupied cell of these resources within `span`, but for the booking `but`."""
         ...
 
-    async def occupied_spans(
-        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
-    ) -> Sequence[tuple[Resource, Span]]:
-        """The same for looking at many days at once: when each of these resources is taken, but by `but`."""
-        ...
-
-    async def places_taken(self, template_ids: Sequence[str], span: Span, *, but: str | None = None) -> dict[str, int]:
-        """How many bookings stand (held ones too) on each slot of the templates that starts within `span`, by key."""
-        ...
-
     async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
         """Take every cell of all these resources, or none at all; False when somebody has one of them.
 

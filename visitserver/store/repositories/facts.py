@@ -140,6 +140,7 @@ _VENUE: Final = entities(
         .scalar_subquery()
     ),
 )
+_IN_USE: Final = Part(lambda _: select(func.count()).where(stations.c.prison_id == _PRISON_ID, stations.c.active), int)
 # The literal lets the partial index ix_bookings_held be used.
 _HELD: Final = bookings.c.state == literal_column(f"'{BookingState.HELD.value}'")
 _LAPSED: Final = Part(
@@ -336,7 +337,7 @@ _PLACES: Final = Part(
 _LINK_ROWS: Final = Bundle(_LINKS, _LEADS_APART, _LEADS_PRISON)
 _PARTY_ROWS: Final = Bundle(_PRISONER, _PRISON, _CONTACTS, _POLICIES, _TEMPLATES)
 _PLACE_ROWS: Final = Bundle(
-    _LINKS, _PRISONER, _PRISON, _CONTACTS, _POLICIES, _APART, _TEMPLATE, _VENUE, _LAPSED, _OWN_HOLDS
+    _LINKS, _PRISONER, _PRISON, _CONTACTS, _POLICIES, _APART, _TEMPLATE, _VENUE, _IN_USE, _LAPSED, _OWN_HOLDS
 )
 _ROOM: Final = (_TAKEN, _PLACES)
 _DAYS: Final = (
@@ -419,6 +420,7 @@ class SqlFacts:
             non_associations=found.all(_APART),
             template=template,
             venue=venue,
+            stations=found.one(_IN_USE) or 0,
             lapsed=bool(found.all(_LAPSED)),
             held=sorted(found.all(_OWN_HOLDS)),
         )

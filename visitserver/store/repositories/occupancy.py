@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, String, and_, bindparam, delete, func, insert, or_, select, union_all
+from sqlalchemy import BigInteger, String, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -71,32 +71,6 @@ async def occupied(
         )
     )
     return {(Resource(ResourceKind(row.kind), row.resource), row.cell) for row in rows}
-
-
-async def occupied_spans(
-    session: AsyncSession, resources: Sequence[Resource], span: Span, *, but: str | None = None
-) -> list[tuple[Resource, Span]]:
-    """When these resources are taken within `span`: one row for a booking's whole time, read from the index alone."""
-    by_kind: dict[ResourceKind, list[str]] = {}
-    for resource in resources:
-        by_kind.setdefault(resource.kind, []).append(resource.id)
-    if not by_kind:
-        return []
-    columns = occupancy_spans.c
-    # A branch for each kind, so that each is a search in the index (kind, resource, starts_at, …).
-    branches = [
-        select(columns.kind, columns.resource, columns.starts_at, columns.ends_at).where(
-            columns.kind == kind.value,
-            columns.resource.in_(ids),
-            columns.starts_at > span.starts_at - LONGEST,
-            columns.starts_at < span.ends_at,
-            columns.ends_at > span.starts_at,
-            columns.booking_id != (but or ""),
-        )
-        for kind, ids in by_kind.items()
-    ]
-    rows = await session.execute(union_all(*branches))
-    return [(Resource(ResourceKind(row.kind), row.resource), Span(row.starts_at, row.ends_at)) for row in rows]
 
 
 async def holders(session: AsyncSession, resource: Resource, span: Span) -> set[str]:

@@ -76,20 +76,6 @@ class SqlOffers:
             select(Appointment).where(appointments.c.prison_id == prison_id, appointments.c.external_id == external_id)
         )
 
-    async def appointments_of(self, prisoner_ids: Sequence[str], span: Span) -> Sequence[Appointment]:
-        return (
-            await self._session.scalars(
-                select(Appointment)
-                .where(
-                    appointments.c.prisoner_id.in_(prisoner_ids),
-                    appointments.c.starts_at < span.ends_at,
-                    appointments.c.ends_at > span.starts_at,
-                    appointments.c.cancelled_at.is_(None),
-                )
-                .order_by(appointments.c.starts_at, appointments.c.id)
-            )
-        ).all()
-
     async def appointments(self, wanted: AppointmentFilter, page: PageRequest) -> Page[Appointment]:
         statement = select(Appointment)
         if wanted.prison_id is not None:

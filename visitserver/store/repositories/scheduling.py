@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TypeVar
 
-from sqlalchemy import exists, func, literal_column, or_, select
+from sqlalchemy import exists, literal_column, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
@@ -181,20 +181,6 @@ class SqlScheduling:
             )
         ).all()
 
-    async def places_taken(self, template_ids: Sequence[str], span: Span, *, but: str | None = None) -> dict[str, int]:
-        rows = await self._session.execute(
-            select(bookings.c.slot_key, func.count())
-            .where(
-                bookings.c.template_id.in_(template_ids),
-                bookings.c.state.in_(sorted(OPEN_STATES)),
-                bookings.c.starts_at >= span.starts_at,
-                bookings.c.starts_at < span.ends_at,
-                bookings.c.id != (but or ""),
-            )
-            .group_by(bookings.c.slot_key)
-        )
-        return {key: int(count) for key, count in rows}
-
     async def taken(self, resources: Sequence[Resource], span: Span) -> set[Resource]:
         return {resource for resource, _ in await self.occupied(resources, span)}
 
@@ -202,11 +188,6 @@ class SqlScheduling:
         self, resources: Sequence[Resource], span: Span, *, but: str | None = None
     ) -> set[tuple[Resource, int]]:
         return await occupancy_rows.occupied(self._session, resources, span, but=but)
-
-    async def occupied_spans(
-        self, resources: Sequence[Resource], span: Span, *, but: str | None = None
-    ) -> Sequence[tuple[Resource, Span]]:
-        return await occupancy_rows.occupied_spans(self._session, resources, span, but=but)
 
     async def occupy(self, booking_id: str, resources: Sequence[Resource], span: Span) -> bool:
         return await occupancy_rows.occupy(self._session, booking_id, resources, span)
