@@ -373,7 +373,6 @@ async def test_what_cannot_go_along_refuses_with_its_reason(
         assert (await u.scheduling.get_booking(other.id)).prisoner_id == OTHER_PRISONER
 
 
-@on_both
 @pytest.mark.parametrize("both_known", [True, False], ids=["one relationship stays", "the relationship moves"])
 async def test_minutes_owed_to_a_prisoners_visitor_go_along(
     merging: MergingService, uow: UnitOfWorkFactory, world: World, both_known: bool

@@ -85,6 +85,17 @@ def faults(report: ImportReport) -> list[tuple[str | None, str]]:
 
 
 @pytest.fixture
+def store_url(request: pytest.FixtureRequest) -> str:
+    """SQLite; both kinds for what rests on the constraint (`on_both`)."""
+    name = "postgres_store_url" if getattr(request, "param", "sqlite") == "postgresql" else "sqlite_store_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+on_both = pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 async def imports(uow: UnitOfWorkFactory, world: World, clock: SettableClock) -> ImportService:
     async with uow() as u:
         for prison_id, code in CODES.items():
@@ -107,6 +118,7 @@ async def described(imports: ImportService, actor: Actor) -> dict[ImportKind, An
     return found
 
 
+@on_both
 async def test_each_prison_has_its_own_under_one_identifier(imports: ImportService) -> None:
     here, there = await described(imports, HERE), await described(imports, THERE)
     for kind in here:

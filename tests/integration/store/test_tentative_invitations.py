@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
@@ -30,6 +31,7 @@ class Post:
         self.mails.append(mail)
 
 
+@cache
 def translated(language: str, message: str) -> str:
     """As the catalogues have it, and nothing else."""
     if language == "en":
