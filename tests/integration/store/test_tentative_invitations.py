@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time
 from functools import cache
 
 import pytest
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from icalendar import Calendar, Event
 
@@ -32,12 +33,16 @@ class Post:
 
 
 @cache
+def catalogue(language: str) -> Catalog:
+    with (REPOSITORY / "web" / "locale" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
 def translated(language: str, message: str) -> str:
     """As the catalogues have it, and nothing else."""
     if language == "en":
         return message
-    with (REPOSITORY / "web" / "locale" / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
-        found = read_po(file, locale=language).get(message)
+    found = catalogue(language).get(message)
     assert found is not None, message
     assert found.string, message
     return str(found.string)
