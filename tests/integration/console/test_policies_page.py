@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import time, timedelta
 
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.e2e.support import axe
@@ -12,9 +13,16 @@ from tests.fixtures.http_app import PASSWORD
 from tests.integration.console.desk import day_ahead, staff, stand
 from tests.integration.console.house import ConsoleHouse, picture
 from visitserver.domain.policies import IDENTITY_REQUIRED, KEYS
+from visitserver.services import policy_preview
 from visitserver.services.flags import FlagQuery
 
 KEY = IDENTITY_REQUIRED.name
+
+
+@pytest.fixture(autouse=True)
+def a_fortnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many times to ask about as a test needs."""
+    monkeypatch.setattr(policy_preview, "AHEAD", timedelta(days=14))
 
 
 async def visits_without_identity(house: ConsoleHouse) -> None:

@@ -21,6 +21,7 @@ from tests.fixtures.rights import (
 from visitserver.domain import policies as keys
 from visitserver.domain.errors import Conflict, Invalid, NotFound
 from visitserver.domain.paging import PageRequest
+from visitserver.services import policy_preview
 from visitserver.services.booking_check import BookingCheck
 from visitserver.services.facts import FactsReader
 from visitserver.services.placing import Placing
@@ -98,7 +99,10 @@ async def test_only_visits_of_the_weeks_from_its_first_day_on_are_looked_at(unpr
     assert (found.begins, found.all, found.looked) == (later, 0, 0)
 
 
-async def test_the_times_that_families_are_offered_are_counted_for_a_few(sqlite_world: World) -> None:
+async def test_the_times_that_families_are_offered_are_counted_for_a_few(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_preview, "AHEAD", timedelta(days=10))
     await sqlite_world.grant(3)
     preview = preview_of(sqlite_world)
     longer = await preview.times(STAFF, keys.NOTICE_DAYS_MIN.name, 7)
