@@ -23,23 +23,22 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from datetime import time as wall
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tests.bench.booking_spread import WARM, of_processes, some_slot, spread
 from tests.fixtures.postgres import PostgresServer
-from tests.fixtures.rights import World, family, make_template, relationship_id
+from tests.fixtures.rights import World, family, relationship_id
 from tests.fixtures.store import AUDIT_KEY, SettableClock
-from tests.support.races.crowded_base import STATIONS_EACH, TEMPLATES, ZONE, furnish_base
+from tests.support.races.crowded_base import STATIONS_EACH, ZONE, furnish_base
 from tests.support.races.race import Race, Verdict, control, run_race
 from tests.support.races.scene import Size
 from visitserver.domain.errors import Conflict, DecisionRefused, Unavailable
 from visitserver.domain.paging import PageRequest
 from visitserver.domain.scheduling import OPEN_STATES
-from visitserver.domain.slots import slots_of
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.store.engine import create_engine
 from visitserver.store.tables import metadata
@@ -56,7 +55,9 @@ class Amounts:
     bookings: int = 100_000
     people: int = 2_000
     months: int = 10
-    spread: int = 400
+    spread: int = 600
+    warm: int = WARM
+    processes: int = 2
     at_once: int = 16
     crowd: int = 500
     race: Race = field(default_factory=lambda: Race(seed=1))
@@ -66,7 +67,7 @@ class Amounts:
     def short(cls) -> Amounts:
         """Enough to see that it runs and adds up."""
         race = Race(seed=1, clients=6, processes=1, operations=40, fault_every=15, kills=0)
-        return cls(bookings=1_500, people=120, months=1, spread=20, at_once=8, crowd=40, race=race)
+        return cls(bookings=1_500, people=120, months=1, spread=20, warm=4, processes=1, at_once=8, crowd=40, race=race)
 
 
 CROWDED = Race(
@@ -152,62 +153,19 @@ async def availability(world: World, amounts: Amounts) -> dict[str, float]:
     }
 
 
-async def spread(world: World, amounts: Amounts) -> dict[str, float]:
-    """Holds and confirmations a second of `at_once` clients, each for another prisoner at another time."""
-    rng = random.Random(3)
-    today = world.clock().astimezone(ZONE).date()
-    todo = iter(range(amounts.spread))
-    ended: Counter[str] = Counter()
-    latencies: list[float] = []
-
-    async def client() -> None:
-        for number in todo:
-            contact = f"con_b{number % amounts.people}"
-            link = relationship_id(contact, f"prs_b{number % amounts.people}")
-            for _ in range(6):
-                key = _some_slot(rng, today)
-                began = time.perf_counter()
-                try:
-                    hold = await world.booking.hold(family(contact), link, key)
-                    await world.booking.confirm(family(contact), hold.id)
-                except (DecisionRefused, Conflict) as error:
-                    ended[error.code] += 1
-                else:
-                    ended["ok"] += 1
-                    latencies.append((time.perf_counter() - began) * 1000)
-                    break
-
-    began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(amounts.at_once)))
-    seconds = time.perf_counter() - began
-    return {
-        "booked": ended["ok"],
-        "refused": sum(ended.values()) - ended["ok"],
-        "bookings_per_second": round(ended["ok"] / seconds, 1),
-        "hold_and_confirm_ms_median": round(statistics.median(latencies), 1) if latencies else 0,
-    }
-
-
-def _some_slot(rng: random.Random, today: date) -> str:
-    template = rng.randrange(TEMPLATES)
-    day = today + timedelta(days=rng.randrange(3, 28))
-    key = (template, day)
-    if key not in _SLOTS:
-        made = make_template(
-            f"tpl_b{template}", starts_at=wall(8, 5 * template), ends_at=wall(18), valid_from=date(2021, 1, 1)
-        )
-        _SLOTS[key] = [slot.key for slot in slots_of(made, ZONE, day, day, buffer=timedelta(minutes=5))]
-    return rng.choice(_SLOTS[key])
-
-
-_SLOTS: dict[Any, list[str]] = {}
+async def spread_of(world: World, amounts: Amounts) -> dict[str, float]:
+    """See booking_spread.spread. The first bookings, for which connections are made, are not measured."""
+    warm = range(amounts.warm)
+    await spread(world, people=warm, at_once=amounts.at_once, seed=2)
+    people = (number % amounts.people for number in range(len(warm), len(warm) + amounts.spread))
+    return await spread(world, people=people, at_once=amounts.at_once, seed=3)
 
 
 async def crowd(world: World, amounts: Amounts) -> dict[str, int]:
     """So many clients at one empty slot in one moment: as many get a place as there are."""
     today = world.clock().astimezone(ZONE).date()
     rng = random.Random(0)
-    key = _some_slot(rng, today)
+    key = some_slot(rng, today)
     gate = asyncio.Event()
     ended: Counter[str] = Counter()
 
@@ -264,16 +222,22 @@ async def bench(
     with databases(kinds) as makers, tempfile.TemporaryDirectory() as records:
         for kind, make in makers.items():
             figures: dict[str, Any] = {}
-            async with fresh(make()) as engine:
+            url = make()
+            async with fresh(url) as engine:
                 clock = SettableClock()
                 uow = SqlUnitOfWorkFactory(engine, clock=clock, audit_key=AUDIT_KEY)
                 world = await furnish_base(engine, uow, clock, count=amounts.bookings, people=amounts.people)
                 figures["availability"] = await availability(world, amounts)
                 say(f"{kind}: {figures['availability']}")
-                figures["spread"] = await spread(world, amounts)
+                figures["spread"] = await spread_of(world, amounts)
                 say(f"{kind}: {figures['spread']}")
                 figures["crowd"] = await crowd(world, amounts)
                 say(f"{kind}: {figures['crowd']}")
+                if amounts.processes > 1 and kind == "postgresql":
+                    figures["spread_of_processes"] = await of_processes(
+                        url, amounts.processes, count=amounts.spread, people=amounts.people, at_once=amounts.at_once
+                    )
+                    say(f"{kind}: {figures['spread_of_processes']}")
                 # A place that is held, because its client's confirmation was refused, is taken as well.
                 violations += figures["crowd"]["standing"] != figures["crowd"]["capacity"]
             verdicts: list[Verdict] = []
@@ -317,7 +281,9 @@ def main() -> int:
     if wanted.operations is not None:
         amounts = replace(amounts, race=replace(amounts.race, operations=wanted.operations))
     kinds = (wanted.database,) if wanted.database else ("postgresql", "sqlite")
-    report = asyncio.run(bench(amounts, kinds, say=lambda line: print(line, flush=True)))
+    # The server's own loop (visitserver/cli.py).
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(bench(amounts, kinds, say=lambda line: print(line, flush=True)))
     print(json.dumps(report))
     return 1 if report["violations"] or not report["control_violations"] else 0
 
