@@ -35,7 +35,10 @@ AT_ONCE: Final = 1_000
 """For so many times what is left in them is read in one go."""
 
 _SOME: Final = 25
-_ROOM_UNASKED: Final = Missing("occupancy", "not_asked")
+_ROOM_ENOUGH: Final = Known(
+    Room(prisoner_busy=False, busy_contacts=frozenset(), free_places=1, free_stations=1, free_seats=1)
+)
+"""Before anybody has looked. Were it missing, its rules would ask for a person, and `time_to_review` refuse for it."""
 _Place = tuple[datetime, str]
 """Where a slot stands in the list: its start and its template."""
 
@@ -205,7 +208,7 @@ class SlotService:
         possible = (
             slot
             for slot in slots
-            if not hearing.decide(background.facts(slot, _ROOM_UNASKED, already_charged=charged)).refused
+            if not hearing.decide(background.facts(slot, _ROOM_ENOUGH, already_charged=charged)).refused
         )
         while len(found) < count and (chosen := list(islice(possible, _SOME))):
             rooms = await self._facts.rooms(u, background, chosen, but=asked.but)

@@ -159,10 +159,18 @@ def _reader(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | 
     if isinstance(type_, Boolean):
         return bool
     if isinstance(type_, Date):
-        return date.fromisoformat
+        return _date
     if isinstance(type_, Time):
         return time.fromisoformat
     return None
+
+
+# So the driver writes the first and the last day of the calendar, and reads them back as such.
+_DAYS_WITHOUT_END = {"infinity": date.max, "-infinity": date.min}
+
+
+def _date(text: str) -> date:
+    return _DAYS_WITHOUT_END.get(text) or date.fromisoformat(text)
 
 
 def _moment(text: str) -> datetime:

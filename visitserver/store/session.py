@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, Table, bindparam, func, insert, literal_column, select
+from sqlalchemy import Connection, Executable, Table, bindparam, case, func, insert, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session, make_transient_to_detached
 
@@ -80,10 +80,18 @@ def _at_once(connection: Connection, rows: Sequence[tuple[Table, Any]], lock: in
 @lru_cache(maxsize=256)
 def _statement(tables: tuple[Table, ...], locks: bool) -> Executable:
     """Inserts a row into each of the tables."""
-    statement = select(func.pg_advisory_xact_lock(bindparam("lock")) if locks else literal_column("1"))
+    written = []
     for number, table in enumerate(tables):
         values = {each.key: bindparam(f"{each.key}_{number}", type_=each.type) for each in table.c}
-        statement = statement.add_cte(insert(table).values(values).cte(f"row_{number}"))
+        written.append(insert(table).values(values).returning(literal_column("1")).cte(f"row_{number}"))
+    if not locks:
+        return select(literal_column("1")).add_cte(*written)
+    lock = func.pg_advisory_xact_lock(bindparam("lock"))
+    if not written:
+        return select(lock)
+    # What waits for somebody's row waits before it has the lock: the rows are counted first.
+    counted = [select(func.count()).select_from(each).scalar_subquery() for each in written]
+    statement = select(case((sum(counted[1:], counted[0]) >= 0, lock)))
     return statement
 
 
