@@ -329,3 +329,18 @@ def test_what_is_the_same_is_one_object_and_nobody_can_change_it() -> None:
     assert first.result("callers") is second.result("callers")
     with pytest.raises(AttributeError):
         first.result("callers").outcome = Outcome.REFUSE  # type: ignore[misc]
+
+
+PLENTY: Known[Room] = Known(Room(False, frozenset(), 9, 9, 9, 9))
+
+
+@given(situations(), times)
+@settings(max_examples=100)
+def test_what_is_refused_with_plenty_of_room_is_refused_with_any(situation: Change, asked_about: list[Time]) -> None:
+    """So a list of free times may leave out what nothing but room could not mend, before it looks for room."""
+    party, hearing = situation(fine()), Hearing(RULES)
+    for made, room in asked_about:
+        plenty = hearing.decide(replace(party, slot=made, room=PLENTY))
+        real = hearing.decide(replace(party, slot=made, room=room))
+        assert real.refused or not plenty.refused
+        assert plenty.allowed or not real.allowed
