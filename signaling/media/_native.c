@@ -16,13 +16,16 @@
 #include <errno.h>
 #include <math.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "_packet.h"
 
-#define BATCH 64
+#define BATCH 64  /* datagrams that are read at once */
+#define QUEUE 128 /* packets that are sent at once */
+#define APART 1000 /* batches that go without pairs after one was refused */
 #define MAX_DATAGRAM 2048
 #define MAX_UNPROTECTED 1500 /* the same limits as pylibsrtp's buffer gives: srtp.py */
 #define MAX_PROTECTED 1356
@@ -384,8 +387,10 @@ typedef struct {
     int held;
     Tally *tally; /* the sockets' counters */
     unsigned count;
-    queued queue[BATCH];
-    struct mmsghdr messages[BATCH];
+    int apart;       /* batches that are still to go without pairs; INT_MAX: all */
+    long long pairs; /* that were sent */
+    queued queue[QUEUE];
+    struct mmsghdr messages[QUEUE];
 } Outbox;
 
 static PyTypeObject OutboxType;
@@ -399,8 +404,13 @@ static PyObject *Outbox_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     }
     Outbox *self = (Outbox *)type->tp_alloc(type, 0);
     if (self != NULL) {
+        int size;
+        socklen_t length = sizeof size;
         self->fd = fd;
         self->tally = (Tally *)Py_NewRef(tally);
+        if (getsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, &length) < 0) { /* Linux before 4.18 would send it as one */
+            self->apart = INT_MAX;
+        }
     }
     return (PyObject *)self;
 }
@@ -422,22 +432,114 @@ static void not_sent(queued *packet, const queued *first) {
     step_undo(packet->step, first->newest, first->newest_index, first->timestamp_offset, packet->size);
 }
 
+static void address_message(struct msghdr *header, queued *packet, struct iovec *vectors, size_t count) {
+    memset(header, 0, sizeof *header);
+    header->msg_name = &packet->address;
+    header->msg_namelen =
+        packet->address.any.sa_family == AF_INET ? sizeof packet->address.v4 : sizeof packet->address.v6;
+    header->msg_iov = vectors;
+    header->msg_iovlen = count;
+}
+
+/* Which of the packets after `i` can go with it in one message: the next one to the same address, if it is not longer,
+ * for the kernel cuts a message into parts of one length of which only the last may be shorter. 0: none. Nobody's
+ * packets change places, so what one receiver sees does not depend on who else is sent something. */
+static unsigned companion_of(const Outbox *self, const uint32_t *keys, const char *gone, unsigned i) {
+    const queued *packet = &self->queue[i];
+    for (unsigned j = i + 1; j < self->count; j++) {
+        const queued *other = &self->queue[j];
+        if (gone[j] || keys[j] != keys[i] || memcmp(&other->address, &packet->address, sizeof packet->address) != 0) {
+            continue;
+        }
+        for (unsigned k = i + 1; k < j; k++) { /* it went another way before: a step's packets keep their order */
+            if (!gone[k] && self->queue[k].step == other->step) {
+                return 0;
+            }
+        }
+        return other->vector.iov_len <= packet->vector.iov_len ? j : 0;
+    }
+    return 0;
+}
+
+/* Send what is queued, two packets to one address in one message where that is possible (UDP_SEGMENT, udp(7)): on its
+ * way through the kernel it is one. Says in `gone` what was sent; at the first refusal it leaves the rest. */
+static void outbox_send_pairs(Outbox *self, char *gone) {
+    struct iovec vectors[QUEUE][2];
+    union {
+        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+        struct cmsghdr header;
+    } controls[QUEUE];
+    uint32_t keys[QUEUE];
+    uint16_t members[QUEUE][2];
+    unsigned messages = 0, done = 0;
+    for (unsigned i = 0; i < self->count; i++) {
+        const socket_address *address = &self->queue[i].address;
+        const uint8_t *host =
+            address->any.sa_family == AF_INET ? (uint8_t *)&address->v4.sin_addr : address->v6.sin6_addr.s6_addr + 12;
+        keys[i] = read32(host) ^ (uint32_t)address->v4.sin_port << 16; /* sin6_port stands in the same place */
+    }
+    for (unsigned i = 0; i < self->count; i++) {
+        if (gone[i]) {
+            continue;
+        }
+        unsigned second = companion_of(self, keys, gone, i);
+        struct msghdr *header = &self->messages[messages].msg_hdr;
+        second = second ? second : i;
+        gone[i] = gone[second] = 1;
+        vectors[messages][0] = self->queue[i].vector;
+        vectors[messages][1] = self->queue[second].vector;
+        address_message(header, &self->queue[i], vectors[messages], second == i ? 1 : 2);
+        if (second != i) {
+            uint16_t size = (uint16_t)self->queue[i].vector.iov_len;
+            header->msg_control = &controls[messages];
+            header->msg_controllen = sizeof controls[messages].bytes;
+            struct cmsghdr *control = CMSG_FIRSTHDR(header);
+            control->cmsg_level = SOL_UDP;
+            control->cmsg_type = UDP_SEGMENT;
+            control->cmsg_len = CMSG_LEN(sizeof size);
+            memcpy(CMSG_DATA(control), &size, sizeof size);
+        }
+        members[messages][0] = (uint16_t)i;
+        members[messages][1] = (uint16_t)second;
+        messages++;
+    }
+    while (done < messages) {
+        int sent = sendmmsg(self->fd, self->messages + done, messages - done, MSG_DONTWAIT);
+        if (sent > 0) {
+            done += (unsigned)sent;
+        } else if (errno != EINTR) {
+            break;
+        }
+    }
+    if (done < messages && members[done][0] != members[done][1] &&
+        (errno == EINVAL || errno == EIO || errno == EMSGSIZE || errno == EOPNOTSUPP)) {
+        self->apart = APART; /* the way there, or the card, does not take it */
+    }
+    for (unsigned i = 0; i < done; i++) {
+        self->pairs += members[i][0] != members[i][1];
+    }
+    for (unsigned i = done; i < messages; i++) {
+        gone[members[i][0]] = gone[members[i][1]] = 0;
+    }
+}
+
 /* Send all that is queued. A packet that the kernel does not take sets its step back to before it; what the same step
  * has queued after it is not sent, for its numbers would be wrong. Then that step is told, by cut_off. */
 static void outbox_flush(Outbox *self) {
-    Step *failed[BATCH];
-    PyObject *references[3 * BATCH];
-    unsigned order[BATCH], failures = 0, done = 0, left = self->count, count = self->count;
-    for (unsigned i = 0; i < left; i++) {
-        queued *packet = &self->queue[i];
-        struct msghdr *header = &self->messages[i].msg_hdr;
-        order[i] = i;
-        memset(header, 0, sizeof *header);
-        header->msg_name = &packet->address;
-        header->msg_namelen =
-            packet->address.any.sa_family == AF_INET ? sizeof packet->address.v4 : sizeof packet->address.v6;
-        header->msg_iov = &packet->vector;
-        header->msg_iovlen = 1;
+    Step *failed[QUEUE];
+    PyObject *references[3 * QUEUE];
+    unsigned order[QUEUE], failures = 0, done = 0, left = 0, count = self->count;
+    char gone[QUEUE] = {0};
+    if (self->apart > 0) {
+        self->apart -= self->apart < INT_MAX;
+    } else if (self->fd >= 0 && count > 1) {
+        outbox_send_pairs(self, gone);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!gone[i]) {
+            address_message(&self->messages[left].msg_hdr, &self->queue[i], &self->queue[i].vector, 1);
+            order[left++] = i;
+        }
     }
     while (done < left) {
         int sent = -1;
@@ -541,6 +643,7 @@ static PyMethodDef Outbox_methods[] = {
 
 static PyMemberDef Outbox_members[] = {
     {"queued", T_UINT, offsetof(Outbox, count), READONLY},
+    {"pairs", T_LONGLONG, offsetof(Outbox, pairs), READONLY},
     {NULL},
 };
 
@@ -612,12 +715,12 @@ static PyObject *Outlet_rtcp(Outlet *self, PyObject *compound) {
         PyErr_SetString(PyExc_ValueError, "packet is too long");
         return NULL;
     }
-    if (self->outbox != NULL && self->outbox->count == BATCH) { /* sending may lead to anything */
+    if (self->outbox != NULL && self->outbox->count == QUEUE) { /* sending may lead to anything */
         Outbox *full = (Outbox *)Py_NewRef((PyObject *)self->outbox);
         outbox_flush(full);
         Py_DECREF(full);
     }
-    if (self->cipher == NULL || self->outbox == NULL || self->outbox->count == BATCH) {
+    if (self->cipher == NULL || self->outbox == NULL || self->outbox->count == QUEUE) {
         Py_RETURN_FALSE;
     }
     Outbox *outbox = (Outbox *)Py_NewRef((PyObject *)self->outbox);
@@ -986,7 +1089,7 @@ static int step_put(Step *self, View *view, long long timestamp_offset) {
 
 /* Sending what is queued may lead to anything, so it comes before the step's numbers are looked at. */
 static void step_make_room(Step *self) {
-    if (self->outlet != NULL && self->outlet->outbox != NULL && self->outlet->outbox->count == BATCH) {
+    if (self->outlet != NULL && self->outlet->outbox != NULL && self->outlet->outbox->count == QUEUE) {
         Outbox *outbox = (Outbox *)Py_NewRef((PyObject *)self->outlet->outbox);
         outbox_flush(outbox);
         Py_DECREF(outbox);
@@ -2718,7 +2821,7 @@ static PyObject *Metronome_pace(Metronome *self, PyObject *value) {
     Py_RETURN_NONE;
 }
 
-/* carry(beat, interval): call beat() every so many seconds, with the first turn from then on; carry(None, 0): do not. */
+/* carry(beat, interval): call beat() every so many seconds from the first turn on; carry(None, 0): do not. */
 static PyObject *Metronome_carry(Metronome *self, PyObject *args) {
     PyObject *beat;
     double interval;
@@ -2726,7 +2829,7 @@ static PyObject *Metronome_carry(Metronome *self, PyObject *args) {
         return NULL;
     }
     self->interval = interval;
-    self->due = 0;
+    self->due = -1.0;
     Py_XSETREF(self->beat, beat == Py_None ? NULL : Py_NewRef(beat));
     Py_RETURN_NONE;
 }
@@ -2739,6 +2842,9 @@ static int metronome_beat(Metronome *self, Ingress *ingress) {
     double now = ingress_now(ingress);
     if (PyErr_Occurred()) {
         return -1;
+    }
+    if (self->due < 0) {
+        self->due = now + self->interval;
     }
     if (now < self->due) {
         return 0;

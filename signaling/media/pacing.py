@@ -123,6 +123,7 @@ class PacedReader:
         self._pause = pause
         self._carries = self._beat is not None and self._beat.take(self)
         if self._metronome is None:
+            self._due = self._loop.time() + (self._beat.interval if self._beat is not None else 0.0)
             self._next(pause)
             return
         if self._beat is not None and self._carries:

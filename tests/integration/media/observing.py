@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,22 @@ class SteppedClock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self._later: list[tuple[float, Callable[[], None]]] = []
 
     def __call__(self) -> float:
         return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        """What the loop does by the machine's clock."""
+        self._later.append((self.now + delay, callback))
+
+    def step(self) -> None:
+        """Go on, and call what is due by then."""
+        self.now += STEP
+        due = [callback for at, callback in self._later if at <= self.now]
+        self._later = [(at, callback) for at, callback in self._later if at > self.now]
+        for callback in due:
+            callback()
 
 
 @dataclass

@@ -26,13 +26,14 @@ from signaling.ids import OrdinaryCallId
 from signaling.media.feedback import Feedback
 from signaling.media.leg import Kind, Side
 from signaling.media.node import MediaNode
+from signaling.media.peer import Peer
 from signaling.media.rooms import OrdinaryMediaRoom
 from signaling.media.router import MediaRoom
 from signaling.media.slots import TALK
 from tests.fakes.media_client import OFFICER, PARTY, MediaClient, vp8
 from tests.fixtures.waiting import eventually
 from tests.integration.media.conftest import Heard
-from tests.integration.media.observing import STEP, Observer, SteppedClock
+from tests.integration.media.observing import Observer, SteppedClock
 
 STEPS = 200  # four seconds of the call
 LINES = (*PARTY, ("audio", "recvonly"), ("video", "recvonly"), ("audio", "recvonly"))
@@ -86,9 +87,9 @@ class Played:
         return next(name for name, one in self.people.items() if one is person)
 
     async def _step(self, step: int) -> None:
-        self.clock.now += STEP
         for person in self.people.values():
             person.step = step
+        self.clock.step()
         for number, (name, person) in enumerate(self.people.items()):
             self._send(person, step, number)
             if step % 40 == 10 * number:
@@ -208,6 +209,7 @@ async def played(
     """What the participants observe of one playing, one after the other."""
     monkeypatch.setattr("signaling.media.node._TICK", 3600.0)  # the test's steps are the clockwork
     clock = SteppedClock()
+    monkeypatch.setattr(Peer, "call_later", lambda peer, delay, callback: clock.call_later(delay, callback))
     node = MediaNode("127.0.0.1", 0, transports=("udp",), clock=clock)
     await node.start()
     call = Played(node, clock, rids)
