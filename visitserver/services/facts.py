@@ -220,8 +220,8 @@ class FactsReader:
         )
 
 
-_UNREADABLE = (Unavailable, TimeoutError, OSError, ValueError)
-"""What a source raises that gives no answer."""
+_UNREADABLE = (Unavailable, TimeoutError, OSError, ValueError, TypeError, LookupError)
+"""What a source raises that gives no answer, or one that nobody understands."""
 
 
 def _days(

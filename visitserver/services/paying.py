@@ -16,6 +16,7 @@ from visitserver.domain.allowance import Occasion
 from visitserver.domain.calls import OutcomeCode
 from visitserver.domain.clock import Clock
 from visitserver.domain.credits import Means
+from visitserver.domain.errors import Unavailable
 from visitserver.domain.floors import floors_of
 from visitserver.domain.ledger import Ledger
 from visitserver.domain.owed import MINUTE, OwedAccount
@@ -59,6 +60,7 @@ class Paying:
 
         A booking that has paid already and was moved counts on its new day. Conflict (`no_allowance`) when nothing
         pays, unless staff `overdraw`. `read`: what was read in this transaction to decide, under the prisoner's name.
+        Unavailable when the ledger could not be read: nothing is booked that nobody can account for.
         """
         if booking.credit_type is None or booking.privileged:
             return
@@ -194,15 +196,23 @@ class _Means:
 
 
 def _means_of(booking: Booking, read: Background | None) -> _Means | None:
-    """What was read already, if it is about this booking's people and could be read."""
-    if read is None or isinstance(read.ledger, Missing) or isinstance(read.owed, Missing):
+    """What was read already, if it is about this booking's people. Unavailable where the ledger could not be read.
+
+    Minutes owed that could not be read pay for nothing; a credit still does.
+    """
+    if read is None:
         return None
-    party = read.party
+    party, lead = read.party, booking.lead.relationship_id
     if (party.prisoner.id, party.prison.id) != (booking.prisoner_id, booking.prison_id):
         return None
-    if party.relationships[0].id != booking.lead.relationship_id:
+    if party.relationships[0].id != lead:
         return None
-    return _Means(party.prisoner, party.prison, read.policies, read.ledger.value, read.owed.value)
+    if isinstance(read.ledger, Missing):
+        raise Unavailable("The visits that are left cannot be looked at now. Please ask the prison.", code="ledger")
+    owed = (
+        OwedAccount(party.prisoner.id, lead, (), new_id=new_id) if isinstance(read.owed, Missing) else read.owed.value
+    )
+    return _Means(party.prisoner, party.prison, read.policies, read.ledger.value, owed)
 
 
 def occasion_of(booking: Booking, prison: Prison) -> Occasion:

@@ -71,10 +71,14 @@ class Requests:
         async def work(u: UnitOfWork) -> Booking:
             booking = await u.scheduling.get_booking(booking_id)
             own_prison(actor, booking.prison_id)
+            slot_key, people = booking.slot_key, frozenset(booking.contact_ids)
             links = await self._placing.links_of(u, booking)
             booking = await u.scheduling.get_booking(booking_id, for_update=True)
             if booking.state is not BookingState.REQUESTED:
                 raise Conflict("This booking waits for no decision.", code="booking_state")
+            if booking.slot_key != slot_key or not people.issuperset(booking.contact_ids):
+                # What was locked is the session and the people from before it was moved.
+                raise Conflict("This visit has just been changed. Try again.", code="changed_meanwhile")
             links = links.only(booking.contact_ids)
             booking.decided_by, booking.decided_at, booking.reason = actor.reference, self._clock(), reason
             booking.revision += 1

@@ -20,11 +20,12 @@ from tests.fixtures.rights import (
     slot_key,
 )
 from visitserver.domain.actors import Actor, ActorKind
-from visitserver.domain.errors import DecisionRefused
+from visitserver.domain.errors import Conflict, DecisionRefused
 from visitserver.domain.occupancy import Span, watched_places
 from visitserver.domain.rights import RestrictionScope
 from visitserver.domain.scheduling import Booking, BookingState, SupervisionLevel
 from visitserver.services.partly_failed import PartlyFailed
+from visitserver.services.placing import Locked, Placing
 from visitserver.services.ports.uow import UnitOfWork
 from visitserver.services.settling import Settling
 
@@ -152,3 +153,26 @@ async def test_a_visit_that_comes_to_be_watched_is_one_of_the_sessions_watched_c
     with pytest.raises(DecisionRefused) as refused:
         await book(world, FRIEND, key, OTHER_PRISONER)
     assert refused.value.decision.deciding[0].staff_text == "The session has no watched call left."
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+async def test_a_request_that_is_moved_while_it_is_decided_is_not_approved_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.grant(2)
+    await restrict(world, "PRE-INFORM")
+    request = await book(world, MOTHER, KEY)
+    lock = Placing.links_of
+
+    async def moved_first(self: Placing, u: UnitOfWork, booking: Booking, slot_key: str | None = None) -> Locked:
+        monkeypatch.setattr(Placing, "links_of", lock)
+        await world.booking.change(family(MOTHER), booking.id, NEXT_KEY)
+        return await lock(self, u, booking, slot_key)
+
+    monkeypatch.setattr(Placing, "links_of", moved_first)
+    with pytest.raises(Conflict) as refused:
+        await world.booking.decide(SUPERVISOR, request.id, approve=True, reason="seen")
+    assert refused.value.code == "changed_meanwhile"
+    assert await state(world, request) is BookingState.REQUESTED
+    approved = await world.booking.decide(SUPERVISOR, request.id, approve=True, reason="seen")
+    assert (approved.state, approved.slot_key) == (BookingState.BOOKED, NEXT_KEY)
