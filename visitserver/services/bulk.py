@@ -13,7 +13,7 @@ from visitserver.domain.paging import MAX_LIMIT, PageRequest
 from visitserver.domain.scheduling import BookingState
 from visitserver.domain.slots import day_starts
 from visitserver.services.access_checks import own_prison
-from visitserver.services.booking import MOST_AT_ONCE
+from visitserver.services.cancelling import MOST_AT_ONCE
 from visitserver.services.desk import MAX_DAYS, BookingView, read_views
 from visitserver.services.ports.scheduling import BookingFilter
 from visitserver.services.ports.uow import UnitOfWorkFactory

@@ -20,8 +20,9 @@ from visitserver.domain.scheduling import Booking, BookingChange, BookingPartici
 from visitserver.services.access_checks import own_prison
 from visitserver.services.allowance import AllowanceService
 from visitserver.services.freed import note_freed
+from visitserver.services.names import Locked
 from visitserver.services.places import take_place
-from visitserver.services.placing import Considered, Locked, Placing, chosen_overrides, place_gone
+from visitserver.services.placing import Considered, Placing, chosen_overrides, place_gone
 from visitserver.services.ports.uow import UnitOfWork
 from visitserver.services.settling import Settling
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from signaling.ids import new_id
 from visitserver.domain.access import Role, allows
-from visitserver.domain.actors import SYSTEM, Actor, ActorKind
+from visitserver.domain.actors import Actor, ActorKind
 from visitserver.domain.clock import Clock
 from visitserver.domain.decisions import Decision, Outcome, RuleResult
 from visitserver.domain.errors import Conflict, DecisionRefused, Forbidden, Invalid, NotFound
 from visitserver.domain.occupancy import Resource, places
-from visitserver.domain.rights import NonAssociation, Relationship
+from visitserver.domain.rights import Relationship
 from visitserver.domain.rules.engine import OTHER_TIME
 from visitserver.domain.rules.facts import Known, Missing, Room
 from visitserver.domain.rules.order import RULES, decide_visit
@@ -32,16 +32,14 @@ from visitserver.services.access_checks import need_reason, own_prison
 from visitserver.services.background import Background, Party, buffer_of
 from visitserver.services.decisions import keep_decision
 from visitserver.services.facts import Asked, FactsReader
-from visitserver.services.freed import note_freed
+from visitserver.services.holds import clear_lapsed_holds, release_holds
+from visitserver.services.names import Locked, lock_names
 from visitserver.services.places import MOST_BEYOND, take_place
-from visitserver.services.ports.facts import LinkRows, PlaceRows
+from visitserver.services.ports.facts import LinkRows
 from visitserver.services.ports.uow import UnitOfWork, UnitOfWorkFactory
 from visitserver.services.rooms import Occupied
 
 T = TypeVar("T")
-
-HOLDS_AT_ONCE = 100
-"""How many lapsed holds one transaction clears away."""
 
 LONGEST_BOOKING = timedelta(hours=4)
 """The longest call and the longest pause after it."""
@@ -85,34 +83,6 @@ class Considered:
         """Why the visit is placed beyond the session's capacity, when it is."""
         full = isinstance(self.room, Known) and self.room.value.free_places <= 0
         return self.background.overrides.get(free_place.key) if full else None
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """Relationships as they were before the locks were taken, and whose names were. `prisoners`: these among them."""
-
-    links: tuple[Relationship, ...]
-    prison_id: str | None
-    prisoners: frozenset[str]
-    starts_at: datetime
-
-    def only(self, contact_ids: Sequence[str]) -> Locked:
-        """Without those who have declined meanwhile."""
-        return replace(self, links=tuple(each for each in self.links if each.contact_id in contact_ids))
-
-    def still_all(self, rows: PlaceRows) -> None:
-        """Conflict (`changed_meanwhile`) when what was read under the locks concerns others than those locked.
-
-        Names are taken in one call and one order, so one that is missing cannot be taken now.
-        """
-        prisoner = rows.prisoner
-        same = all(
-            (new.prisoner_id, new.contact_id) == (old.prisoner_id, old.contact_id)
-            for new, old in zip(rows.links, self.links, strict=True)
-        )
-        wanted = _prisoners_to_lock(prisoner.id, rows.non_associations, self.starts_at)
-        if not same or prisoner.prison_id != self.prison_id or not wanted <= self.prisoners:
-            raise Conflict("Something about this prisoner has just been changed. Try again.", code="changed_meanwhile")
 
 
 class Refused(Exception):
@@ -177,7 +147,7 @@ class Placing:
         rows = await self._own_rows(u, actor, relationship_id, guests)
         if not actor.is_family:
             own_prison(actor, rows.prison_id)
-        return await _locked(u, rows, slot_key)
+        return await lock_names(u, rows, slot_key)
 
     async def links_to_look(
         self, u: UnitOfWork, actor: Actor, relationship_id: str, guests: Sequence[str]
@@ -214,7 +184,7 @@ class Placing:
         """
         ordered = sorted(booking.participants, key=lambda each: (not each.lead, each.contact_id))
         rows = await u.facts.links([each.relationship_id for each in ordered])
-        return await _locked(u, rows, slot_key or booking.slot_key, booking.template_id)
+        return await lock_names(u, rows, slot_key or booking.slot_key, booking.template_id)
 
     async def consider(
         self,
@@ -339,31 +309,6 @@ class Placing:
         )
 
 
-async def _locked(u: UnitOfWork, rows: LinkRows, slot_key: str, *template_ids: str) -> Locked:
-    template_id, starts_at = parse_slot_key(slot_key)
-    lead = rows.links[0]
-    prisoners = _prisoners_to_lock(lead.prisoner_id, rows.non_associations, starts_at)
-    await u.lock(
-        *(f"prisoner:{each}" for each in prisoners),
-        *(f"contact:{each.contact_id}" for each in rows.links),
-        shared=[f"template:{each}" for each in (template_id, *template_ids)],
-    )
-    return Locked(rows.links, rows.prison_id, prisoners, starts_at)
-
-
-def _prisoners_to_lock(
-    prisoner_id: str, non_associations: Sequence[NonAssociation], starts_at: datetime
-) -> frozenset[str]:
-    """The prisoner, and whom they must not meet around that day: the prison's days are at most a day off UTC's."""
-    first, last = starts_at.date() - timedelta(days=1), starts_at.date() + timedelta(days=1)
-    apart = [
-        each.other(prisoner_id)
-        for each in non_associations
-        if each.starts_on <= last and (each.ends_on is None or each.ends_on >= first)
-    ]
-    return frozenset({prisoner_id, *apart})
-
-
 def place_gone(considered: Considered, booking_id: str | None = None) -> Refused:
     """The refusal of somebody who was too slow: the rules' trace, with the database's answer in it."""
     lost = RuleResult(
@@ -376,45 +321,6 @@ def place_gone(considered: Considered, booking_id: str | None = None) -> Refused
     )
     kept = tuple(result for result in considered.decision.trace if result.key != free_place.key)
     return Refused(considered, replace(considered.decision, trace=(*kept, lost)), booking_id)
-
-
-async def release_holds(
-    u: UnitOfWork, actor: Actor, booking_ids: Sequence[str], now: datetime, request_id: str | None
-) -> None:
-    """Give back what the actor keeps already: nobody keeps a whole month for themselves."""
-    for booking_id in booking_ids:
-        held = await u.scheduling.get_booking(booking_id, for_update=True)
-        if held.state is not BookingState.HELD or held.hold_kind is HoldKind.OFFER:
-            continue
-        held.move(BookingState.WITHDRAWN)
-        await u.flush()
-        await u.scheduling.release(held.id)
-        note_freed(u, held, now=now, request_id=request_id)
-        u.audit.append("booking.hold_released", actor, held.id, None, request_id, prison_id=held.prison_id)
-
-
-async def clear_lapsed_holds(
-    u: UnitOfWork,
-    now: datetime,
-    *,
-    but: str | None = None,
-    around: tuple[datetime, datetime] | None = None,
-) -> int:
-    """Give back the places of holds whose time is over, within this transaction. Gives how many, at most HOLDS_AT_ONCE.
-
-    `around`: only of visits that start in this interval (those that can stand in somebody's way). Holds that somebody
-    else is changing just now are left to them.
-    """
-    count = 0
-    for held in await u.scheduling.lapsed_holds(now, HOLDS_AT_ONCE, around=around):
-        if held.id == but:
-            continue
-        held.move(BookingState.EXPIRED)
-        await u.scheduling.release(held.id)
-        note_freed(u, held, now=now)
-        u.audit.append("booking.hold_expired", SYSTEM, held.id, prison_id=held.prison_id)
-        count += 1
-    return count
 
 
 def chosen_overrides(actor: Actor, overrides: Mapping[str, str] | None) -> dict[str, str]:

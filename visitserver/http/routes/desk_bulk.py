@@ -15,8 +15,8 @@ from visitserver.http.console.lists import PageQuery
 from visitserver.http.ctx import Ctx
 from visitserver.http.forms import EMPTY, Body, Form
 from visitserver.http.registry import RouteTable
-from visitserver.services.booking import MOST_AT_ONCE
 from visitserver.services.bulk import BulkChoice
+from visitserver.services.cancelling import MOST_AT_ONCE
 from visitserver.services.desk import BookingView
 
 routes = RouteTable("staff")
