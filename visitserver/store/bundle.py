@@ -24,6 +24,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -105,8 +106,13 @@ class Found:
 class Bundle:
     """Parts that are asked for together."""
 
-    def __init__(self, *parts: Part[Any]) -> None:
+    def __init__(self, *parts: Part[Any], leads: bool = False) -> None:
+        """`leads`: on PostgreSQL the statements that follow in the transaction are not planned anew each time.
+
+        Bundles look up few rows by their keys, so one plan fits all; making it costs more than carrying it out.
+        """
         self._parts = parts
+        self._leads = leads
         self._made: dict[str, tuple[Select[Any], dict[Part[Any], _Readers]]] = {}
 
     async def fetch(self, session: AsyncSession, **parameters: Any) -> Found:
@@ -125,7 +131,7 @@ class Bundle:
             }
         connection = await session.connection()
         row = (await connection.execute(statement, parameters)).one()
-        return Found({part: value or () for part, value in zip(self._parts, row, strict=True)}, readers)
+        return Found({part: value or () for part, value in zip(self._parts, row, strict=False)}, readers)
 
     def _make(self, dialect: Dialect) -> tuple[Select[Any], dict[Part[Any], _Readers]]:
         lists = Lists(dialect.name)
@@ -140,6 +146,10 @@ class Bundle:
             cells = [func.json(each) if isinstance(each.type, JSON) and not postgres else each for each in rows.c]
             answer = select(together(row(*cells), type_=JSON)).select_from(rows)
             columns.append(answer.scalar_subquery().label(f"a{number}"))
+        if postgres and self._leads:
+            columns.append(
+                func.set_config("plan_cache_mode", "force_generic_plan", literal_column("true")).label("plan")
+            )
         return select(*columns), readers
 
 

@@ -335,7 +335,7 @@ _PLACES: Final = Part(
     lambda key, count: (key, count),
 )
 
-_LINK_ROWS: Final = Bundle(_LINKS, _LEADS_APART, _LEADS_PRISON)
+_LINK_ROWS: Final = Bundle(_LINKS, _LEADS_APART, _LEADS_PRISON, leads=True)
 _PARTY_ROWS: Final = Bundle(_PRISONER, _PRISON, _CONTACTS, _POLICIES, _TEMPLATES)
 _PLACE_ROWS: Final = Bundle(
     _LINKS, _PRISONER, _PRISON, _CONTACTS, _POLICIES, _APART, _TEMPLATE, _VENUE, _IN_USE, _LAPSED, _OWN_HOLDS
