@@ -26,7 +26,6 @@ LONGER_FOR_A_REASON = {
     "recorder/standalone_verify.py": "one file on purpose: a court's expert reads and runs it alone",
     "signaling/room.py": "who is told what, and in which order, is right or wrong as a whole",
     "signaling/monitored_room.py": "the same for those who watch: watches, walls and the recorder end together",
-    "visitserver/services/booking.py": "every way into and out of a booking takes the same locks in the same order",
     "signaling/call_machine.py": "what may follow what in a call is read, and checked, in one place",
     "visitserver/bootstrap.py": "the one list of what is put together; a second one would hide gaps",
     "signaling/media/forwarder.py": "start, catching up, switching and repair share one slot's numbers",
